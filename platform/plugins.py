@@ -1,0 +1,53 @@
+"""Finding agents, environments, searchers and problems by name.
+
+What this repository ships stands in a table next to its kind; what others ship
+is found through the entry points of their distributions, group `veldt.<kind>`.
+Nothing is imported before it is asked for.
+"""
+
+import importlib
+import importlib.metadata
+from collections.abc import Mapping
+from typing import Any
+
+from veldt.platform.errors import DuplicateName, UnknownName, unknown
+
+
+def known(kind: str, builtin: Mapping[str, str]) -> dict[str, str]:
+    """Name -> "module:attribute" of everything of this kind, ours and others'.
+
+    Args:
+        kind: Plural noun, e.g. "agents"; also the end of the entry points' group.
+        builtin: The same mapping for what we ship.
+
+    Raises:
+        DuplicateName: if a plug-in claims a name that is taken.
+    """
+    found = dict(builtin)
+    for point in importlib.metadata.entry_points(group=f"veldt.{kind}"):
+        if found.get(point.name, point.value) != point.value:
+            raise DuplicateName(
+                f"{kind}: {point.name!r} is both {found[point.name]} and {point.value}. "
+                "Uninstall one of the two distributions or rename its entry point."
+            )
+        found[point.name] = point.value
+    return found
+
+
+def load(kind: str, name: str, builtin: Mapping[str, str]) -> Any:
+    """Imports and returns what is called `name` among the `kind`.
+
+    Raises:
+        UnknownName: with the nearest known name, if there is one.
+        DuplicateName: if a plug-in claims a name that is taken.
+    """
+    table = known(kind, builtin)
+    if name not in table:
+        raise UnknownName(unknown(kind, name, table))
+    return attribute(table[name])
+
+
+def attribute(path: str) -> Any:
+    """Imports "module:attribute" and returns the attribute."""
+    module, _, name = path.partition(":")
+    return getattr(importlib.import_module(module), name)
