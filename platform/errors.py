@@ -2,7 +2,7 @@
 
     VeldtError
     |-- InputError            exit code 2: what was asked for cannot be done; nothing was started
-    |   |-- SettingsError     a recipe or --set has an unknown key, a wrong type, a value out of range
+    |   |-- SettingsError     an unknown key, a wrong type, a value out of its range
     |   |-- UnknownName       no built-in and no plug-in has this name (the nearest is named)
     |   |-- DuplicateName     two distributions claim one name
     |   |-- UnsupportedSpace  the agent cannot handle the environment's observations or actions
@@ -13,6 +13,7 @@
     `-- RunFailed             exit code 1: it was started and came to grief
         |-- EnvironmentFault  an environment returned NaN or broke its contract
         |-- ActorsLost        actors die as fast as they are started
+        |-- Diverged          the loss or its gradient is no longer finite
         |-- WireError         a message that does not keep to the schema
         `-- Interrupted       Ctrl-C or SIGTERM: the work done is saved
 
@@ -77,6 +78,10 @@ class EnvironmentFault(RunFailed):
 
 class ActorsLost(RunFailed):
     """Actors die as fast as they are started."""
+
+
+class Diverged(RunFailed):
+    """The loss or its gradient is no longer finite."""
 
 
 class WireError(RunFailed):

@@ -1,0 +1,140 @@
+"""An actor: a process that steps B environments with its own copy of the weights.
+
+It pulls: asks for work, gets the number of an unroll and the weights to make it
+with, which do not change inside the unroll, and delivers the trajectory. All chance
+comes from keys: actions from the number of the unroll, episodes from the number of
+the unroll that began them.
+"""
+
+import os
+import time
+from typing import Any
+
+import numpy as np
+import torch
+
+from veldt.agents.agent import Agent
+from veldt.agents.build import make_agent, make_environments
+from veldt.agents.settings import TrainSettings
+from veldt.platform.channels import ActorChannel, Arrays
+from veldt.platform.envs.vector import VectorEnvironment
+from veldt.platform.errors import EnvironmentFault
+from veldt.platform.keys import Key
+from veldt.platform.trajectory import Trajectory
+
+
+def main(argument: dict[str, Any]) -> None:
+    """Runs an actor until the learner says stop or is gone.
+
+    Args:
+        argument: address, run, actor, incarnation.
+    """
+    torch.set_num_threads(1)
+    parent = os.getppid()
+    channel = ActorChannel(**argument)
+    settings = TrainSettings.parse(channel.settings)
+    try:
+        environments = make_environments(settings, settings.actors.environments)
+        agent = make_agent(settings, environments.spec)
+        key = Key(settings.seed).child("actor", argument["actor"])
+        player = Player(agent, environments, settings.actors.unroll_length, key)
+        version, asked = -1, time.perf_counter()
+        while work := channel.work(version, lambda: os.getppid() == parent):
+            ticket, weights = work
+            waiting = time.perf_counter() - asked
+            if weights:
+                load_weights(agent, weights)
+                version = ticket.version
+            trajectory, episodes, seconds = player.unroll(ticket.number, ticket.fresh)
+            channel.deliver(ticket, trajectory.arrays(), episodes, seconds | {"waiting": waiting})
+            asked = time.perf_counter()
+        environments.close()
+    except EnvironmentFault as fault:
+        channel.fault(str(fault))
+    finally:
+        channel.close()
+
+
+class Player:
+    """Makes unrolls, one after another, of the same environments."""
+
+    def __init__(
+        self, agent: Agent, environments: VectorEnvironment, unroll_length: int, key: Key
+    ) -> None:
+        self._agent, self._environments = agent, environments
+        self._length, self._key = unroll_length, key
+        self._generator = torch.Generator()
+        self._observation: np.ndarray[Any, Any] | None = None
+        self._first = np.ones(environments.size, np.bool_)
+
+    def unroll(
+        self, number: int, fresh: bool
+    ) -> tuple[Trajectory, list[tuple[float, int]], dict[str, float]]:
+        """Plays T steps of the B environments.
+
+        Args:
+            number: Of the unroll in the run; chance is drawn for it.
+            fresh: Begin new episodes first.
+
+        Returns:
+            The trajectory, the (return, steps) of each whole episode that ended, and the
+            seconds spent in the environments and in inference.
+        """
+        T, B = self._length, self._environments.size
+        self._generator.manual_seed(self._key.child("actions", number).integer())
+        if fresh or self._observation is None:
+            self._observation = self._environments.reset(self._key.child("episodes", number))
+            self._first[:] = True
+        now = self._observation
+        observation = np.empty((T + 1, *now.shape), now.dtype)
+        first = np.empty((T + 1, B), np.bool_)
+        action = np.empty((T, B), np.int64)
+        reward = np.empty((T, B), np.float32)
+        terminated, truncated = np.empty((2, T, B), np.bool_)
+        logits, final_index, final_observation, episodes = [], [], [], []
+        acting = 0.0
+        begun = time.perf_counter()
+        with torch.inference_mode():
+            for t in range(T):
+                observation[t], first[t] = now, self._first
+                before = time.perf_counter()
+                actions, behaviour = self._agent.act(torch.from_numpy(now), self._generator)
+                action[t] = actions.numpy()
+                logits.append(behaviour)
+                acting += time.perf_counter() - before
+                step = self._environments.step(action[t])
+                now, reward[t] = step.observation, step.reward
+                terminated[t], truncated[t] = step.terminated, step.truncated
+                self._first = step.terminated | step.truncated
+                if len(step.final_rows):
+                    final_index += [(t, row) for row in step.final_rows]
+                    final_observation.append(step.final_observation)
+                episodes += [(item.episode_return, item.steps) for item in step.episodes]
+            observation[T], first[T] = now, self._first
+            behaviour_logits = torch.stack(logits).numpy()
+        self._observation = now
+        finals = np.concatenate(final_observation) if final_observation else now[:0]
+        trajectory = Trajectory(
+            observation=observation,
+            first=first,
+            action=action,
+            behaviour_logits=behaviour_logits,
+            reward=reward,
+            terminated=terminated,
+            truncated=truncated,
+            final_index=np.array(final_index, np.int64).reshape(-1, 2),
+            final_observation=finals,
+        )
+        stepping = time.perf_counter() - begun - acting
+        return trajectory, episodes, {"environment": stepping, "inference": acting}
+
+
+def load_weights(agent: Agent, weights: Arrays) -> None:
+    """Copies the learner's weights into the agent's network.
+
+    Raises:
+        RuntimeError: if names or shapes differ.
+    """
+    agent.network.load_state_dict(
+        {name: torch.from_numpy(np.array(array)) for name, array in weights.items()}
+    )

@@ -1,0 +1,99 @@
+"""The actors' processes: started, watched, started again."""
+
+import signal
+import time
+from pathlib import Path
+
+from veldt.platform.channels import LearnerChannel
+from veldt.platform.errors import ActorsLost
+from veldt.platform.zygote import Child, Zygote
+
+MODULE = "veldt.agents.actor"
+GIVE_UP_AFTER = 3  # deaths of one actor with no unroll in between
+
+
+class ActorPool:
+    """Keeps `count` actors alive.
+
+    Args:
+        zygote: Forks them.
+        channel: Where they report to.
+        silence_s: After so long without an unroll, an actor that holds work is killed.
+        log: The file their errors go to.
+    """
+
+    def __init__(
+        self, zygote: Zygote, channel: LearnerChannel, count: int, silence_s: float, log: Path
+    ) -> None:
+        self.restarts = 0
+        self._zygote, self._channel = zygote, channel
+        self._silence_s, self._log = silence_s, log
+        self._incarnation = [-1] * count
+        self._heard = [0.0] * count
+        self._deaths = [0] * count
+        self._children: list[Child] = [self._start(actor) for actor in range(count)]
+
+    def _start(self, actor: int) -> Child:
+        self._incarnation[actor] += 1
+        self._heard[actor] = time.monotonic()
+        self._channel.expect(actor, self._incarnation[actor])
+        argument = {
+            "address": self._channel.address,
+            "run": self._channel.run,
+            "actor": actor,
+            "incarnation": self._incarnation[actor],
+        }
+        return self._zygote.spawn(f"{MODULE}:main", argument, self._log)
+
+    def heard_from(self, actor: int) -> None:
+        """An unroll of `actor` arrived."""
+        self._heard[actor] = time.monotonic()
+        self._deaths[actor] = 0
+
+    def watch(self) -> None:
+        """Starts those again that died, and kills those that hang.
+
+        Raises:
+            ActorsLost: if one dies again and again without making an unroll.
+        """
+        holding = self._channel.holders()
+        now = time.monotonic()
+        for actor, child in enumerate(self._children):
+            if actor not in holding:
+                self._heard[actor] = now  # it waits for us, not we for it
+            status = child.poll()
+            if status is None and now - self._heard[actor] > self._silence_s:
+                child.signal(signal.SIGKILL)
+                status = child.wait(5.0)
+            if status is not None:
+                self._replace(actor, status)
+
+    def _replace(self, actor: int, status: int) -> None:
+        self._deaths[actor] += 1
+        if self._deaths[actor] >= GIVE_UP_AFTER:
+            raise ActorsLost(
+                f"actor {actor} ended {GIVE_UP_AFTER} times without making an unroll "
+                f"({exit_reason(status)}). Its last words are in {self._log}:\n{self._tail()}"
+            )
+        self.restarts += 1
+        self._children[actor] = self._start(actor)
+
+    def _tail(self, lines: int = 12) -> str:
+        text = self._log.read_text(errors="replace") if self._log.exists() else ""
+        return "\n".join(text.splitlines()[-lines:])
+
+    def stop(self, grace_s: float = 2.0) -> None:
+        """Waits for the actors to end, then kills those that did not; for after the channel."""
+        deadline = time.monotonic() + grace_s
+        for child in self._children:
+            if child.wait(max(0.0, deadline - time.monotonic())) is None:
+                child.signal(signal.SIGKILL)
+
+
+def exit_reason(status: int) -> str:
+    """An exit status in words."""
+    if status >= 0:
+        return f"exit code {status}"
+    name = signal.Signals(-status).name
+    hint = ", perhaps for want of memory" if name == "SIGKILL" else ""
+    return f"killed by {name}{hint}"

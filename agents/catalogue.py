@@ -1,0 +1,3 @@
+"""The agents we ship, by name."""
+
+AGENTS = {"impala": "veldt.agents.impala:Impala"}

@@ -1,0 +1,116 @@
+"""How good a fixed policy is: returns of whole episodes that nothing learns from."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pydantic
+import torch
+
+from veldt.agents.actor import load_weights
+from veldt.agents.agent import Agent
+from veldt.agents.build import make_agent, make_environments
+from veldt.agents.settings import TrainSettings
+from veldt.platform import checkpoints
+from veldt.platform.errors import InputError, RunFailed
+from veldt.platform.keys import Key
+from veldt.platform.runs import read_json
+from veldt.platform.settings import Settings
+
+WIDTH = 128  # environments side by side, at most
+
+
+class EvaluationSettings(Settings):
+    """How a policy is scored."""
+
+    episodes: int = pydantic.Field(100, ge=1, le=1_000_000)
+    policy: Literal["sample", "greedy"] = "sample"
+    """Draw actions from the policy, as in training, or take the likeliest."""
+    max_steps: int = pydantic.Field(108_000, ge=1)
+    """Of an episode; one that goes on longer is an error."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """Undiscounted, unclipped returns, one per episode."""
+
+    returns: tuple[float, ...]
+    steps: int
+
+    def summary(self) -> dict[str, Any]:
+        returns = np.array(self.returns)
+        error = returns.std(ddof=1) / len(returns) ** 0.5 if len(returns) > 1 else None
+        return {
+            "episodes": len(returns),
+            "steps": self.steps,
+            "mean_return": float(returns.mean()),
+            "standard_error": None if error is None else float(error),
+            "median_return": float(np.median(returns)),
+            "min_return": float(returns.min()),
+            "max_return": float(returns.max()),
+            "returns": [float(value) for value in returns],
+        }
+
+
+def evaluate(
+    agent: Agent, train: TrainSettings, settings: EvaluationSettings, key: Key
+) -> Evaluation:
+    """Plays whole episodes.
+
+    Every environment plays a share of the episodes that is fixed beforehand: taking
+    the first that end would favour the short ones.
+
+    Raises:
+        RunFailed: if episodes do not end.
+    """
+    size = min(settings.episodes, WIDTH)
+    quota = np.full(size, settings.episodes // size)
+    quota[: settings.episodes % size] += 1
+    environments = make_environments(train, size)
+    generator = torch.Generator().manual_seed(key.child("actions").integer())
+    returns: list[list[float]] = [[] for _ in range(size)]
+    observation, steps = environments.reset(key.child("episodes")), 0
+    try:
+        with torch.inference_mode():
+            while any(len(got) < wanted for got, wanted in zip(returns, quota, strict=True)):
+                if steps >= settings.max_steps * size * int(quota.max()):
+                    raise RunFailed(
+                        f"{train.environment.id}: episodes do not end within {settings.max_steps} "
+                        "steps; set environment.options.max_episode_steps."
+                    )
+                action, _ = agent.act(
+                    torch.from_numpy(observation),
+                    generator if settings.policy == "sample" else None,
+                )
+                step = environments.step(action.numpy())
+                observation, steps = step.observation, steps + size
+                for episode in step.episodes:
+                    if len(returns[episode.environment]) < quota[episode.environment]:
+                        returns[episode.environment].append(episode.episode_return)
+    finally:
+        environments.close()
+    return Evaluation(tuple(value for got in returns for value in got), steps)
+
+
+def load_run(folder: Path) -> tuple[Agent, TrainSettings, int]:
+    """The agent of a run at its newest whole checkpoint, its settings, and its updates.
+
+    Raises:
+        InputError: if the folder holds no run or no checkpoint.
+    """
+    settings = TrainSettings.parse(read_json(folder / "settings.json")["settings"])
+    checkpoint = checkpoints.load(folder)
+    if checkpoint is None:
+        raise InputError(f"{folder}: no checkpoint there yet; train on with --resume.")
+    number, arrays, _ = checkpoint
+    environments = make_environments(settings, 1)
+    agent = make_agent(settings, environments.spec)
+    environments.close()
+    weights = {
+        name.removeprefix("network/"): array
+        for name, array in arrays.items()
+        if name.startswith("network/")
+    }
+    load_weights(agent, weights)
+    return agent, settings, number

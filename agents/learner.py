@@ -1,0 +1,113 @@
+"""The learner: from a stacked trajectory to new weights."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from veldt.agents.agent import Agent, to_batch
+from veldt.agents.rmsprop import RMSProp
+from veldt.agents.settings import OptimizerSettings
+from veldt.platform.errors import BrokenCheckpoint, Diverged
+from veldt.platform.trajectory import Trajectory
+
+Arrays = dict[str, NDArray[Any]]
+
+
+class Learner:
+    """The agent's network on its device, and the optimiser that moves it.
+
+    Args:
+        agent: Its network is moved to `device`.
+        settings: Of the optimiser.
+        device: Where the network lives.
+        updates: In the whole run, for the learning-rate schedule.
+    """
+
+    def __init__(
+        self, agent: Agent, settings: OptimizerSettings, device: torch.device, updates: int
+    ) -> None:
+        self.agent, self._settings, self._device, self._updates = agent, settings, device, updates
+        agent.network.to(device)
+        parameters = list(agent.network.parameters())
+        self._optimizer: torch.optim.Optimizer
+        if settings.name == "rmsprop":
+            self._optimizer = RMSProp(
+                parameters,
+                lr=settings.learning_rate,
+                decay=settings.decay,
+                momentum=settings.momentum,
+                epsilon=settings.epsilon,
+            )
+        else:
+            self._optimizer = torch.optim.Adam(
+                parameters, lr=settings.learning_rate, eps=settings.epsilon
+            )
+
+    def update(self, trajectory: Trajectory, done: int) -> dict[str, float]:
+        """One step down the loss.
+
+        Args:
+            trajectory: `[T+1, B, ...]`, several unrolls side by side.
+            done: Updates done before this one.
+
+        Raises:
+            Diverged: if the loss or its gradient is not finite; nothing was changed.
+        """
+        settings = self._settings
+        rate = settings.learning_rate
+        if settings.anneal:
+            rate *= 1.0 - done / self._updates
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        loss, metrics = self.agent.loss(to_batch(trajectory, self._device))
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = torch.nn.utils.clip_grad_norm_(
+            self.agent.network.parameters(), settings.max_gradient_norm
+        )
+        if not torch.isfinite(norm):
+            raise Diverged(
+                f"the gradient at update {done + 1} is not finite (loss {loss.item():g}, learning "
+                f"rate {rate:g}); lower optimizer.learning_rate or optimizer.max_gradient_norm."
+            )
+        self._optimizer.step()
+        values = metrics | {"loss": loss.detach(), "gradient_norm": norm}
+        return {name: float(value) for name, value in values.items()} | {"learning_rate": rate}
+
+    def weights(self) -> Arrays:
+        """The network's parameters and buffers; views where the device is the CPU."""
+        state = self.agent.network.state_dict()
+        return {name: tensor.detach().cpu().numpy() for name, tensor in state.items()}
+
+    def arrays(self) -> Arrays:
+        """Everything a checkpoint needs: network/NAME and optimizer/INDEX/SLOT."""
+        arrays = {f"network/{name}": array for name, array in self.weights().items()}
+        for index, slots in self._optimizer.state_dict()["state"].items():
+            for slot, tensor in slots.items():
+                arrays[f"optimizer/{index}/{slot}"] = np.asarray(tensor.cpu().numpy())
+        return arrays
+
+    def load(self, arrays: Arrays) -> None:
+        """Takes up a checkpoint.
+
+        Raises:
+            BrokenCheckpoint: if it is of another network or optimiser.
+        """
+        optimizer = self._optimizer.state_dict()
+        state: dict[int, dict[str, torch.Tensor]] = {}
+        network: dict[str, torch.Tensor] = {}
+        for name, array in arrays.items():
+            kind, _, rest = name.partition("/")
+            tensor = torch.from_numpy(np.array(array))
+            if kind == "network":
+                network[rest] = tensor
+            else:
+                index, _, slot = rest.partition("/")
+                state.setdefault(int(index), {})[slot] = tensor
+        try:
+            self.agent.network.load_state_dict(network)
+            self._optimizer.load_state_dict(optimizer | {"state": state})
+        except (RuntimeError, ValueError) as error:
+            raise BrokenCheckpoint(f"the checkpoint is of another network: {error}") from error

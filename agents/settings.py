@@ -1,0 +1,106 @@
+"""What a training is made of, as settings; a recipe is these in TOML."""
+
+import math
+from typing import Any, Literal
+
+import pydantic
+
+from veldt.agents.agent import AgentSettings
+from veldt.agents.catalogue import AGENTS
+from veldt.platform import plugins
+from veldt.platform.envs.vector import EnvironmentSpec
+from veldt.platform.settings import Path, Settings
+
+
+class EnvironmentSettings(Settings):
+    """Where the agent lives."""
+
+    id: str
+    """Any Gymnasium id, or a name from `veldt list environments`."""
+    options: dict[str, Any] = {}
+    """Passed to the environment's constructor."""
+
+
+class OptimizerSettings(Settings):
+    """How the learner descends."""
+
+    name: Literal["rmsprop", "adam"] = "rmsprop"
+    """rmsprop is TensorFlow 1's, as in the paper."""
+    learning_rate: float = pydantic.Field(6e-4, gt=0.0)
+    anneal: bool = True
+    """Lower the learning rate linearly on frames, to 0 at the end."""
+    decay: float = pydantic.Field(0.99, ge=0.0, lt=1.0)
+    """rmsprop: of the mean square"""
+    momentum: float = pydantic.Field(0.0, ge=0.0, lt=1.0)
+    """rmsprop"""
+    epsilon: float = pydantic.Field(0.01, gt=0.0)
+    """Added to the mean square; inside the root for rmsprop."""
+    max_gradient_norm: float = pydantic.Field(40.0, gt=0.0)
+    """Gradients are scaled down to this global norm."""
+
+
+class ActorsSettings(Settings):
+    """The processes that play."""
+
+    count: int = pydantic.Field(2, ge=1, le=4096)
+    environments: int = pydantic.Field(16, ge=1, le=4096)
+    """B, in each actor"""
+    unroll_length: int = pydantic.Field(20, ge=1, le=100_000)
+    """T, steps"""
+    transport: Literal["ipc", "tcp"] = "ipc"
+    silence_s: float = pydantic.Field(120.0, gt=0.0)
+    """An actor that makes no unroll for so long is killed and started again."""
+
+
+class LearnerSettings(Settings):
+    """The process that learns."""
+
+    batch: int = pydantic.Field(2, ge=1, le=65_536)
+    """Trajectories in an update"""
+    device: str = "auto"
+    """"auto" (a GPU if there is one), "cpu", "cuda", "cuda:1"..."""
+    threads: int = pydantic.Field(1, ge=1, le=1024)
+    """Of torch, in the learner"""
+    max_lag: int | None = pydantic.Field(None, ge=0, le=10_000)
+    """Updates by which the weights of an unroll may be older than its update; the default
+    lets every actor be busy: actors / batch, at least 1."""
+    lockstep: bool = False
+    """Same seed, same bits, whatever the speed of the processes; resuming is exact."""
+    checkpoint_updates: int = pydantic.Field(500, ge=1)
+    """Updates between two checkpoints"""
+
+
+class TrainSettings(Settings):
+    """One training."""
+
+    environment: EnvironmentSettings
+    agent: pydantic.SerializeAsAny[AgentSettings]
+    optimizer: OptimizerSettings = OptimizerSettings()
+    actors: ActorsSettings = ActorsSettings()
+    learner: LearnerSettings = LearnerSettings()
+    frames: int = pydantic.Field(ge=1, le=10**13)
+    """Length of the training in emulator frames; a step of Atari is 4 of them."""
+    seed: int = pydantic.Field(0, ge=0, lt=2**63)
+
+    @classmethod
+    def prepare(cls, data: dict[str, Any], at: Path) -> dict[str, Any]:
+        agent = data.get("agent", {"name": "impala"})
+        if isinstance(agent, dict):
+            name = agent.get("name", "impala")
+            settings = plugins.load("agents", str(name), AGENTS).Settings
+            data["agent"] = settings.parse({"name": name} | agent, (*at, "agent"))
+        return data
+
+    def frames_per_update(self, spec: EnvironmentSpec) -> int:
+        steps = self.actors.unroll_length * self.actors.environments * self.learner.batch
+        return steps * spec.frames_per_step
+
+    def updates(self, spec: EnvironmentSpec) -> int:
+        """Updates in the whole training; the last may go past `frames`."""
+        return math.ceil(self.frames / self.frames_per_update(spec))
+
+    @property
+    def max_lag(self) -> int:
+        if self.learner.max_lag is not None:
+            return self.learner.max_lag
+        return max(1, math.ceil(self.actors.count / self.learner.batch))

@@ -1,0 +1,242 @@
+"""One whole training: from settings and a folder to a summary.
+
+    actor processes --unrolls--> channel --in order--> Learner --weights--> channel
+                                             |
+                                             `--> Progress --> records, checkpoints, summary
+
+The learner's thread owns the loop: it takes unrolls, updates, publishes, and between
+two of these it looks after the actors, the records and the checkpoints.
+"""
+
+import heapq
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from veldt.agents.actor_pool import MODULE, ActorPool
+from veldt.agents.build import environment_spec, find_device, make_agent
+from veldt.agents.learner import Learner
+from veldt.agents.progress import Clock, Progress
+from veldt.agents.settings import TrainSettings
+from veldt.platform import checkpoints
+from veldt.platform.channels import Arrival, LearnerChannel
+from veldt.platform.envs.vector import EnvironmentSpec
+from veldt.platform.errors import Interrupted
+from veldt.platform.records import Records
+from veldt.platform.runs import RunFolder, write_json
+from veldt.platform.tickets import Tickets
+from veldt.platform.trajectory import Trajectory, from_arrays, stack
+from veldt.platform.zygote import Zygote
+
+RECORDS = 300  # lines in a run's metrics, about
+POLL_S = 0.1
+
+Report = Callable[[dict[str, Any]], None]
+
+
+def train(
+    settings: TrainSettings,
+    folder: Path,
+    *,
+    resume: bool = False,
+    report: Report = lambda values: None,
+    stop: Callable[[], bool] = lambda: False,
+    tensorboard: bool = True,
+) -> dict[str, Any]:
+    """Trains an agent and returns its summary, which is also in the folder.
+
+    Args:
+        settings: What to train.
+        folder: The run's folder.
+        resume: Go on from the folder's last checkpoint, if it has one.
+        report: Called with each record as it is written.
+        stop: Asked often; once it says True, a checkpoint is written and the run ends.
+        tensorboard: Write TensorBoard events beside the records.
+
+    Raises:
+        InputError: if what is asked for cannot be done.
+        RunFailed: if it came to grief; Interrupted if `stop` ended it.
+    """
+    # Whatever can be wrong with the settings is found before anything is started.
+    device = find_device(settings.learner.device)
+    spec = environment_spec(settings)
+    torch.set_num_threads(settings.learner.threads)
+    agent = make_agent(settings, spec)
+    run = RunFolder(folder, settings.dump(), resume)
+    try:
+        if run.summary is not None:
+            return run.summary
+        zygote = Zygote([MODULE])
+        try:
+            learner = Learner(agent, settings.optimizer, device, settings.updates(spec))
+            training = Training(settings, spec, learner, folder, zygote, report, tensorboard)
+            summary = training.run(stop)
+        finally:
+            zygote.close()
+        write_json(folder / "summary.json", summary)
+        return summary
+    finally:
+        run.close()
+
+
+class Training:
+    """The loop and what it holds; one per process and run."""
+
+    def __init__(
+        self,
+        settings: TrainSettings,
+        spec: EnvironmentSpec,
+        learner: Learner,
+        folder: Path,
+        zygote: Zygote,
+        report: Report,
+        tensorboard: bool,
+    ) -> None:
+        self._settings, self._spec = settings, spec
+        self._learner, self._folder, self._report = learner, folder, report
+        self._updates = settings.updates(spec)
+        self._lockstep = settings.learner.lockstep
+        self._progress = Progress()
+        checkpoint = checkpoints.load(folder)
+        if checkpoint is not None:
+            _, arrays, state = checkpoint
+            learner.load(arrays)
+            self._progress = Progress.restore(state)
+        progress = self._progress
+        self._clock = Clock(progress.wall_seconds)
+        self._before = (
+            progress.trajectories_dropped,
+            progress.messages_rejected,
+            progress.actor_restarts,
+        )
+        self._tickets = Tickets(
+            actors=settings.actors.count,
+            batch=settings.learner.batch,
+            done=progress.updates,
+            updates=self._updates,
+            max_lag=settings.max_lag,
+            segment=settings.learner.checkpoint_updates if self._lockstep else None,
+        )
+        self._order = _InOrder(progress.updates * settings.learner.batch, self._lockstep)
+        self._records = Records(folder, progress.updates, tensorboard)
+        self._channel = LearnerChannel(self._tickets, settings.dump(), settings.actors.transport)
+        self._channel.publish(progress.updates, learner.weights())
+        self._pool = ActorPool(
+            zygote,
+            self._channel,
+            settings.actors.count,
+            settings.actors.silence_s,
+            folder / "actors.log",
+        )
+
+    def run(self, stop: Callable[[], bool]) -> dict[str, Any]:
+        """Updates until the end, or until `stop`."""
+        progress = self._progress
+        every = max(1, self._updates // RECORDS)
+        try:
+            while progress.updates < self._updates:
+                batch = self._gather(stop)
+                if batch is None:
+                    return self._interrupted()
+                values = self._learner.update(batch, progress.updates)
+                progress.updates += 1
+                progress.steps += batch.steps
+                progress.frames += batch.steps * self._spec.frames_per_step
+                self._channel.publish(progress.updates, self._learner.weights())
+                last = progress.updates == self._updates
+                if progress.updates % every == 0 or last:
+                    self._record(values)
+                if progress.updates % self._settings.learner.checkpoint_updates == 0 or last:
+                    self._checkpoint()
+        finally:
+            self._channel.close()
+            self._pool.stop()
+            self._count()
+            self._records.close()
+        return self._summary()
+
+    def _gather(self, stop: Callable[[], bool]) -> Trajectory | None:
+        """The next update's unrolls side by side; None if `stop` said so."""
+        progress = self._progress
+        taken: list[Trajectory] = []
+        episodes: list[tuple[int, list[tuple[float, int]]]] = []
+        while len(taken) < self._settings.learner.batch:
+            if stop():
+                self._channel.traffic.dropped += len(taken)
+                return None
+            self._pool.watch()
+            arrival = self._channel.receive(POLL_S)
+            if arrival is not None:
+                self._pool.heard_from(arrival.header.actor)
+                self._order.put(arrival)
+            while len(taken) < self._settings.learner.batch and (ready := self._order.get()):
+                header = ready.header
+                taken.append(from_arrays(ready.arrays, self._spec.observations))
+                episodes.append((progress.updates - header.version, header.episodes))
+        for lag, ended in episodes:
+            progress.count_trajectory(lag, ended)
+        return stack(taken)
+
+    def _count(self) -> None:
+        """Brings the counters of this session into the run's."""
+        dropped, rejected, restarts = self._before
+        traffic, progress = self._channel.traffic, self._progress
+        progress.trajectories_dropped = dropped + traffic.dropped
+        progress.messages_rejected = rejected + traffic.rejected
+        progress.actor_restarts = restarts + self._pool.restarts
+        progress.wall_seconds = self._clock.seconds()
+
+    def _record(self, values: dict[str, float]) -> None:
+        self._count()
+        record = self._progress.summary() | values
+        self._records.write(self._progress.updates, record)
+        self._report(record | {"frames_total": self._settings.frames})
+
+    def _checkpoint(self) -> None:
+        self._count()
+        progress = self._progress
+        checkpoints.save(self._folder, progress.updates, self._learner.arrays(), progress.state())
+
+    def _interrupted(self) -> dict[str, Any]:
+        # In lockstep the last boundary is the place to go on from: what follows it is
+        # computed again to the same bits. Else it is here.
+        self._channel.close()
+        if not self._lockstep:
+            self._checkpoint()
+        kept = checkpoints.numbers(self._folder)
+        where = f"update {kept[-1]:,}" if kept else "the beginning"
+        raise Interrupted(
+            f"stopped at update {self._progress.updates:,} of {self._updates:,}; "
+            f"go on from {where} with the same command and --resume."
+        )
+
+    def _summary(self) -> dict[str, Any]:
+        settings = self._settings
+        return self._progress.summary() | {
+            "seed": settings.seed,
+            "environment": settings.environment.id,
+            "agent": settings.agent.name,
+            "sessions": self._records.session + 1,
+        }
+
+
+class _InOrder:
+    """Hands out arrivals as they come, or in lockstep in the order of their numbers."""
+
+    def __init__(self, first: int, lockstep: bool) -> None:
+        self._next, self._lockstep = first, lockstep
+        self._heap: list[tuple[int, int, Arrival]] = []
+        self._count = 0
+
+    def put(self, arrival: Arrival) -> None:
+        self._count += 1
+        rank = arrival.header.number if self._lockstep else self._count
+        heapq.heappush(self._heap, (rank, self._count, arrival))
+
+    def get(self) -> Arrival | None:
+        if not self._heap or (self._lockstep and self._heap[0][0] != self._next):
+            return None
+        self._next += 1
+        return heapq.heappop(self._heap)[2]

@@ -1,0 +1,159 @@
+"""V-trace: off-policy correction for actor-learner training.
+
+Espeholt et al. 2018, "IMPALA", arXiv:1802.01561, section 4.
+
+Legend: T time, B batch; rho and c are the truncated importance weights of section
+4.1; `discounts` are gamma * (1 - terminated). At a truncation the episode goes on
+where nobody looks: its value is that of its final observation, and the trace is cut,
+since what comes next in the batch belongs to another episode.
+"""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+
+class VTraceReturns(NamedTuple):
+    """Targets for the values and advantages for the policy; neither carries a gradient."""
+
+    vs: Float[Tensor, "T B *rest"]
+    pg_advantages: Float[Tensor, "T B *rest"]
+
+
+@torch.no_grad()
+def from_importance_weights(
+    log_rhos: Float[Tensor, "T B *rest"],
+    discounts: Float[Tensor, "T B *rest"],
+    rewards: Float[Tensor, "T B *rest"],
+    values: Float[Tensor, "T B *rest"],
+    bootstrap_value: Float[Tensor, "B *rest"],
+    *,
+    truncated: Bool[Tensor, "T B *rest"] | None = None,
+    final_values: Float[Tensor, "T B *rest"] | None = None,
+    clip_rho_threshold: float | None = 1.0,
+    clip_pg_rho_threshold: float | None = 1.0,
+    clip_c_threshold: float | None = 1.0,
+    lambda_: float = 1.0,
+) -> VTraceReturns:
+    """V-trace targets from the logarithms of pi(a|x) / mu(a|x).
+
+    Args:
+        log_rhos: log pi(a_t|x_t) - log mu(a_t|x_t).
+        discounts: gamma, 0 where the episode terminated at step t.
+        rewards: Of step t.
+        values: V(x_t).
+        bootstrap_value: V(x_T).
+        truncated: Where the episode was cut at step t without terminating.
+        final_values: Where truncated, the value of the episode's final observation;
+            read nowhere else.
+        clip_rho_threshold: rho-bar; None does not clip.
+        clip_pg_rho_threshold: rho-bar of the policy gradient; None does not clip.
+        clip_c_threshold: c-bar; None does not clip.
+        lambda_: Remark 2.
+
+    Returns:
+        `vs` and `pg_advantages`, `[T, B, ...]`.
+
+    Raises:
+        ValueError: if the shapes do not fit each other.
+    """
+    _check(log_rhos, discounts, rewards, values, bootstrap_value, truncated, final_values)
+    ratios = log_rhos.exp()
+    rhos = _clip(ratios, clip_rho_threshold)
+    cs = lambda_ * _clip(ratios, clip_c_threshold)
+
+    next_values = torch.cat([values[1:], bootstrap_value[None]])  # V(x_{t+1})
+    traces = discounts * cs
+    if truncated is not None and final_values is not None:
+        next_values = torch.where(truncated, final_values, next_values)
+        traces = traces.masked_fill(truncated, 0.0)
+    deltas = rhos * (rewards + discounts * next_values - values)
+
+    # v_s - V(x_s) = delta_s + gamma_s c_s (v_{s+1} - V(x_{s+1}))  (Remark 1)
+    corrections = torch.empty_like(deltas)
+    correction = torch.zeros_like(bootstrap_value)
+    for t in range(len(deltas) - 1, -1, -1):
+        correction = torch.addcmul(deltas[t], traces[t], correction)
+        corrections[t] = correction
+    vs = values + corrections
+
+    next_vs = torch.cat([vs[1:], bootstrap_value[None]])
+    if truncated is not None and final_values is not None:
+        next_vs = torch.where(truncated, final_values, next_vs)
+    pg_rhos = _clip(ratios, clip_pg_rho_threshold)
+    return VTraceReturns(vs, pg_rhos * (rewards + discounts * next_vs - values))
+
+
+def from_logits(
+    behaviour_logits: Float[Tensor, "T B A"],
+    target_logits: Float[Tensor, "T B A"],
+    actions: Tensor,
+    discounts: Float[Tensor, "T B"],
+    rewards: Float[Tensor, "T B"],
+    values: Float[Tensor, "T B"],
+    bootstrap_value: Float[Tensor, " B"],
+    *,
+    truncated: Bool[Tensor, "T B"] | None = None,
+    final_values: Float[Tensor, "T B"] | None = None,
+    clip_rho_threshold: float | None = 1.0,
+    clip_pg_rho_threshold: float | None = 1.0,
+    clip_c_threshold: float | None = 1.0,
+    lambda_: float = 1.0,
+) -> VTraceReturns:
+    """V-trace for categorical policies; `actions` are int64 `[T, B]`, the rest as above."""
+    if target_logits.shape != behaviour_logits.shape or actions.shape != target_logits.shape[:-1]:
+        raise ValueError(
+            f"behaviour and target logits must be [T, B, A] and actions [T, B]; got "
+            f"{[*behaviour_logits.shape]}, {[*target_logits.shape]}, {[*actions.shape]}."
+        )
+    log_rhos = log_probability(target_logits, actions) - log_probability(behaviour_logits, actions)
+    return from_importance_weights(
+        log_rhos.detach(),
+        discounts,
+        rewards,
+        values,
+        bootstrap_value,
+        truncated=truncated,
+        final_values=final_values,
+        clip_rho_threshold=clip_rho_threshold,
+        clip_pg_rho_threshold=clip_pg_rho_threshold,
+        clip_c_threshold=clip_c_threshold,
+        lambda_=lambda_,
+    )
+
+
+def log_probability(logits: Float[Tensor, "*batch A"], actions: Tensor) -> Float[Tensor, "*batch"]:
+    """log softmax(logits)[action]."""
+    chosen = torch.log_softmax(logits, -1).gather(-1, actions[..., None])
+    return chosen.squeeze(-1)
+
+
+def _clip(ratios: Tensor, threshold: float | None) -> Tensor:
+    return ratios if threshold is None else ratios.clamp(max=threshold)
+
+
+def _check(
+    log_rhos: Tensor,
+    discounts: Tensor,
+    rewards: Tensor,
+    values: Tensor,
+    bootstrap_value: Tensor,
+    truncated: Tensor | None,
+    final_values: Tensor | None,
+) -> None:
+    if (truncated is None) != (final_values is None):
+        raise ValueError("truncated and final_values are given together or not at all.")
+    expected = {"log_rhos": log_rhos, "discounts": discounts, "rewards": rewards}
+    if truncated is not None and final_values is not None:
+        expected |= {"truncated": truncated, "final_values": final_values}
+    for name, tensor in expected.items():
+        if tensor.shape != values.shape:
+            raise ValueError(
+                f"{name} must have the shape of values, {[*values.shape]}; got {[*tensor.shape]}."
+            )
+    if bootstrap_value.shape != values.shape[1:]:
+        raise ValueError(
+            f"bootstrap_value must be {[*values.shape[1:]]}; got {[*bootstrap_value.shape]}."
+        )

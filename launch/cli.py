@@ -1,0 +1,246 @@
+"""The command line: `veldt train | evaluate | search | report | bench | list | doctor`.
+
+Exit codes: 0 done, 1 the run failed, 2 wrong input. What is heavy is imported by the
+command that needs it, so that `veldt --help` answers at once.
+"""
+
+import enum
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from veldt.launch import recipes
+from veldt.launch.console import Console, set_up_warnings
+from veldt.platform.errors import VeldtError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="IMPALA agents that learn, and evolution that searches over them.",
+)
+
+Recipe = Annotated[
+    str, typer.Argument(help="A name from `veldt list recipes`, or the path of a TOML file.")
+]
+Folder = Annotated[Path, typer.Argument(help="The folder of a training or a search.")]
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY.SUB=VALUE", help="Override a setting; may be repeated."),
+]
+Out = Annotated[
+    Path | None, typer.Option("--out", help="The run's folder; default: runs/RECIPE-TIME.")
+]
+Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Override the recipe's seed.")]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Go on with what is in --out, if there is something.")
+]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print the summary as one JSON object, and only that.")
+]
+
+
+@app.command(epilog="Example: veldt train cartpole --set optimizer.learning_rate=0.003 --seed 1")
+def train(
+    recipe: Recipe,
+    assignments: Assignments = None,
+    out: Out = None,
+    seed: Seed = None,
+    resume: Resume = False,
+    json: Json = False,
+) -> None:
+    """Train an agent: one learner, and actors joined to it by ZeroMQ."""
+    from veldt.agents import settings as agents
+    from veldt.agents import train as training
+    from veldt.platform.interrupts import Interrupts
+
+    console = Console(json)
+    data = recipes.load(recipe, "train", assignments or (), seed)
+    settings = agents.TrainSettings.parse(data)
+    folder = _folder(out, recipe, resume)
+    console.say(f"training {settings.environment.id} in {folder}")
+    with Interrupts() as stop:
+        summary = training.train(
+            settings, folder, resume=resume, report=console.training, stop=stop
+        )
+    console.summary(summary, f"{recipe}: {folder}")
+
+
+@app.command(epilog="Example: veldt evaluate runs/pong --episodes 200 --policy sample")
+def evaluate(
+    folder: Folder,
+    episodes: Annotated[int, typer.Option(min=1, help="Whole episodes to play.")] = 100,
+    policy: Annotated[str, typer.Option(help="sample, as in training, or greedy.")] = "sample",
+    seed: Annotated[int, typer.Option(min=0, help="Of the episodes.")] = 0,
+    json: Json = False,
+) -> None:
+    """Play whole episodes with a trained agent, on seeds that training never saw."""
+    from veldt.agents import evaluate as evaluation
+    from veldt.platform.keys import Key
+    from veldt.platform.runs import write_json
+
+    settings = evaluation.EvaluationSettings.parse({"episodes": episodes, "policy": policy})
+    winner = folder / "winner"
+    folder = winner if winner.is_dir() else folder
+    agent, train_settings, update = evaluation.load_run(folder)
+    key = Key(seed).child("test")
+    result = evaluation.evaluate(agent, train_settings, settings, key).summary()
+    result = {"update": update, "policy": policy, "seed": seed} | result
+    write_json(folder / "evaluation.json", result)
+    Console(json).summary(result, f"evaluation: {folder}")
+
+
+@app.command(epilog="Example: mpirun --oversubscribe --bind-to none -n 3 veldt search quickstart")
+def search(
+    recipe: Recipe,
+    assignments: Assignments = None,
+    out: Out = None,
+    seed: Seed = None,
+    resume: Resume = False,
+    json: Json = False,
+    ranks: Annotated[
+        int | None,
+        typer.Option(min=1, help="Start under `mpirun` with so many ranks on this host."),
+    ] = None,
+) -> None:
+    """Search over an agent's settings; under `mpirun` the trials spread over its ranks."""
+    from veldt.launch import mpi, studies
+    from veldt.platform.ranks import launched_by_mpi
+    from veldt.search.settings import SearchSettings
+
+    data = recipes.load(recipe, "search", assignments or (), seed)
+    settings = SearchSettings.parse(data)
+    if ranks is not None and not launched_by_mpi():
+        mpi.become(ranks, sys.argv[1:])
+    # Every rank has to name the same folder, so the default one is not named by the clock.
+    folder = out or Path("runs") / Path(recipe).stem
+    studies.run(settings, folder, resume=resume, console=Console(json), title=recipe)
+
+
+@app.command(epilog="Example: veldt report runs/quickstart")
+def report(
+    folder: Folder,
+    out: Annotated[Path | None, typer.Option(help="The file; default: DIR/report.html.")] = None,
+    json: Json = False,
+) -> None:
+    """Write one HTML file with the curves and tables of a training or a search."""
+    from veldt.launch.report import write
+
+    path = write(folder, out or folder / "report.html")
+    console = Console(json)
+    if json:
+        console.summary({"report": str(path)}, "report")
+    else:
+        console.say(f"report: {path}")
+
+
+class Benchmark(enum.StrEnum):
+    """What can be measured."""
+
+    throughput = "throughput"
+
+
+@app.command(epilog="Example: veldt bench throughput atari/pong --seconds 20")
+def bench(
+    what: Annotated[Benchmark, typer.Argument(help="What to measure.")],
+    recipe: Annotated[str, typer.Argument(help="A training's recipe.")] = "cartpole",
+    assignments: Assignments = None,
+    seconds: Annotated[float, typer.Option(min=1.0, help="For each of the parts.")] = 10.0,
+    json: Json = False,
+) -> None:
+    """Measure speed: environments, inference and learning alone, and the whole."""
+    from veldt.agents.settings import TrainSettings
+    from veldt.launch.bench import throughput
+
+    console = Console(json)
+    settings = TrainSettings.parse(recipes.load(recipe, "train", assignments or ()))
+    console.summary(throughput(settings, seconds, console), f"throughput: {recipe}")
+
+
+class Kind(enum.StrEnum):
+    """What can be listed."""
+
+    recipes = "recipes"
+    agents = "agents"
+    networks = "networks"
+    environments = "environments"
+    searchers = "searchers"
+
+
+@app.command("list", epilog="Example: veldt list recipes")
+def list_(
+    kind: Annotated[Kind, typer.Argument(help="What to list.")],
+    json: Json = False,
+) -> None:
+    """List what can be named in a recipe, ours and that of installed plug-ins."""
+    found = _listed(kind)
+    console = Console(json)
+    if json:
+        console.summary(found, kind)
+        return
+    width = max(map(len, found), default=0)
+    for name, meaning in found.items():
+        console.say(f"{name:<{width}}  {meaning}")
+
+
+@app.command(epilog="Example: veldt doctor")
+def doctor(json: Json = False) -> None:
+    """Say whether this machine is fit, and what to do where it is not."""
+    from veldt.launch.doctor import examine, show
+
+    checks = examine()
+    console = Console(json)
+    show(checks, console) if not json else console.summary(
+        {check.name: vars(check) for check in checks}, "doctor"
+    )
+    if any(check.needed and not check.fit for check in checks):
+        raise typer.Exit(1)
+
+
+def _listed(kind: Kind) -> dict[str, str]:
+    """Name -> what it is."""
+    from veldt.platform import plugins
+
+    match kind:
+        case Kind.recipes:
+            return recipes.names()
+        case Kind.environments:
+            from veldt.platform.envs import catalogue
+
+            return {name: "" for name in catalogue.names()}
+        case Kind.agents:
+            from veldt.agents.catalogue import AGENTS as builtin
+        case Kind.networks:
+            from veldt.agents.networks import TORSOS as builtin
+        case Kind.searchers:
+            from veldt.search.catalogue import SEARCHERS as builtin
+    return plugins.known(str(kind), builtin)
+
+
+def _folder(out: Path | None, recipe: str, resume: bool) -> Path:
+    if out is None and resume:
+        raise typer.BadParameter("--resume needs --out, the folder of the run to go on with.")
+    return out or Path("runs") / f"{Path(recipe).stem}-{time.strftime('%Y%m%d-%H%M%S')}"
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    """The entry point; exits with 0, 1 or 2."""
+    set_up_warnings()
+    try:
+        app(arguments)
+    except VeldtError as error:
+        if os.environ.get("OMPI_COMM_WORLD_RANK", os.environ.get("PMI_RANK", "0")) == "0":
+            print(f"veldt: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("veldt: stopped at once; what was not yet saved is lost.", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

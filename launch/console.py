@@ -1,0 +1,78 @@
+"""What the commands print: results on standard output, all else on standard error."""
+
+import json
+import logging
+import time
+from typing import Any
+
+import rich.console
+import rich.logging
+import rich.table
+
+
+class Console:
+    """Where a command's words go.
+
+    Args:
+        json_only: Standard output gets one JSON object and nothing else.
+    """
+
+    def __init__(self, json_only: bool = False) -> None:
+        self._json_only = json_only
+        self._out = rich.console.Console(stderr=json_only, highlight=False, soft_wrap=True)
+        self._last = 0.0
+
+    def say(self, text: Any) -> None:
+        """A line, or anything rich can draw."""
+        self._out.print(text, markup=False) if isinstance(text, str) else self._out.print(text)
+
+    def summary(self, values: dict[str, Any], title: str) -> None:
+        """The result of a command."""
+        if self._json_only:
+            print(json.dumps(values, allow_nan=False), flush=True)
+            return
+        table = rich.table.Table(title=title, title_justify="left", show_header=False)
+        for name, value in values.items():
+            if not isinstance(value, list | dict):
+                table.add_row(name, number(value))
+        self._out.print(table)
+
+    def training(self, record: dict[str, Any]) -> None:
+        """A line of progress, at most one every two seconds."""
+        now = time.monotonic()
+        done = record["frames"] >= record["frames_total"]
+        if now - self._last < 2.0 and not done:
+            return
+        self._last = now
+        share = record["frames"] / record["frames_total"]
+        left = record["wall_seconds"] * (1 - share) / max(share, 1e-9)
+        self.say(
+            f"{min(share, 1):4.0%}  frames {record['frames']:>11,}  "
+            f"return {number(record['mean_return']):>8}  episodes {record['episodes']:>6,}  "
+            f"{record['steps_per_second']:>8,.0f} steps/s  lag {record['policy_lag_mean']:.1f}  "
+            f"{duration(left)} left"
+        )
+
+
+def number(value: Any) -> str:
+    """A value for people: floats to five digits, None as a dash."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    return f"{value:,}" if isinstance(value, int) else f"{value:.5g}"
+
+
+def duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes:02d}:{rest:02d}"
+
+
+def set_up_warnings() -> None:
+    """Sends veldt's warnings to standard error."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("warning: %(message)s"))
+    logger = logging.getLogger("veldt")
+    logger.addHandler(handler)
+    logger.propagate = False

@@ -1,0 +1,107 @@
+"""Checkpoints: named arrays and plain values, written whole or not at all.
+
+    DIR/checkpoints/000001200/arrays.safetensors
+    DIR/checkpoints/000001200/state.json          {"digest": of both, "state": ...}
+
+A checkpoint is written beside its place, forced to disk and renamed. The last two
+are kept, so that a disk that lies about the newest does not end the run.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors.numpy
+from numpy.typing import NDArray
+
+from veldt.platform.errors import BrokenCheckpoint
+from veldt.platform.runs import sync_folder
+
+KEEP = 2
+log = logging.getLogger("veldt")
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def save(
+    run: Path, number: int, arrays: Mapping[str, NDArray[Any]], state: Mapping[str, Any]
+) -> Path:
+    """Writes checkpoint `number` of a run and forgets all but the last two.
+
+    Args:
+        run: The run's folder.
+        number: Grows with time: the number of updates.
+        arrays: Named arrays.
+        state: Plain JSON values; NaN is refused.
+    """
+    folder = run / "checkpoints"
+    temporary, final = folder / f".{number:09d}.partial", folder / f"{number:09d}"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    tensors = safetensors.numpy.save(dict(arrays))
+    plain = json.dumps(state, allow_nan=False)
+    digest = _digest(tensors, plain)
+    _write(temporary / "arrays.safetensors", tensors)
+    _write(temporary / "state.json", json.dumps({"digest": digest, "state": plain}).encode())
+    sync_folder(temporary)
+    if final.exists():
+        shutil.rmtree(final)
+    temporary.rename(final)
+    sync_folder(folder)
+    for old in numbers(run)[:-KEEP]:
+        shutil.rmtree(folder / f"{old:09d}")
+    return final
+
+
+def numbers(run: Path) -> list[int]:
+    """The checkpoints of a run, oldest first."""
+    folder = run / "checkpoints"
+    found = folder.iterdir() if folder.exists() else ()
+    return sorted(int(item.name) for item in found if item.name.isdigit())
+
+
+def load(run: Path) -> tuple[int, Arrays, dict[str, Any]] | None:
+    """The newest whole checkpoint: its number, arrays and state. None if there is none.
+
+    Raises:
+        BrokenCheckpoint: if there are some and each is damaged.
+    """
+    faults = []
+    for number in reversed(numbers(run)):
+        folder = run / "checkpoints" / f"{number:09d}"
+        try:
+            return (number, *_read(folder))
+        except (OSError, ValueError, KeyError, safetensors.SafetensorError) as error:
+            faults.append(f"{folder}: {error}")
+            log.warning("checkpoint %s is damaged (%s); trying the one before.", folder, error)
+    if faults:
+        raise BrokenCheckpoint(
+            "no whole checkpoint is left:\n  "
+            + "\n  ".join(faults)
+            + "\nStart again in another folder with --out, or restore the files."
+        )
+    return None
+
+
+def _read(folder: Path) -> tuple[Arrays, dict[str, Any]]:
+    tensors = (folder / "arrays.safetensors").read_bytes()
+    outer = json.loads((folder / "state.json").read_bytes())
+    if _digest(tensors, outer["state"]) != outer["digest"]:
+        raise ValueError("its content does not match its digest")
+    return safetensors.numpy.load(tensors), json.loads(outer["state"])
+
+
+def _digest(tensors: bytes, plain: str) -> str:
+    return hashlib.blake2b(tensors + plain.encode(), digest_size=16).hexdigest()
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())

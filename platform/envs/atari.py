@@ -1,0 +1,174 @@
+"""Atari 2600 games, as the IMPALA paper plays them (Espeholt et al. 2018, section 5.3.2, G).
+
+Legend: B environments of the vector, S frames in the stack.
+
+84x84 grey levels, the last S = 4 steps stacked, an action repeated for 4 emulator
+frames and the last two of them max-pooled, no sticky actions, each game's own action
+set, at most 108,000 frames (30 minutes) a game, rewards as the game gives them. For
+the learner a lost life terminates; the game goes on, and `Episode` is the game.
+
+Where this is not the paper's: a game starts with FIRE, where it has that action, and
+then with no-ops up to a total of 0..29 frames, drawn uniformly (the paper: 1..30);
+and before there are S frames, the stack holds zeros.
+"""
+
+import ale_py.roms
+import numpy as np
+from ale_py.vector_env import AtariVectorEnv
+from numpy.typing import NDArray
+
+from veldt.platform.envs.catalogue import no_environment
+from veldt.platform.envs.vector import (
+    Actions,
+    EnvironmentSpec,
+    Episode,
+    Observations,
+    Step,
+    check_actions,
+)
+from veldt.platform.errors import EnvironmentFault, SettingsError
+from veldt.platform.keys import Key
+
+
+class AtariVector:
+    """B environments of one game, on ale_py's emulators and threads.
+
+    Environment b is seeded once, by `key.child("episode", b, 0)`; its later games draw
+    from its emulator's own stream, so that they too depend on key and actions alone.
+
+    Args:
+        name: "atari/" and the ROM's name, e.g. "atari/ms_pacman"; see `games`.
+        size: B.
+        life_loss: Whether a lost life terminates, for the learner.
+        threads: That step the emulators; at most one a processor is started.
+        sticky: Probability that the emulator repeats the action before, each frame.
+        full_action_space: All 18 actions, not the game's own.
+        max_frames: Emulator frames after which a game is truncated, looked at once a step.
+        stack: S, the frames in one observation.
+        frame_skip: Emulator frames behind one step.
+        noop_max: A game starts with fewer frames than this of FIRE and no-ops.
+        fire_reset: Whether FIRE is pressed first, where the game has it.
+
+    Raises:
+        UnknownName: if there is no such game.
+        SettingsError: if an option is out of its range.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        size: int,
+        *,
+        life_loss: bool = True,
+        threads: int = 1,
+        sticky: float = 0.0,
+        full_action_space: bool = False,
+        max_frames: int = 108_000,
+        stack: int = 4,
+        frame_skip: int = 4,
+        noop_max: int = 30,
+        fire_reset: bool = True,
+    ) -> None:
+        game = name.partition("/")[2]
+        if game not in ale_py.roms.get_all_rom_ids():
+            raise no_environment(name)
+        for option, value, least, most in (
+            ("size", size, 1, 2**16),
+            ("threads", threads, 1, 2**10),
+            ("max_frames", max_frames, 1, 2**30),
+            ("stack", stack, 1, 2**8),
+            ("frame_skip", frame_skip, 1, 2**10),
+            ("noop_max", noop_max, 0, 2**16),
+        ):
+            if type(value) is not int or not least <= value <= most:
+                raise SettingsError(
+                    f"{name}: {option} must be an integer in {least}..{most}, got {value!r}."
+                )
+        if not isinstance(sticky, int | float) or not 0 <= sticky <= 1:
+            raise SettingsError(f"{name}: sticky must be a number in 0..1, got {sticky!r}.")
+        self.size = size
+        self._max_frames = max_frames
+        self._emulators: AtariVectorEnv | None = AtariVectorEnv(
+            game,
+            size,
+            num_threads=threads,
+            # Ours comes first: where the library itself cuts a game, the newest frame of
+            # its final observation is not that of the last two emulator frames.
+            max_num_frames_per_episode=max_frames + 2 * frame_skip,
+            repeat_action_probability=float(sticky),
+            full_action_space=full_action_space,
+            autoreset_mode="SameStep",
+            stack_num=stack,
+            frameskip=frame_skip,
+            noop_max=noop_max,
+            life_loss_info=life_loss,
+            reward_clipping=False,
+            use_fire_reset=fire_reset,
+        )
+        count = len(self._emulators.ale.get_action_set())
+        self.spec = EnvironmentSpec(
+            name,
+            Observations((stack, 84, 84), "uint8"),
+            Actions("discrete", count, f"Discrete({count})"),
+            frame_skip,
+        )
+        self._ready = False
+        self._steps = np.zeros(size, np.int64)  # of each game, [B]
+        self._returns = np.zeros(size, np.float64)  # of each game, [B]
+        self._origin = np.zeros(size, np.int32)  # frame count at which each game began, [B]
+
+    def reset(self, key: Key) -> NDArray[np.generic]:
+        """Starts a new game everywhere; the first observations, uint8 [B, S, 84, 84]."""
+        if self._emulators is None:
+            raise EnvironmentFault(f"{self.spec.id}: this vector is closed; make another.")
+        seeds = [key.child("episode", b, 0).integer() for b in range(self.size)]
+        observation, info = self._emulators.reset(seed=np.array(seeds))
+        self._origin = info["frame_number"] - info["episode_frame_number"]
+        self._steps[:] = 0
+        self._returns[:] = 0
+        self._ready = True
+        first: NDArray[np.generic] = observation
+        return first
+
+    def step(self, action: NDArray[np.int64]) -> Step:
+        """Steps all B, [B] actions; resets the games that ended. See `VectorEnvironment`."""
+        if self._emulators is None or not self._ready:
+            raise EnvironmentFault(f"{self.spec.id}: reset this vector before stepping it.")
+        check_actions(self.spec, action, self.size)  # the library would wait for ever
+        observation, reward, terminated, _, info = self._emulators.step(action.astype(np.int64))
+        self._steps += 1
+        self._returns += reward
+        origin = info["frame_number"] - info["episode_frame_number"]
+        ended = origin != self._origin  # a game began: `terminated` may be a lost life only
+        capped = ~ended & (self._steps * self.spec.frames_per_step >= self._max_frames)
+        truncated = capped & ~terminated
+        final_rows = np.flatnonzero(truncated)
+        final_observation = observation[final_rows]
+        if capped.any():
+            observation, info = self._emulators.reset(options={"reset_mask": capped})
+            origin = info["frame_number"] - info["episode_frame_number"]
+            ended |= capped
+        self._origin = origin
+        episodes: list[Episode] = []
+        for b in np.flatnonzero(ended).tolist():
+            episodes.append(Episode(b, float(self._returns[b]), int(self._steps[b])))
+            self._returns[b] = self._steps[b] = 0
+        return Step(
+            observation=observation,
+            reward=reward.astype(np.float32),
+            terminated=terminated,
+            truncated=truncated,
+            final_rows=final_rows,
+            final_observation=final_observation,
+            episodes=tuple(episodes),
+        )
+
+    def close(self) -> None:
+        """Lets go of the emulators, which joins their threads; safe to call twice."""
+        self._emulators = None
+        self._ready = False
+
+
+def games() -> list[str]:
+    """The ROM names that `AtariVector` plays, sorted."""
+    return sorted(ale_py.roms.get_all_rom_ids())

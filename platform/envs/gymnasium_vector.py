@@ -1,0 +1,309 @@
+"""Any Gymnasium environment as a vector: B of them, stepped one after another.
+
+Legend: B environments of the vector, k the number of an episode, from 0.
+
+Episode k of environment b starts from the seed `key.child("episode", b, k)`, so
+that what happens depends on nothing but the key and the actions. The loop is our
+own: it copies each observation once, into the array that is returned, and looks
+at no `info`.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from veldt.platform.envs.catalogue import no_environment
+from veldt.platform.envs.vector import (
+    Actions,
+    EnvironmentSpec,
+    Episode,
+    Observations,
+    Step,
+    check_actions,
+)
+from veldt.platform.errors import (
+    EnvironmentFault,
+    MissingProgram,
+    SettingsError,
+    UnsupportedSpace,
+)
+from veldt.platform.keys import Key
+
+Environment = gymnasium.Env[Any, Any]
+Writer = Callable[[NDArray[np.generic], Any], None]  # (row of the batch, what was observed)
+
+LARGEST_REWARD = float(np.finfo(np.float32).max)
+
+
+class GymnasiumVector:
+    """B environments of one Gymnasium id.
+
+    Observations: a Box stays what it is, in uint8 or float32; uint8 images [H, W, C]
+    of 1, 3 or 4 channels become [C, H, W]; every other space is flattened to float32
+    as `gymnasium.spaces.flatten` does (one-hot where it is discrete).
+
+    Actions: those of a Discrete space are numbered from 0 here, whatever its `start`.
+    With any other action space the vector can be made and reset, not stepped.
+
+    An environment that terminates and reaches its time limit in the same step has
+    terminated. What a terminated environment showed last is not looked at: it may be
+    the very reason why it ended.
+
+    Args:
+        name: An id registered with Gymnasium; "module:id" imports the module first; "ALE/..."
+            is known without an import.
+        size: B.
+        options: Go to `gymnasium.make`: `max_episode_steps` and what the environment's
+            own constructor takes.
+
+    Raises:
+        UnknownName: if nobody registered this id.
+        SettingsError: if the environment refuses the options.
+        MissingProgram: if a library that it needs is not installed.
+        UnsupportedSpace: if its observations have no fixed number of numbers.
+    """
+
+    def __init__(self, name: str, size: int, /, **options: Any) -> None:
+        if size < 1:
+            raise SettingsError(f"{name}: a vector holds at least 1 environment, got size {size}.")
+        self.size = size
+        self._places: list[_Place] = []
+        self._ready = False
+        try:
+            for b in range(size):
+                self._places.append(_Place(name, b, _make(name, options)))
+            first = self._places[0].environment
+            observations, self._write = _observations(name, first.observation_space)
+        except BaseException:
+            self.close()
+            raise
+        actions, self._start = _actions(first.action_space)
+        self.spec = EnvironmentSpec(name, observations, actions, _frames_per_step(name, first))
+        self._floats = observations.dtype == "float32"
+        self._no_rows = np.empty(0, np.int64)
+        self._no_observation = self._empty(0)
+
+    def reset(self, key: Key) -> NDArray[np.generic]:
+        """Starts episode 0 everywhere; the first observations, [B, ...].
+
+        Raises:
+            EnvironmentFault: if the vector is closed, or an environment fails.
+        """
+        if not self._places:
+            raise EnvironmentFault(f"{self.spec.id}: this vector is closed; make another.")
+        observation = self._empty(self.size)
+        for b, place in enumerate(self._places):
+            try:
+                self._write(observation[b], place.restart(key, 0))
+            except Exception as error:
+                raise place.fault(error) from error
+        self._check_finite(observation)
+        self._ready = True
+        return observation
+
+    def step(self, action: NDArray[np.int64]) -> Step:
+        """Steps all B, [B] actions; resets those that ended. See `VectorEnvironment`."""
+        if self.spec.actions.kind != "discrete":
+            raise UnsupportedSpace(
+                f"{self.spec.id}: its actions are {self.spec.actions.description}; "
+                "only discrete actions can be stepped."
+            )
+        if not self._ready:
+            raise EnvironmentFault(f"{self.spec.id}: reset this vector before stepping it.")
+        check_actions(self.spec, action, self.size)
+        observation = self._empty(self.size)
+        reward = np.empty(self.size, np.float32)
+        terminated = np.zeros(self.size, np.bool_)
+        truncated = np.zeros(self.size, np.bool_)
+        final: list[NDArray[np.generic]] = []
+        episodes: list[Episode] = []
+        choices = action.astype(np.int64) + self._start
+        for b, (place, choice) in enumerate(zip(self._places, choices, strict=True)):
+            try:
+                place.steps += 1
+                seen, gain, terminal, cut, _ = place.environment.step(choice)
+                number = float(gain)
+                if not -LARGEST_REWARD <= number <= LARGEST_REWARD:
+                    raise place.fault(f"its reward is {number}")
+                place.total += number
+                reward[b] = number
+                if terminal or cut:
+                    if terminal:
+                        terminated[b] = True
+                    else:
+                        truncated[b] = True
+                        final.append(self._last(place, seen))
+                    episodes.append(Episode(b, place.total, place.steps))
+                    seen = place.restart(place.key, place.number + 1)
+                self._write(observation[b], seen)
+            except EnvironmentFault:
+                raise
+            except Exception as error:
+                raise place.fault(error) from error
+        self._check_finite(observation)
+        return Step(
+            observation=observation,
+            reward=reward,
+            terminated=terminated,
+            truncated=truncated,
+            final_rows=np.flatnonzero(truncated) if final else self._no_rows,
+            final_observation=np.stack(final) if final else self._no_observation,
+            episodes=tuple(episodes),
+        )
+
+    def close(self) -> None:
+        """Closes all environments; safe to call twice."""
+        places, self._places, self._ready = self._places, [], False
+        for place in places:
+            place.environment.close()
+
+    def _empty(self, rows: int) -> NDArray[np.generic]:
+        shape = (rows, *self.spec.observations.shape)
+        return np.empty(shape, np.float32 if self._floats else np.uint8)
+
+    def _last(self, place: "_Place", seen: Any) -> NDArray[np.generic]:
+        """What a truncated environment showed last, copied before its reset."""
+        row: NDArray[np.generic] = self._empty(1)[0]
+        self._write(row, seen)
+        if self._floats and not np.isfinite(row).all():
+            raise place.fault("its final observation is not finite in float32")
+        return row
+
+    def _check_finite(self, observation: NDArray[np.generic]) -> None:
+        if self._floats:
+            finite = np.isfinite(observation.astype(np.float32, copy=False))
+            if not finite.all():
+                b = int(np.flatnonzero(~finite.reshape(self.size, -1).all(axis=1))[0])
+                raise self._places[b].fault("its observation is not finite in float32")
+
+
+@dataclasses.dataclass(slots=True)
+class _Place:
+    """One of the B environments, and how far it is."""
+
+    id: str
+    index: int
+    environment: Environment
+    key: Key = Key(0)
+    number: int = 0  # of the episode
+    seed: int = 0  # of the episode
+    steps: int = 0  # of the episode
+    total: float = 0.0  # of the episode's rewards
+
+    def restart(self, key: Key, number: int) -> Any:
+        """Starts episode `number`; what it shows first."""
+        self.key, self.number, self.steps, self.total = key, number, 0, 0.0
+        self.seed = key.child("episode", self.index, number).integer()
+        return self.environment.reset(seed=self.seed)[0]
+
+    def fault(self, why: Exception | str) -> EnvironmentFault:
+        """What went wrong, with all that is needed to see it again."""
+        reason = why if isinstance(why, str) else f"{type(why).__name__}: {why}"
+        return EnvironmentFault(
+            f"{self.id}: environment {self.index}, episode {self.number} "
+            f"(seed {self.seed}), step {self.steps}: {reason}."
+        )
+
+
+def _make(name: str, options: dict[str, Any]) -> Environment:
+    """One environment; whatever prevents it as an error of ours."""
+    if name.startswith("ALE/"):
+        import ale_py
+
+        gymnasium.register_envs(ale_py)
+    try:
+        return gymnasium.make(name, **{"disable_env_checker": True, **options})
+    except Warning:  # on an old version, where warnings are errors: Gymnasium's words are best
+        raise
+    except gymnasium.error.DependencyNotInstalled as error:
+        mujoco = "mujoco" in str(error).lower()
+        hint = "MuJoCo is not installed. Run: pip install 'veldt[mujoco]'" if mujoco else error
+        raise MissingProgram(f"{name}: {hint}") from error
+    except ImportError as error:
+        raise MissingProgram(f"{name}: {error}") from error
+    except Exception as error:
+        unregistered = name.rpartition(":")[2] not in gymnasium.registry
+        if isinstance(error, gymnasium.error.Error) and unregistered:
+            raise no_environment(name) from error
+        if options:
+            raise SettingsError(f"{name} refuses its options {options}: {error!r}") from error
+        raise EnvironmentFault(f"{name} could not be made: {error!r}") from error
+
+
+def _frames_per_step(name: str, environment: Environment) -> int:
+    """Emulator frames behind one step; 1 where there is no emulator or the skip is random."""
+    if name.startswith("ALE/") and environment.spec is not None:
+        skip = environment.spec.kwargs.get("frameskip")
+        return skip if isinstance(skip, int) else 1
+    return 1
+
+
+def _actions(space: spaces.Space[Any]) -> tuple[Actions, int]:
+    """What the environment takes, and the number it gives to its first action."""
+    if isinstance(space, spaces.Discrete):
+        return Actions("discrete", int(space.n), str(space)), int(space.start)
+    return Actions("other", 0, str(space)), 0
+
+
+def _observations(name: str, space: spaces.Space[Any]) -> tuple[Observations, Writer]:
+    """What the vector shows of this space, and how it is written into a row."""
+    if isinstance(space, spaces.Box):
+        shape = space.shape
+        if space.dtype != np.uint8:
+            return Observations(shape, "float32"), _numbers(shape)
+        if len(shape) == 3 and shape[2] in (1, 3, 4):
+            return Observations((shape[2], *shape[:2]), "uint8"), _bytes(shape, (2, 0, 1))
+        return Observations(shape, "uint8"), _bytes(shape, tuple(range(len(shape))))
+    flat = None if _has_text(space) else spaces.flatten_space(space)
+    if not isinstance(flat, spaces.Box):
+        raise UnsupportedSpace(
+            f"{name}: its observations are {space}, which have no fixed number of numbers. "
+            "Wrap the environment so that it shows a Box."
+        )
+    write = _numbers(flat.shape)
+    return Observations(flat.shape, "float32"), (
+        lambda row, seen: write(row, spaces.flatten(space, seen))
+    )
+
+
+def _has_text(space: spaces.Space[Any]) -> bool:
+    """Whether there is text in it: it flattens to character codes, which mean nothing."""
+    if isinstance(space, spaces.Dict | spaces.Tuple | spaces.OneOf):
+        parts = space.spaces.values() if isinstance(space, spaces.Dict) else space.spaces
+        return any(_has_text(part) for part in parts)
+    return isinstance(space, spaces.Text)
+
+
+def _numbers(shape: tuple[int, ...]) -> Writer:
+    """Writes numbers of any type into a float32 row."""
+
+    def write(row: NDArray[np.generic], seen: Any) -> None:
+        array = np.asarray(seen)
+        if array.shape != shape:
+            raise ValueError(f"its observation is {array.shape}, its space says {shape}")
+        if array.dtype == np.float32:
+            row[...] = array
+        else:
+            with np.errstate(over="ignore"):  # becomes inf, which is found out later
+                row[...] = array
+
+    return write
+
+
+def _bytes(shape: tuple[int, ...], axes: tuple[int, ...]) -> Writer:
+    """Writes a uint8 array into a row, with its axes in another order."""
+
+    def write(row: NDArray[np.generic], seen: Any) -> None:
+        array = np.asarray(seen)
+        if array.shape != shape or array.dtype != np.uint8:
+            raise ValueError(
+                f"its observation is {array.dtype} {array.shape}, its space says uint8 {shape}"
+            )
+        row[...] = array.transpose(axes)
+
+    return write

@@ -1,0 +1,115 @@
+"""Tickets: who may make which unroll, under which weights.
+
+A run of U updates of N unrolls each needs exactly U * N unrolls; each has a
+number, and its ticket is the permission to make it. Unroll `u` is meant for
+update `u // N`, and its ticket is given out once the weights are at most
+`max_lag` updates older than that. This one rule bounds what is in flight (to
+`(max_lag + 1) * N` unrolls), and with it the memory and the policy lag; no
+unroll is made that no update will use, so none has to be thrown away.
+
+In lockstep, unroll `u` belongs to actor `u % actors`, is made with the weights of
+exactly `max_lag` updates before, and unrolls are used in the order of their numbers:
+the same seed then gives the same bits, whatever the speed of the processes. The
+run is cut into segments (from checkpoint to checkpoint) at whose start every
+actor begins new episodes under the newest weights, which makes resuming exact.
+"""
+
+import dataclasses
+import heapq
+
+
+@dataclasses.dataclass(frozen=True)
+class Ticket:
+    """The permission to make one unroll."""
+
+    number: int
+    version: int
+    fresh: bool  # begin new episodes
+
+
+class Tickets:
+    """The book of one session of a run; pure, no clock and no sockets."""
+
+    def __init__(
+        self,
+        *,
+        actors: int,
+        batch: int,
+        done: int,
+        updates: int,
+        max_lag: int,
+        segment: int | None = None,
+    ) -> None:
+        """
+        Args:
+            actors: How many actors there are.
+            batch: N, unrolls in an update.
+            done: Updates done before this session.
+            updates: U, updates in the whole run.
+            max_lag: Updates by which the weights of an unroll may be older than its update.
+            segment: Updates between two checkpoints, for lockstep; None is free running.
+        """
+        self.actors, self.batch, self.updates = actors, batch, updates
+        self.max_lag, self.segment = max_lag, segment
+        self.version = done
+        self._first = done * batch
+        self._next = [self._first] if segment is None else self._starts()
+        self._returned: list[list[int]] = [[] for _ in self._next]
+        self._held: dict[int, int] = {}
+        self._seen: set[int] = set()
+
+    def _starts(self) -> list[int]:
+        """The first number of each actor, in lockstep."""
+        return [self._first + (actor - self._first) % self.actors for actor in range(self.actors)]
+
+    def request(self, actor: int) -> Ticket | None:
+        """The next ticket for `actor`, or None while there is none to give."""
+        lane = 0 if self.segment is None else actor
+        returned = self._returned[lane]
+        number = returned[0] if returned else self._next[lane]
+        version = self._version(number)
+        if number >= self.updates * self.batch or version > self.version:
+            return None
+        if returned:
+            heapq.heappop(returned)
+        else:
+            self._next[lane] += 1 if self.segment is None else self.actors
+        fresh = actor not in self._seen or self._opens_segment(number)
+        self._seen.add(actor)
+        self._held[actor] = number
+        return Ticket(number, self.version if self.segment is None else version, fresh)
+
+    def _version(self, number: int) -> int:
+        """The oldest weights that unroll `number` may be made with."""
+        update = number // self.batch
+        if self.segment is None:
+            return update - self.max_lag
+        return max(update - self.max_lag, update - update % self.segment)
+
+    def _opens_segment(self, number: int) -> bool:
+        if self.segment is None:
+            return False
+        update = number // self.batch
+        start = (update - update % self.segment) * self.batch
+        return number - self.actors < start
+
+    def delivered(self, actor: int, number: int) -> bool:
+        """Takes the ticket back; False if `actor` does not hold it."""
+        if self._held.get(actor) != number:
+            return False
+        del self._held[actor]
+        return True
+
+    def lost(self, actor: int) -> int:
+        """`actor` is gone: its ticket is given out again. Returns how many unrolls were lost."""
+        self._seen.discard(actor)
+        number = self._held.pop(actor, None)
+        if number is None:
+            return 0
+        lane = 0 if self.segment is None else actor
+        heapq.heappush(self._returned[lane], number)
+        return 1
+
+    def holders(self) -> set[int]:
+        """The actors with an unroll under way."""
+        return set(self._held)

@@ -1,0 +1,105 @@
+"""What an actor sends: T steps of B environments, time-major.
+
+Legend: T steps of the unroll, B environments, K of the T * B steps ended in a
+truncation, A actions. Entry t of `observation` is what the environment showed
+before action t; entry T is only there for its value. Where an episode ended at
+step t, observation t + 1 is the first of the next episode and `first` says so.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from veldt.platform.envs.vector import Observations
+from veldt.platform.errors import WireError
+
+Array = NDArray[Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Trajectory:
+    """One unroll, or several side by side."""
+
+    observation: Array  # [T+1, B, ...]
+    first: Array  # [T+1, B] bool, the observation is the first of its episode
+    action: Array  # [T, B] int64
+    behaviour_logits: Array  # [T, B, A] float32, of the policy mu that acted
+    reward: Array  # [T, B] float32, unclipped
+    terminated: Array  # [T, B] bool
+    truncated: Array  # [T, B] bool, never together with terminated
+    final_index: Array  # [K, 2] int64, (t, b) of each truncation
+    final_observation: Array  # [K, ...], what the truncated episodes showed last
+
+    @property
+    def steps(self) -> int:
+        """T * B."""
+        return int(self.action.shape[0] * self.action.shape[1])
+
+    def arrays(self) -> dict[str, Array]:
+        """The fields by name, for the wire."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
+
+def from_arrays(arrays: Mapping[str, Array], observations: Observations) -> Trajectory:
+    """Checks what came over the wire and names it.
+
+    Raises:
+        WireError: if a field is missing, or has a wrong dtype or shape.
+    """
+    names = [field.name for field in dataclasses.fields(Trajectory)]
+    if sorted(arrays) != sorted(names):
+        raise WireError(f"trajectory: expected the fields {sorted(names)}, got {sorted(arrays)}.")
+    action, final = arrays["action"], arrays["final_index"]
+    if action.ndim < 2 or final.ndim != 2:
+        raise WireError("trajectory: action must be [T, B], final_index [K, 2].")
+    (T, B), K = action.shape[:2], final.shape[0]
+    actions = arrays["behaviour_logits"].shape[2:]
+    expected: dict[str, tuple[str, tuple[int, ...]]] = {
+        "observation": (observations.dtype, (T + 1, B, *observations.shape)),
+        "first": ("bool", (T + 1, B)),
+        "action": ("int64", (T, B)),
+        "behaviour_logits": ("float32", (T, B, *actions)),
+        "reward": ("float32", (T, B)),
+        "terminated": ("bool", (T, B)),
+        "truncated": ("bool", (T, B)),
+        "final_index": ("int64", (K, 2)),
+        "final_observation": (observations.dtype, (K, *observations.shape)),
+    }
+    for name, (dtype, shape) in expected.items():
+        got = arrays[name]
+        if (got.dtype.name, got.shape) != (dtype, shape):
+            raise WireError(
+                f"trajectory: {name} must be {dtype} {shape}, got {got.dtype} {got.shape}."
+            )
+    if K and (final.min() < 0 or (final >= (T, B)).any()):
+        raise WireError(f"trajectory: final_index must lie in [0, {T}) x [0, {B}).")
+    return Trajectory(**arrays)
+
+
+def stack(trajectories: Sequence[Trajectory]) -> Trajectory:
+    """Puts trajectories of equal length side by side along B."""
+    if len(trajectories) == 1:
+        return trajectories[0]
+    widths = [trajectory.action.shape[1] for trajectory in trajectories]
+    offsets = np.cumsum([0, *widths[:-1]])
+
+    def join(name: str, axis: int) -> Array:
+        return np.concatenate([getattr(item, name) for item in trajectories], axis=axis)
+
+    index = [
+        item.final_index + (0, offset) for item, offset in zip(trajectories, offsets, strict=True)
+    ]
+    return Trajectory(
+        observation=join("observation", 1),
+        first=join("first", 1),
+        action=join("action", 1),
+        behaviour_logits=join("behaviour_logits", 1),
+        reward=join("reward", 1),
+        terminated=join("terminated", 1),
+        truncated=join("truncated", 1),
+        final_index=np.concatenate(index),
+        final_observation=join("final_observation", 0),
+    )

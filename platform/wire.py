@@ -1,0 +1,176 @@
+"""Messages: one small header that is checked, one body of raw arrays. No pickle.
+
+frame 0   b"VELDT1" + JSON {"header": {"kind": ..., ...}, "arrays": [[name, dtype, shape]...]}
+frame 1   the arrays one after another, each beginning at a multiple of 64 bytes
+
+actor -> learner                          learner -> actor
+hello      run, actor, incarnation        welcome   settings
+ready      actor, incarnation, version    work      number, version, fresh (+ weights)
+delivery   ... number, episodes (+ T)     stop
+fault      actor, incarnation, reason
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import pydantic
+from numpy.typing import NDArray
+
+from veldt.platform.errors import WireError
+
+MAGIC = b"VELDT1"
+ALIGNMENT = 64
+DTYPES = frozenset({"bool", "uint8", "int32", "int64", "float16", "float32", "float64"})
+Arrays = Mapping[str, NDArray[Any]]
+
+
+class _Header(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Hello(_Header):
+    """An actor is there."""
+
+    kind: Literal["hello"] = "hello"
+    run: str
+    actor: int
+    incarnation: int
+
+
+class Welcome(_Header):
+    """The learner knows the actor, and tells it what to do."""
+
+    kind: Literal["welcome"] = "welcome"
+    settings: dict[str, Any]
+
+
+class Ready(_Header):
+    """The actor asks for its next unroll; it holds the weights of `version`, or -1."""
+
+    kind: Literal["ready"] = "ready"
+    actor: int
+    incarnation: int
+    version: int
+
+
+class Work(_Header):
+    """One unroll may be made: the `number`-th of the run, under the weights of `version`."""
+
+    kind: Literal["work"] = "work"
+    number: int
+    version: int
+    fresh: bool
+    """Begin new episodes instead of going on with those at hand."""
+
+
+class Delivery(_Header):
+    """The unroll; the body is a trajectory."""
+
+    kind: Literal["delivery"] = "delivery"
+    actor: int
+    incarnation: int
+    number: int
+    version: int
+    episodes: list[tuple[float, int]]
+    """(return, steps) of each whole episode that ended in the unroll."""
+    seconds: dict[str, float]
+    """Where the actor's time went: environment, inference, waiting."""
+
+
+class Fault(_Header):
+    """The actor cannot go on, and starting another would not help."""
+
+    kind: Literal["fault"] = "fault"
+    actor: int
+    incarnation: int
+    reason: str
+
+
+class Stop(_Header):
+    """The run is over."""
+
+    kind: Literal["stop"] = "stop"
+
+
+Header = Annotated[
+    Hello | Welcome | Ready | Work | Delivery | Fault | Stop,
+    pydantic.Field(discriminator="kind"),
+]
+
+
+class _Envelope(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+    header: Header
+    arrays: list[tuple[str, str, list[int]]] = []
+
+
+class Body:
+    """Arrays laid out once for sending, as often as wanted."""
+
+    def __init__(self, arrays: Arrays) -> None:
+        self.manifest = [
+            (name, array.dtype.name, list(array.shape)) for name, array in arrays.items()
+        ]
+        sizes = [_padded(array.nbytes) for array in arrays.values()]
+        self.buffer = np.empty(sum(sizes), np.uint8)
+        at = 0
+        for array, size in zip(arrays.values(), sizes, strict=True):
+            raw = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+            self.buffer[at : at + array.nbytes] = raw
+            self.buffer[at + array.nbytes : at + size] = 0
+            at += size
+
+
+EMPTY = Body({})
+
+
+def pack(header: Any, body: Body = EMPTY) -> list[Any]:
+    """The frames of a message; an empty body costs no frame."""
+    envelope = _Envelope.model_construct(header=header, arrays=body.manifest)
+    head = MAGIC + envelope.model_dump_json().encode()
+    return [head, body.buffer] if body.manifest else [head]
+
+
+def unpack(frames: Sequence[Any]) -> tuple[Any, dict[str, NDArray[Any]]]:
+    """The header and the arrays of a message; the arrays are read-only views of it.
+
+    Raises:
+        WireError: if anything does not keep to the schema.
+    """
+    head = bytes(frames[0]) if frames else b""
+    if not head.startswith(MAGIC):
+        raise WireError("a message that is not ours, or of another version of the protocol.")
+    try:
+        envelope = _Envelope.model_validate_json(head[len(MAGIC) :])
+    except pydantic.ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise WireError(f"header: {first['loc']}: {first['msg']}.") from None
+    if len(frames) != 1 + bool(envelope.arrays):
+        raise WireError(f"{envelope.header.kind}: {len(frames)} frames.")
+    return envelope.header, _split(
+        envelope.arrays, memoryview(frames[1]) if envelope.arrays else b""
+    )
+
+
+def _split(manifest: list[tuple[str, str, list[int]]], body: Any) -> dict[str, NDArray[Any]]:
+    arrays: dict[str, NDArray[Any]] = {}
+    at = 0
+    for name, dtype, shape in manifest:
+        if dtype not in DTYPES or name in arrays or any(length < 0 for length in shape):
+            raise WireError(f"array {name!r}: {dtype} {shape} is not something we send.")
+        count = math.prod(shape)
+        size = count * np.dtype(dtype).itemsize
+        if at + _padded(size) > len(body):
+            raise WireError(f"array {name!r}: the message is too short for {dtype} {shape}.")
+        arrays[name] = np.frombuffer(body, dtype, count, at).reshape(shape)
+        arrays[name].flags.writeable = False
+        at += _padded(size)
+    if at != len(body):
+        raise WireError(f"{len(body) - at} bytes too many.")
+    return arrays
+
+
+def _padded(size: int) -> int:
+    return -(-size // ALIGNMENT) * ALIGNMENT

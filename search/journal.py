@@ -1,0 +1,99 @@
+"""The log of a study: every event, appended, in SQLite. The coordinator alone writes.
+
+    event(n, time, kind, body, crc)
+
+    ask     number, point                        a question of the searcher
+    start   number, attempt, worker              a worker began it
+    fail    number, attempt, reason              the attempt came to nothing
+    tell    number, score | null, ...            the searcher was told
+    heldout ...                                  the winner's own training and evaluation
+
+The log is the study: everything else is rebuilt from it.
+"""
+
+import dataclasses
+import json
+import logging
+import sqlite3
+import time
+import zlib
+from pathlib import Path
+from typing import Any
+
+from veldt.platform.errors import InputError
+from veldt.platform.runs import finite
+
+log = logging.getLogger("veldt")
+
+
+@dataclasses.dataclass(frozen=True)
+class Event:
+    """One line of the log."""
+
+    time: float  # seconds since 1970, for reports only
+    kind: str
+    body: dict[str, Any]
+
+
+class Journal:
+    """The log, open for appending.
+
+    Raises:
+        InputError: if the file is there and not a log of ours.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._database = sqlite3.connect(path, isolation_level=None)
+            self._database.execute("PRAGMA journal_mode=WAL")
+            self._database.execute("PRAGMA synchronous=FULL")
+            self._database.execute(
+                "CREATE TABLE IF NOT EXISTS event (n INTEGER PRIMARY KEY, time REAL NOT NULL, "
+                "kind TEXT NOT NULL, body TEXT NOT NULL, crc INTEGER NOT NULL)"
+            )
+            self.events = _whole(self._database)
+        except sqlite3.DatabaseError as error:
+            raise InputError(
+                f"{path}: not a study's log ({error}); restore the file, or start again "
+                "in another folder with --out."
+            ) from error
+
+    def append(self, kind: str, **body: Any) -> None:
+        """Adds an event; when this returns it is on the disk."""
+        event = Event(time.time(), kind, finite(body))
+        text = json.dumps(event.body, allow_nan=False)
+        self._database.execute(
+            "INSERT INTO event (time, kind, body, crc) VALUES (?, ?, ?, ?)",
+            (event.time, kind, text, zlib.crc32(text.encode())),
+        )
+        self.events.append(event)
+
+    def close(self) -> None:
+        self._database.close()
+
+
+def read(path: Path) -> list[Event]:
+    """The events of a study, also while another process writes."""
+    if not path.exists():
+        raise InputError(f"{path}: no such file; is {path.parent} the folder of a search?")
+    database = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    try:
+        return _whole(database, mend=False)
+    except sqlite3.DatabaseError as error:
+        raise InputError(f"{path}: not a study's log ({error}).") from error
+    finally:
+        database.close()
+
+
+def _whole(database: sqlite3.Connection, mend: bool = True) -> list[Event]:
+    """All events up to the first damaged one; with `mend`, what follows it is deleted."""
+    events = []
+    rows = database.execute("SELECT n, time, kind, body, crc FROM event ORDER BY n")
+    for n, when, kind, body, crc in rows:
+        if zlib.crc32(body.encode()) != crc:
+            log.warning("the study's log is damaged from event %d on; that part is left out.", n)
+            if mend:
+                database.execute("DELETE FROM event WHERE n >= ?", (n,))
+            break
+        events.append(Event(when, kind, json.loads(body)))
+    return events

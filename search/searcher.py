@@ -1,0 +1,60 @@
+"""What a searcher is: it asks questions and is told the answers.
+
+    searcher = build(settings, space, key, start)
+    while not searcher.done:
+        question = searcher.ask()            # None: wait for an answer first
+        ...                                  # somebody trains
+        searcher.tell(question.number, score)
+
+Pure: no clock, no chance but its key's, nothing global; it never waits. Answers may
+come in any order, and what it asks next depends on the answers alone, so that a
+search can be rebuilt from its log and is the same on any number of ranks.
+"""
+
+import dataclasses
+import hashlib
+import json
+from typing import Any, Protocol
+
+from veldt.platform.keys import Key
+from veldt.platform.settings import Settings
+from veldt.search.space import Point, Space
+
+
+@dataclasses.dataclass(frozen=True)
+class Question:
+    """How good is this point?"""
+
+    number: int  # 0, 1, 2... in the order of asking
+    point: Point
+
+
+class Searcher(Protocol):
+    """The contract; higher scores are better."""
+
+    def ask(self) -> Question | None:
+        """The next question; None while answers are missing, and at the end."""
+
+    def tell(self, number: int, score: float | None) -> None:
+        """The answer to a question, None for one that failed."""
+
+    @property
+    def done(self) -> bool:
+        """Whether everything was asked and answered."""
+
+    def state(self) -> dict[str, Any]:
+        """All it is, as plain JSON: equal states go on equally."""
+
+
+class Builder(Protocol):
+    """What the catalogue holds: a class with its settings."""
+
+    Settings: type[Settings]
+
+    def __call__(self, settings: Any, space: Space, key: Key, start: Point | None) -> Searcher: ...
+
+
+def fingerprint(searcher: Searcher) -> str:
+    """A digest of a searcher's state, independent of the order of the answers."""
+    text = json.dumps(searcher.state(), sort_keys=True, allow_nan=False)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

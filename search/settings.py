@@ -1,0 +1,90 @@
+"""What a search is made of, as settings; a recipe is these in TOML."""
+
+from typing import Any
+
+import pydantic
+
+from veldt.agents.evaluate import EvaluationSettings
+from veldt.agents.settings import TrainSettings
+from veldt.platform import plugins
+from veldt.platform.errors import SettingsError
+from veldt.platform.settings import Path, Settings, merge
+from veldt.search.catalogue import SEARCHERS
+from veldt.search.space import Node, Point, Space, bind
+
+
+class TrialSettings(Settings):
+    """How a trial is looked after."""
+
+    retries: int = pydantic.Field(2, ge=0, le=100)
+    """How often a trial whose process died is tried again, from its checkpoint."""
+    timeout_s: float = pydantic.Field(86_400.0, gt=0.0)
+    """A trial that takes longer has failed."""
+    silence_s: float = pydantic.Field(300.0, gt=0.0)
+    """A trial that makes no update for so long hangs; it is killed and tried again."""
+
+
+class HeldoutSettings(Settings):
+    """The winner's training on a fresh seed, and its evaluation on fresh episodes."""
+
+    settings: dict[str, Any] = {}
+    """Put over the winner's, e.g. a longer training."""
+    evaluation: EvaluationSettings = EvaluationSettings()
+
+
+class SearchSettings(Settings):
+    """One study."""
+
+    train: dict[str, Any]
+    """What every trial trains, as in a training's recipe"""
+    space: dict[str, Node] = pydantic.Field(min_length=1)
+    """path of a setting -> the values it may take"""
+    stages: tuple[pydantic.SerializeAsAny[Settings], ...] = pydantic.Field(min_length=1)
+    """Searchers, one after another, each beginning at the best point so far"""
+    evaluation: EvaluationSettings = EvaluationSettings(episodes=20)
+    """A trial's score is its mean return over these episodes."""
+    trial: TrialSettings = TrialSettings()
+    heldout: HeldoutSettings = HeldoutSettings()
+    seed: int = pydantic.Field(0, ge=0, lt=2**63)
+
+    @classmethod
+    def prepare(cls, data: dict[str, Any], at: Path) -> dict[str, Any]:
+        stages = data.get("stages")
+        if isinstance(stages, list | tuple):
+            data["stages"] = tuple(
+                _stage(stage, (*at, "stages", i)) for i, stage in enumerate(stages)
+            )
+        return data
+
+    @pydantic.model_validator(mode="after")
+    def _trains(self) -> "SearchSettings":
+        # What a trial would refuse after minutes is refused now: every bound and choice
+        # of the space is tried on.
+        for point in self.searched.corners():
+            try:
+                self.settings_of(point, 0)
+            except SettingsError as error:
+                raise ValueError(f"with {point}, a trial's settings are wrong: {error}") from None
+        try:
+            self.settings_of(self.searched.corners()[0], 0, self.heldout.settings)
+        except SettingsError as error:
+            raise ValueError(f"heldout.settings: {error}") from None
+        return self
+
+    @property
+    def searched(self) -> Space:
+        return Space(self.space)
+
+    def settings_of(
+        self, point: Point, seed: int, over: dict[str, Any] | None = None
+    ) -> TrainSettings:
+        """The training that a point stands for."""
+        return TrainSettings.parse(merge(bind(self.train, point), (over or {}) | {"seed": seed}))
+
+
+def _stage(stage: Any, at: Path) -> Any:
+    if not isinstance(stage, dict):
+        return stage
+    if "method" not in stage:
+        raise SettingsError(f"{'.'.join(map(str, at))}.method: this setting is required.")
+    return plugins.load("searchers", str(stage["method"]), SEARCHERS).Settings.parse(stage, at)
