@@ -1,5 +1,7 @@
 """From settings to things: the environments, the agent, the device."""
 
+from typing import Any
+
 import torch
 
 from veldt.agents.agent import Agent
@@ -58,3 +60,26 @@ def find_device(name: str) -> torch.device:
                 "use auto or cpu, or see `veldt doctor`."
             )
     return device
+
+
+def use_threads(count: int) -> None:
+    """Lets torch use so many threads in this process, from here on."""
+    torch.set_num_threads(count)
+
+
+def torch_features() -> dict[str, Any]:
+    """What the torch of this machine is: version, threads, and its GPUs, each tried.
+
+    Raises:
+        RuntimeError: if a GPU is there but does not compute.
+    """
+    devices = []
+    for index in range(torch.cuda.device_count()):
+        torch.ones(8, device=f"cuda:{index}").sum().item()
+        properties = torch.cuda.get_device_properties(index)
+        devices.append({"name": properties.name, "memory_bytes": properties.total_memory})
+    return {
+        "torch": str(torch.__version__),
+        "threads": torch.get_num_threads(),
+        "devices": devices,
+    }

@@ -74,7 +74,7 @@ class Impala(Agent):
             batch.behaviour_logits,
             logits,
             batch.action,
-            settings.discount * (~batch.terminated).float(),
+            settings.discount * (~batch.terminated).to(values.dtype),
             losses.clip_rewards(batch.reward, settings.reward_clipping),
             values.detach(),
             bootstrap_value.detach(),

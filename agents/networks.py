@@ -62,7 +62,6 @@ class MLP(nn.Module):
     def __init__(self, observations: Observations, settings: NetworkSettings) -> None:
         super().__init__()
         self._dimensions = len(observations.shape)
-        self._scale = 255.0 if observations.dtype == "uint8" else 1.0
         width = math.prod(observations.shape)
         layers: list[nn.Module] = []
         for hidden in settings.hidden:
@@ -78,8 +77,8 @@ class MLP(nn.Module):
         flat = (
             observation.flatten(-self._dimensions) if self._dimensions else observation[..., None]
         )
-        if self._scale != 1.0 or flat.dtype != torch.float32:
-            flat = flat.float() / self._scale
+        if flat.dtype == torch.uint8:
+            flat = flat.float() / 255.0
         features: Tensor = self.layers(flat)
         return features
 

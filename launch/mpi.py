@@ -26,14 +26,19 @@ def mpirun() -> str:
     return found
 
 
+def command(ranks: int) -> list[str]:
+    """The beginning of a command line for `ranks` ranks on this host, more than cores or not."""
+    return [mpirun(), "-n", str(ranks), "--oversubscribe", "--bind-to", "none"]
+
+
+def environment() -> dict[str, str]:
+    """The environment that `mpirun` wants: it refuses root unless told twice."""
+    allowed = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+    return os.environ | (allowed if os.geteuid() == 0 else {})
+
+
 def become(ranks: int, arguments: list[str]) -> NoReturn:
     """Replaces this process by `mpirun` with `ranks` of itself."""
-    program = mpirun()
-    environment = dict(os.environ)
-    command = [program, "-n", str(ranks), "--oversubscribe", "--bind-to", "none"]
-    if os.geteuid() == 0:
-        environment |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+    line = [*command(ranks), sys.executable, "-m", "veldt.launch.cli", *arguments]
     sys.stdout.flush()
-    os.execve(
-        program, [*command, sys.executable, "-m", "veldt.launch.cli", *arguments], environment
-    )
+    os.execve(line[0], line, environment())

@@ -26,6 +26,11 @@ class Progress:
     def __call__(self, kind: str, body: dict[str, Any]) -> None:
         name = "winner" if body.get("number") is None else f"trial {body['number']}"
         match kind:
+            case "session" if body["trials"]:
+                self._best = body["best_score"]
+                self._console.say(
+                    f"going on after {body['trials']} trials, best {number(self._best)}"
+                )
             case "ask":
                 self._points[body["number"]] = body["point"]
             case "start":
@@ -58,7 +63,10 @@ def run(
     try:
         with Interrupts() as stop:
             if ranks.rank == 0:
-                console.say(f"searching in {folder} on {ranks.size} rank(s)")
+                console.say(
+                    f"searching in {folder} on {ranks.size} rank(s); stopped at any time, "
+                    "the same command with --resume goes on"
+                )
             summary = search(
                 settings, folder, ranks, resume=resume, report=Progress(console), stop=stop
             )

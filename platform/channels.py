@@ -124,6 +124,11 @@ class LearnerChannel:
         with self._lock:
             return self._tickets.holders()
 
+    def waiting(self) -> set[int]:
+        """The actors that asked for an unroll and got none yet."""
+        with self._lock:
+            return set(self._waiting)
+
     def close(self) -> None:
         """Tells the actors to stop and counts what was under way as dropped."""
         if self._closing.is_set():
@@ -224,6 +229,8 @@ class ActorChannel:
         self._send(wire.Hello(run=run, actor=actor, incarnation=incarnation))
         header, _ = self._receive(lambda: True)
         if not isinstance(header, wire.Welcome):
+            self._dealer.set(zmq.LINGER, 0)
+            self.close()
             raise RunFailed("the learner does not know this actor.")
         self.settings = header.settings
 
@@ -272,3 +279,29 @@ class ActorChannel:
             if not alive():
                 return wire.Stop(), {}
         return wire.unpack(self._dealer.recv_multipart())
+
+
+def features() -> dict[str, Any]:
+    """What the ZeroMQ of this machine is: versions, and whether it has "ipc" and "curve".
+
+    "ipc" is tried: a message is sent through a socket file.
+
+    Raises:
+        zmq.ZMQError: if the socket file cannot be made.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="veldt-") as folder,
+        zmq.Context() as context,
+        context.socket(zmq.PAIR) as sender,
+        context.socket(zmq.PAIR) as receiver,
+    ):
+        sender.set(zmq.LINGER, 0)
+        receiver.bind(f"ipc://{folder}/learner")
+        sender.connect(f"ipc://{folder}/learner")
+        sender.send(b"")
+        return {
+            "zmq": zmq.zmq_version(),
+            "pyzmq": zmq.pyzmq_version(),
+            "ipc": bool(receiver.poll(10 * POLL_MS)),
+            "curve": zmq.has("curve"),
+        }

@@ -85,8 +85,8 @@ class Zygote:
         self._process: subprocess.Popen[bytes] | None = None
         self._lost = False
         if _in_zygotes_child:
-            self._pid = os.fork()
-            if self._pid == 0:
+            self.pid = os.fork()
+            if self.pid == 0:
                 ours.close()
                 _serve(theirs, preload)
         else:
@@ -102,7 +102,7 @@ class Zygote:
                 env=environment | ONE_THREAD,
                 start_new_session=True,  # Ctrl-C is the owner's to deal with
             )
-            self._pid = self._process.pid
+            self.pid = self._process.pid
         theirs.close()
 
     def spawn(self, target: str, argument: dict[str, Any], log: Path | None = None) -> Child:
@@ -148,10 +148,10 @@ class Zygote:
         if self._process is not None:
             self._process.wait()
             self._process = None
-        elif self._pid:
+        elif self.pid:
             with contextlib.suppress(ChildProcessError):
-                os.waitpid(self._pid, 0)
-        self._pid, self._lost = 0, True
+                os.waitpid(self.pid, 0)
+        self.pid, self._lost = 0, True
 
     def _read(self, timeout_s: float | None) -> dict[str, Any] | None:
         """The next message; None if there is none within `timeout_s`, or never will be."""

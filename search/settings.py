@@ -60,16 +60,18 @@ class SearchSettings(Settings):
     def _trains(self) -> "SearchSettings":
         # What a trial would refuse after minutes is refused now: every bound and choice
         # of the space is tried on.
+        self._try({}, {}, "train")
         for point in self.searched.corners():
-            try:
-                self.settings_of(point, 0)
-            except SettingsError as error:
-                raise ValueError(f"with {point}, a trial's settings are wrong: {error}") from None
-        try:
-            self.settings_of(self.searched.corners()[0], 0, self.heldout.settings)
-        except SettingsError as error:
-            raise ValueError(f"heldout.settings: {error}") from None
+            self._try(point, {}, "space")
+        self._try(self.searched.corners()[0], self.heldout.settings, "heldout.settings")
         return self
+
+    def _try(self, point: Point, over: dict[str, Any], part: str) -> None:
+        try:
+            self.settings_of(point, 0, over)
+        except SettingsError as error:
+            lines = "\n".join(f"{part}: {line}" for line in str(error).splitlines())
+            raise SettingsError(lines) from None
 
     @property
     def searched(self) -> Space:

@@ -87,7 +87,12 @@ class Study:
         Raises:
             Interrupted: if `stop` ended it; the jobs under way have written checkpoints.
         """
-        self._journal.append("session", workers=crew.size)
+        self._event(
+            "session",
+            workers=crew.size,
+            trials=len(self.told),
+            best_score=self.searcher.best_score,
+        )
         try:
             while not self.searcher.done:
                 self._dispatch(crew)
@@ -136,6 +141,8 @@ class Study:
                 "go on with the same command and --resume."
             )
         outcome = crew.poll(POLL_S)
+        if outcome is not None and outcome.wrong_input:
+            raise InputError(f"{outcome.name}: {outcome.reason}")
         if outcome is None or outcome.name == WINNER:
             return outcome
         number = int(outcome.name.rpartition("-")[2])

@@ -13,7 +13,7 @@ from typing import Any
 from veldt.agents.evaluate import EvaluationSettings, evaluate, load_run
 from veldt.agents.settings import TrainSettings
 from veldt.agents.train import train
-from veldt.platform.errors import Interrupted, VeldtError
+from veldt.platform.errors import InputError, Interrupted, VeldtError
 from veldt.platform.interrupts import Interrupts
 from veldt.platform.keys import Key
 from veldt.platform.runs import read_json, write_json
@@ -41,6 +41,7 @@ class Outcome:
     score: float | None  # mean return of the evaluation; None if it failed
     reason: str = ""  # of the failure
     final: bool = True  # trying again would end the same way
+    wrong_input: bool = False  # it was refused: the search as a whole is at fault
     summary: dict[str, Any] = dataclasses.field(default_factory=dict)
     evaluation: dict[str, Any] = dataclasses.field(default_factory=dict)
 
@@ -57,6 +58,8 @@ def main(argument: dict[str, Any]) -> None:
             outcome = run(job, stop)
         except Interrupted:
             raise SystemExit(3) from None
+        except InputError as error:
+            outcome = Outcome(job.name, None, reason=str(error), wrong_input=True)
         except VeldtError as error:
             outcome = Outcome(job.name, None, reason=f"{type(error).__name__}: {error}")
     write_json(folder / "result.json", outcome.plain())

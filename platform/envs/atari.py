@@ -35,6 +35,7 @@ class AtariVector:
 
     Environment b is seeded once, by `key.child("episode", b, 0)`; its later games draw
     from its emulator's own stream, so that they too depend on key and actions alone.
+    The threads do not survive a fork: make the vector in the process that steps it.
 
     Args:
         name: "atari/" and the ROM's name, e.g. "atari/ms_pacman"; see `games`.
@@ -46,8 +47,8 @@ class AtariVector:
         max_frames: Emulator frames after which a game is truncated, looked at once a step.
         stack: S, the frames in one observation.
         frame_skip: Emulator frames behind one step.
-        noop_max: A game starts with fewer frames than this of FIRE and no-ops.
-        fire_reset: Whether FIRE is pressed first, where the game has it.
+        noop_max: A game starts with fewer frames than this of FIRE and no-ops together.
+        fire_reset: Whether FIRE is pressed first, for a frame, where the game has it.
 
     Raises:
         UnknownName: if there is no such game.

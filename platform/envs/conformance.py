@@ -8,9 +8,11 @@
 Legend: B environments of the vector, K of them truncated in a step.
 """
 
+import contextlib
 import hashlib
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,8 +39,9 @@ def check(make: Callable[[], VectorEnvironment], *, steps: int = 200, seed: int 
         EnvironmentFault: saying what the vector did and what it should have done.
     """
     key = Key(seed)
-    first, second = make(), make()
-    try:
+    with contextlib.ExitStack() as stack:
+        first = _closed_twice(stack, make())
+        second = _closed_twice(stack, make())
         _check_spec(first)
         count = steps if first.spec.actions.kind == "discrete" else 0
         run = _run(first, key, count)
@@ -48,9 +51,12 @@ def check(make: Callable[[], VectorEnvironment], *, steps: int = 200, seed: int 
                 _need(first, mine == theirs, f"with the same key, {what} differs at step {t}")
         if count:
             _check_bad_actions(second)
-    finally:
-        for vector in (first, first, second, second):
-            vector.close()
+
+
+def _closed_twice(stack: contextlib.ExitStack, vector: VectorEnvironment) -> VectorEnvironment:
+    for _ in range(2):
+        stack.callback(vector.close)
+    return vector
 
 
 def _need(vector: VectorEnvironment, kept: bool, complaint: str) -> None:
@@ -182,13 +188,17 @@ def _check_bad_actions(vector: VectorEnvironment) -> None:
     good = np.zeros(size, np.int64)
     low, high = good.copy(), good.copy()
     low[-1], high[-1] = -1, count
-    for bad in (low, high, np.zeros(size + 1, np.int64), np.zeros(size, np.float32)):
+    wrong: list[NDArray[Any]] = [low, high, np.zeros(size + 1, np.int64), np.zeros(size)]
+    for bad in wrong:
+        actions = f"the actions {bad.tolist()} of type {bad.dtype}"
         try:
             vector.step(bad)
         except EnvironmentFault:
             continue
-        raise EnvironmentFault(
-            f"{vector.spec.id} breaks the contract: it took the actions {bad.tolist()} "
-            f"of type {bad.dtype}; there are {count}, for {size} environments."
-        )
+        except Exception as error:
+            raise EnvironmentFault(
+                f"{vector.spec.id} breaks the contract: {actions} raised {error!r}, "
+                "not EnvironmentFault."
+            ) from error
+        _need(vector, False, f"it took {actions}; it has {count}, for {size} environments")
     vector.step(good)

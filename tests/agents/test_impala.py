@@ -1,0 +1,128 @@
+"""The agent: its loss from a batch, its heads, and what it refuses."""
+
+import dataclasses
+
+import literal_losses
+import literal_vtrace
+import numpy as np
+import pytest
+import torch
+
+from veldt.agents.agent import Batch, sample
+from veldt.agents.conformance import check, synthetic_trajectory
+from veldt.agents.impala import Impala, ImpalaSettings
+from veldt.agents.networks import ActorCritic, NetworkSettings, initialise, parameter_count
+from veldt.platform.envs.vector import Actions, EnvironmentSpec, Observations
+from veldt.platform.errors import SettingsError, UnsupportedSpace
+
+VECTOR = EnvironmentSpec("v", Observations((4,), "float32"), Actions("discrete", 3, "D(3)"), 1)
+IMAGE = EnvironmentSpec("i", Observations((4, 84, 84), "uint8"), Actions("discrete", 18, "D"), 4)
+
+
+def build(spec=VECTOR, **settings):
+    return initialise(lambda: Impala(ImpalaSettings(**settings), spec), 0)
+
+
+def batch_of(trajectory):
+    return Batch(**{n: torch.from_numpy(a) for n, a in trajectory.arrays().items()})
+
+
+@pytest.mark.parametrize("spec", [VECTOR, IMAGE], ids=lambda spec: spec.id)
+def test_conformance(spec):
+    check(Impala, ImpalaSettings(), spec)
+
+
+def test_loss_is_the_literal_one():
+    agent = build(discount=0.9, entropy_cost=0.02, reward_clipping="abs_one")
+    agent.network.double()
+    trajectory = synthetic_trajectory(VECTOR, T=12, B=5, seed=3)
+    assert trajectory.truncated.any() and trajectory.terminated.any()
+    batch = Batch(*(t.double() if t.is_floating_point() else t for t in batch_of(trajectory)))
+    loss, _ = agent.loss(batch)
+    logits, values = agent.network(batch.observation)
+    finals = np.zeros((12, 5))
+    for k, (t, b) in enumerate(trajectory.final_index):
+        finals[t, b] = agent.network(batch.final_observation[k])[1].item()
+    expected = 0.0
+    for b in range(5):
+        actions = trajectory.action[:, b].tolist()
+        log_rhos = [
+            np.log(
+                literal_losses.softmax(logits[t, b].tolist())[a]
+                / literal_losses.softmax(batch.behaviour_logits[t, b].tolist())[a]
+            )
+            for t, a in enumerate(actions)
+        ]
+        vs, advantages = literal_vtrace.vtrace(
+            log_rhos,
+            [0.9 * (not ended) for ended in trajectory.terminated[:, b]],
+            np.clip(trajectory.reward[:, b], -1, 1).tolist(),
+            values[:-1, b].tolist(),
+            values[-1, b].item(),
+            trajectory.truncated[:, b].tolist(),
+            finals[:, b].tolist(),
+            1.0,
+            1.0,
+            1.0,
+            1.0,
+        )
+        expected += literal_losses.impala(
+            logits[:-1, b].tolist(), actions, advantages, vs, values[:-1, b].tolist(), 0.5, 0.02
+        )
+    assert loss.item() == pytest.approx(expected, rel=1e-9)
+
+
+def test_final_observations_matter_where_truncated_only():
+    agent = build()
+    trajectory = synthetic_trajectory(VECTOR, T=12, B=5, seed=3)
+    before = agent.loss(batch_of(trajectory))[0]
+    other = dataclasses.replace(trajectory, final_observation=trajectory.final_observation + 1)
+    assert agent.loss(batch_of(other))[0] != before
+    none = dataclasses.replace(
+        trajectory,
+        truncated=np.zeros_like(trajectory.truncated),
+        final_index=np.empty((0, 2), np.int64),
+        final_observation=trajectory.final_observation[:0],
+    )
+    assert agent.loss(batch_of(none))[0] != before
+
+
+def test_box_actions_are_refused():
+    spec = dataclasses.replace(VECTOR, actions=Actions("other", 0, "Box(-2, 2, (1,))"))
+    with pytest.raises(UnsupportedSpace, match=r"categorical.*Box\(-2, 2"):
+        build(spec)
+
+
+def test_thresholds_are_ordered():
+    with pytest.raises(SettingsError, match="at most clip_rho_threshold"):
+        ImpalaSettings.parse({"clip_c_threshold": 2.0})
+
+
+def test_shallow_network_has_the_papers_layers():
+    network = ActorCritic(IMAGE, NetworkSettings())
+    convolutions = 16 * 4 * 8 * 8 + 16 + 32 * 16 * 4 * 4 + 32
+    heads = 18 * 257 + 257
+    assert parameter_count(network) == convolutions + (32 * 9 * 9 + 1) * 256 + heads
+
+
+def test_shallow_network_needs_images():
+    with pytest.raises(UnsupportedSpace, match="mlp"):
+        ActorCritic(VECTOR, NetworkSettings(torso="shallow"))
+
+
+def test_networks_are_drawn_from_their_seed_alone():
+    first, again, other = (
+        initialise(lambda: ActorCritic(VECTOR, NetworkSettings()), seed) for seed in (1, 1, 2)
+    )
+    state = torch.random.get_rng_state()
+    assert all(map(torch.equal, first.parameters(), again.parameters()))
+    assert not torch.equal(next(first.parameters()), next(other.parameters()))
+    assert torch.equal(state, torch.random.get_rng_state())
+
+
+def test_sampling_follows_the_policy():
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.tensor([0.5, 0.3, 0.2]).log().expand(40_000, 3)
+    counts = torch.bincount(sample(logits, generator), minlength=3) / 40_000
+    torch.testing.assert_close(counts, torch.tensor([0.5, 0.3, 0.2]), atol=0.01, rtol=0)
+    assert sample(logits[:5], None).tolist() == [0] * 5

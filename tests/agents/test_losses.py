@@ -1,0 +1,69 @@
+"""Losses and the optimiser against their literal twins."""
+
+import literal_losses
+import pytest
+import torch
+
+from veldt.agents import losses
+from veldt.agents.rmsprop import RMSProp
+
+
+@pytest.fixture
+def steps():
+    torch.manual_seed(0)
+    logits = torch.randn(6, 3, 4, dtype=torch.float64) * 3
+    actions = torch.randint(4, (6, 3))
+    return logits, actions, *torch.randn(3, 6, 3, dtype=torch.float64)
+
+
+def total(logits, actions, advantages, vs, values, reduction):
+    return (
+        losses.policy_gradient_loss(logits, actions, advantages, reduction)
+        + 0.5 * losses.baseline_loss(vs - values, reduction)
+        - 0.01 * losses.reduce(losses.entropy(logits), reduction)
+    )
+
+
+@pytest.mark.parametrize(("reduction", "parts"), [("sum", 1), ("mean", 18)])
+def test_terms_equal_the_literal_sum(steps, reduction, parts):
+    logits, *rest = steps
+    flat = [tensor.flatten().tolist() for tensor in rest]
+    expected = literal_losses.impala(logits.flatten(0, 1).tolist(), *flat, 0.5, 0.01)
+    assert float(total(*steps, reduction)) == pytest.approx(expected / parts, abs=1e-12)
+
+
+def test_the_advantage_carries_no_gradient(steps):
+    logits, actions, advantages, *_ = steps
+    advantages.requires_grad_()
+    loss = losses.policy_gradient_loss(logits.requires_grad_(), actions, advantages, "sum")
+    loss.backward()
+    assert advantages.grad is None and logits.grad.abs().sum() > 0
+
+
+def test_rewards_are_clipped_for_the_loss():
+    rewards = torch.tensor([-3.0, -0.5, 0.0, 0.5, 3.0])
+    assert losses.clip_rewards(rewards, "abs_one").tolist() == [-1.0, -0.5, 0.0, 0.5, 1.0]
+    assert losses.clip_rewards(rewards, "none") is rewards
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize("epsilon", [0.1, 1e-5])
+def test_rmsprop_is_that_of_tensorflow_1(momentum, epsilon):
+    gradients = [0.3, -2.0, 0.01, 5.0, 0.0]
+    parameter = torch.nn.Parameter(torch.tensor([1.5], dtype=torch.float64))
+    optimizer = RMSProp([parameter], lr=0.1, decay=0.9, momentum=momentum, epsilon=epsilon)
+    for gradient in gradients:
+        parameter.grad = torch.tensor([gradient], dtype=torch.float64)
+        optimizer.step()
+    expected = literal_losses.rmsprop(1.5, gradients, 0.1, 0.9, momentum, epsilon)
+    assert parameter.item() == pytest.approx(expected, abs=1e-14)
+
+
+def test_rmsprop_is_not_that_of_torch():
+    parameters = [torch.nn.Parameter(torch.ones(1)) for _ in range(2)]
+    ours = RMSProp(parameters[:1], lr=0.1, decay=0.99, epsilon=0.01)
+    theirs = torch.optim.RMSprop(parameters[1:], lr=0.1, alpha=0.99, eps=0.01)
+    for optimizer, parameter in ((ours, parameters[0]), (theirs, parameters[1])):
+        parameter.grad = torch.ones(1)
+        optimizer.step()
+    assert 1 - parameters[1].item() > 5 * (1 - parameters[0].item())

@@ -1,0 +1,207 @@
+"""V-trace against its literal twin, the published vectors and its identities."""
+
+import literal_vtrace
+import numpy as np
+import pytest
+import torch
+
+from veldt.agents import vtrace
+
+T, B = 9, 40
+
+
+def problem(seed=0, endings=True):
+    """Ratios from 0.05 to 20, so that every threshold is crossed; episodes end inside."""
+    random = np.random.default_rng(seed)
+    terminated = random.random((T, B)) < (0.15 if endings else 0.0)
+    truncated = (random.random((T, B)) < (0.15 if endings else 0.0)) & ~terminated
+    return {
+        "log_rhos": np.log(np.geomspace(0.05, 20.0, T * B))[random.permutation(T * B)].reshape(
+            T, B
+        ),
+        "discounts": np.where(terminated, 0.0, random.choice([0.9, 0.99, 1.0], (T, B))),
+        "rewards": random.normal(size=(T, B)),
+        "values": random.normal(size=(T, B)) * 3,
+        "bootstrap_value": random.normal(size=B) * 3,
+        "truncated": truncated,
+        "final_values": np.where(truncated, random.normal(size=(T, B)) * 3, np.nan),
+    }
+
+
+def solve(data, **thresholds):
+    return vtrace.from_importance_weights(
+        **{name: torch.from_numpy(value) for name, value in data.items()}, **thresholds
+    )
+
+
+@pytest.mark.parametrize("lambda_", [1.0, 0.9, 0.0])
+@pytest.mark.parametrize(
+    ("rho_bar", "pg_rho_bar", "c_bar"), [(1.0, 1.0, 1.0), (3.7, 2.2, 1.0), (10.0, 1.0, 5.0)]
+)
+def test_equals_the_double_sum(rho_bar, pg_rho_bar, c_bar, lambda_):
+    data = problem()
+    assert data["truncated"].sum() > 20 and (data["discounts"] == 0).sum() > 20
+    got = solve(
+        data,
+        clip_rho_threshold=rho_bar,
+        clip_pg_rho_threshold=pg_rho_bar,
+        clip_c_threshold=c_bar,
+        lambda_=lambda_,
+    )
+    for b in range(B):
+        columns = {
+            name: value[b].item() if name == "bootstrap_value" else value[:, b].tolist()
+            for name, value in data.items()
+        }
+        vs, advantages = literal_vtrace.vtrace(
+            **columns, rho_bar=rho_bar, pg_rho_bar=pg_rho_bar, c_bar=c_bar, lambda_=lambda_
+        )
+        np.testing.assert_allclose(got.vs[:, b], vs, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(got.pg_advantages[:, b], advantages, rtol=0, atol=1e-12)
+
+
+# The inputs published with rlax's own test (rlax/_src/vtrace_test.py), two trajectories
+# [B, T]; the results in float64 by an independent direct sum.
+PUBLISHED = {
+    "behaviour_logits": [
+        [[8.9, 0.7], [5.0, 1.0], [0.6, 0.1], [-0.9, -0.1]],
+        [[0.3, -5.0], [1.0, -8.0], [0.3, 1.7], [4.7, 3.3]],
+    ],
+    "target_logits": [
+        [[0.4, 0.5], [9.2, 8.8], [0.7, 4.4], [7.9, 1.4]],
+        [[1.0, 0.9], [1.0, -1.0], [-4.3, 8.7], [0.8, 0.3]],
+    ],
+    "actions": [[0, 1, 0, 0], [1, 0, 0, 1]],
+    "rewards": [[-1.3, -1.3, 2.3, 42.0], [1.3, 5.3, -3.3, -5.0]],
+    "discounts": [[0.0, 0.89, 0.85, 0.99], [0.88, 1.0, 0.83, 0.95]],
+    "values": [[2.1, 1.1, -3.1, 0.0], [3.1, 0.1, -1.1, 7.4]],
+}
+ERRORS = [
+    [-1.6155143, -3.4973223, 1.8670535, 50.316],
+    [1.4662434, 3.6116402, -8.3369236e-05, -13.54],
+]
+ADVANTAGES_AT_5 = [
+    [-1.6155143, -17.486612, 1.8670535, 162.05268],
+    [7.3312171, 3.6116402, -8.3369236e-05, -25.84168],
+]
+VS_AT_3_7 = [
+    [0.48448565, -13.050219, 2.4484061, 162.05268],
+    [-0.056247025, 3.7115375, -1.1002, -18.44168],
+]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_published_vectors(dtype):
+    data = {
+        name: torch.tensor(value, dtype=torch.int64 if name == "actions" else dtype).transpose(
+            0, 1
+        )
+        for name, value in PUBLISHED.items()
+    }
+    data["bootstrap_value"] = torch.tensor([8.4, -1.2], dtype=dtype)
+    plain = vtrace.from_logits(**data, clip_pg_rho_threshold=5.0)
+    near = {"rtol": 1e-5, "atol": 1e-5, "check_dtype": False}
+    torch.testing.assert_close((plain.vs - data["values"]).T, torch.tensor(ERRORS), **near)
+    torch.testing.assert_close(plain.pg_advantages.T, torch.tensor(ADVANTAGES_AT_5), **near)
+    loose = vtrace.from_logits(**data, clip_rho_threshold=3.7)
+    torch.testing.assert_close(loose.vs.T, torch.tensor(VS_AT_3_7), **near)
+
+
+def test_on_policy_is_the_n_step_return():
+    data = problem(endings=False) | {"log_rhos": np.zeros((T, B))}
+    got = solve(data)
+    target = data["bootstrap_value"]
+    for t in reversed(range(T)):
+        target = data["rewards"][t] + data["discounts"][t] * target
+        np.testing.assert_allclose(got.vs[t], target, atol=1e-12)
+
+
+def test_a_cut_at_an_episodes_end_equals_two_runs():
+    data = problem(endings=False)
+    cut = 4
+    data["truncated"][cut - 1] = True
+    data["final_values"] = np.where(data["truncated"], 1.5, np.nan)
+    whole = solve(data)
+    head = {n: v if n == "bootstrap_value" else v[:cut] for n, v in data.items()}
+    tail = {n: v if n == "bootstrap_value" else v[cut:] for n, v in data.items()}
+    head["bootstrap_value"] = np.full(B, 1.5)
+    head["truncated"] = np.zeros_like(head["truncated"])
+    for name in ("vs", "pg_advantages"):
+        pieces = torch.cat([getattr(solve(head), name), getattr(solve(tail), name)])
+        torch.testing.assert_close(getattr(whole, name), pieces, rtol=0, atol=1e-12)
+
+
+def test_the_next_episode_is_never_read():
+    data = problem(endings=False)
+    data["truncated"][3] = True
+    data["final_values"] = np.where(data["truncated"], 0.5, np.nan)
+    before = solve(data)
+    for name in ("rewards", "values", "log_rhos"):
+        data[name][4:] += 7.0
+    after = solve(data)
+    torch.testing.assert_close(before.vs[:4], after.vs[:4], rtol=0, atol=0)
+    torch.testing.assert_close(before.pg_advantages[:4], after.pg_advantages[:4], rtol=0, atol=0)
+    assert not torch.equal(before.vs[4:], after.vs[4:])
+
+
+def test_extra_trailing_dimensions():
+    data = problem()
+    wide = {name: np.stack([value, value], -1) for name, value in data.items()}
+    torch.testing.assert_close(solve(wide).vs[..., 1], solve(data).vs, rtol=0, atol=0)
+
+
+def test_from_logits_is_from_importance_weights():
+    torch.manual_seed(0)
+    behaviour, target = torch.randn(2, T, B, 5, dtype=torch.float64).unbind(0)
+    actions = torch.randint(5, (T, B))
+    data = problem(endings=False)
+    del data["truncated"], data["final_values"]
+    tensors = {name: torch.from_numpy(value) for name, value in data.items() if name != "log_rhos"}
+    got = vtrace.from_logits(behaviour, target, actions, **tensors)
+    pi = torch.softmax(target, -1).gather(-1, actions[..., None])[..., 0]
+    mu = torch.softmax(behaviour, -1).gather(-1, actions[..., None])[..., 0]
+    expected = vtrace.from_importance_weights((pi / mu).log(), **tensors)
+    torch.testing.assert_close(got.vs, expected.vs, rtol=0, atol=1e-12)
+
+
+def test_targets_carry_no_gradient():
+    data = {name: torch.from_numpy(value) for name, value in problem().items()}
+    data["values"].requires_grad_()
+    got = vtrace.from_importance_weights(**data)
+    assert not got.vs.requires_grad and not got.pg_advantages.requires_grad
+
+
+@pytest.mark.parametrize("name", ["log_rhos", "discounts", "rewards", "bootstrap_value"])
+def test_shapes_that_do_not_fit_are_refused(name):
+    data = problem()
+    data[name] = data[name][..., :1]
+    with pytest.raises(ValueError, match=name):
+        solve(data)
+
+
+def test_truncated_without_final_values_is_refused():
+    with pytest.raises(ValueError, match="final_values"):
+        solve({n: v for n, v in problem().items() if n != "final_values"})
+
+
+# A two-armed bandit whose arms pay 1 and 0, seen through mu, which pulls the second nine
+# times in ten; the value of pi, which pulls the first nine times in ten, is 0.9. With the
+# thresholds out of the way V-trace finds it; without the correction one finds mu's 0.1.
+@pytest.mark.parametrize(("corrected", "expected"), [(True, 0.9), (False, 0.1)])
+def test_values_of_another_policy_are_learnt_by_the_correction_only(corrected, expected):
+    torch.manual_seed(0)
+    mu, pi = torch.tensor([0.1, 0.9]), torch.tensor([0.9, 0.1])
+    value = torch.zeros(())
+    for _ in range(300):
+        actions = torch.multinomial(mu, 256, replacement=True)[None]
+        ratios = (pi / mu)[actions] if corrected else torch.ones(1, 256)
+        got = vtrace.from_importance_weights(
+            ratios.log(),
+            torch.zeros(1, 256),
+            (actions == 0).float(),
+            value.expand(1, 256),
+            torch.zeros(256),
+            clip_rho_threshold=None,
+        )
+        value = value + 0.05 * (got.vs.mean() - value)
+    assert abs(float(value) - expected) < 0.06

@@ -1,0 +1,148 @@
+"""Real sockets between a learner's end and actors' ends."""
+
+import threading
+
+import numpy as np
+import pytest
+import zmq
+
+from veldt.platform import wire
+from veldt.platform.channels import ActorChannel, LearnerChannel
+from veldt.platform.errors import RunFailed
+from veldt.platform.tickets import Tickets
+
+WATCHDOG_S = 20.0
+
+
+@pytest.fixture(params=["ipc", "tcp"])
+def learner(request):
+    tickets = Tickets(actors=2, batch=1, done=0, updates=6, max_lag=1)
+    channel = LearnerChannel(tickets, {"hello": [1, 2]}, request.param)
+    yield channel
+    closing = threading.Thread(target=channel.close)
+    closing.start()
+    closing.join(WATCHDOG_S)
+    assert not closing.is_alive(), "the channel did not close"
+
+
+def actor(learner, number=0, incarnation=0, expected=True):
+    if expected:
+        learner.expect(number, incarnation)
+    return ActorChannel(learner.address, learner.run, number, incarnation)
+
+
+def receive(learner):
+    arrival = learner.receive(WATCHDOG_S)
+    assert arrival is not None, "nothing arrived"
+    return arrival
+
+
+def weights(version):
+    return {"w": np.full(3, version, np.float32)}
+
+
+def test_an_unroll_comes_through(learner):
+    channel = actor(learner)
+    assert channel.settings == {"hello": [1, 2]}
+    learner.publish(0, weights(0))
+    ticket, arrays = channel.work(-1, lambda: True)
+    assert (ticket.number, ticket.version, ticket.fresh) == (0, 0, True)
+    np.testing.assert_array_equal(arrays["w"], [0, 0, 0])
+    channel.deliver(ticket, {"x": np.arange(5)}, [(1.5, 7)], {"waiting": 0.1})
+    arrival = receive(learner)
+    assert arrival.header.episodes == [(1.5, 7)] and arrival.header.number == 0
+    np.testing.assert_array_equal(arrival.arrays["x"], range(5))
+    channel.close()
+
+
+def test_weights_travel_once_a_version(learner):
+    channel = actor(learner)
+    learner.publish(0, weights(0))
+    ticket, arrays = channel.work(-1, lambda: True)
+    channel.deliver(ticket, {}, [], {})
+    again, none = channel.work(0, lambda: True)
+    assert again.version == 0 and not none
+    learner.publish(1, weights(1))
+    channel.deliver(again, {}, [], {})
+    third, fresh = channel.work(0, lambda: True)
+    assert third.version == 1 and fresh["w"][0] == 1
+    channel.close()
+
+
+def test_credits_hold_actors_back_until_the_learner_moves(learner):
+    learner.publish(0, weights(0))
+    first, second = actor(learner, 0), actor(learner, 1)
+    tickets = [channel.work(-1, lambda: True)[0] for channel in (first, second)]
+    assert [ticket.number for ticket in tickets] == [0, 1]
+    first.deliver(tickets[0], {}, [], {})
+    receive(learner)
+    # max_lag 1 and batch 1 allow two unrolls until version 1 is there.
+    waits = iter([True, True, False])
+    assert first.work(0, lambda: next(waits)) is None
+    learner.publish(1, weights(1))
+    # The request that was given up on still stands, and its answer comes.
+    assert first.work(0, lambda: True)[0].number == 2
+    first.close()
+    second.close()
+
+
+def test_what_a_dead_actor_held_is_counted_and_given_out_again(learner):
+    learner.publish(0, weights(0))
+    dead = actor(learner)
+    held, _ = dead.work(-1, lambda: True)
+    reborn = actor(learner, incarnation=1)
+    again, _ = reborn.work(-1, lambda: True)
+    assert again.number == held.number and again.fresh
+    assert learner.traffic.dropped == 1
+    dead.deliver(held, {}, [], {})
+    reborn.deliver(again, {}, [], {})
+    arrival = receive(learner)
+    assert arrival.header.incarnation == 1
+    assert learner.traffic.rejected == 1
+    for channel in (dead, reborn):
+        channel.close()
+
+
+def test_strangers_are_turned_away(learner):
+    learner.publish(0, weights(0))
+    with pytest.raises(RunFailed, match="does not know"):
+        actor(learner, number=1, expected=False)
+    learner.expect(1, 0)
+    context = zmq.Context()
+    socket = context.socket(zmq.DEALER)
+    socket.connect(learner.address)
+    socket.send_multipart([b"GET / HTTP/1.1"])
+    socket.send_multipart(wire.pack(wire.Hello(run="another", actor=1, incarnation=0)))
+    socket.send_multipart(wire.pack(wire.Ready(actor=1, incarnation=0, version=-1)))
+    assert socket.poll(WATCHDOG_S * 1000)  # the last one is answered, so all were read
+    assert learner.traffic.rejected == 3
+    socket.close(linger=0)
+    context.term()
+
+
+def test_a_fault_of_an_actor_reaches_the_learner(learner):
+    channel = actor(learner)
+    channel.fault("the reward is NaN")
+    with pytest.raises(RunFailed, match="the reward is NaN"):
+        for _ in range(200):
+            learner.receive(0.1)
+    channel.close()
+
+
+def test_closing_tells_the_waiting_and_counts_the_rest():
+    tickets = Tickets(actors=2, batch=1, done=0, updates=2, max_lag=0)
+    learner = LearnerChannel(tickets, {}, "ipc")
+    learner.publish(0, weights(0))
+    busy, waiting = actor(learner, 0), actor(learner, 1)
+    busy.work(-1, lambda: True)
+    answers = []
+    thread = threading.Thread(target=lambda: answers.append(waiting.work(-1, lambda: True)))
+    thread.start()
+    while not learner.waiting():
+        pass
+    learner.close()
+    thread.join(WATCHDOG_S)
+    assert answers == [None]
+    assert learner.traffic.dropped == 1
+    busy.close()
+    waiting.close()

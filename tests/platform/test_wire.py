@@ -1,0 +1,118 @@
+"""Messages: what goes in comes out, and nothing but our own schema gets in."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from veldt.platform import wire
+from veldt.platform.envs.vector import Observations
+from veldt.platform.errors import WireError
+from veldt.platform.trajectory import Trajectory, from_arrays, stack
+
+WORK = wire.Work(number=3, version=2, fresh=True)
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(sorted(wire.DTYPES)), st.lists(st.integers(0, 4), max_size=3)),
+        max_size=5,
+    )
+)
+@settings(max_examples=50, deadline=None)
+def test_round_trip(shapes):
+    random = np.random.default_rng(0)
+    arrays = {
+        f"a{i}": (random.random(shape) * 100).astype(dtype)
+        for i, (dtype, shape) in enumerate(shapes)
+    }
+    header, got = wire.unpack([bytes(f) for f in wire.pack(WORK, wire.Body(arrays))])
+    assert header == WORK and list(got) == list(arrays)
+    for name, array in arrays.items():
+        assert got[name].dtype == array.dtype and got[name].shape == array.shape
+        np.testing.assert_array_equal(got[name], array)
+
+
+def test_what_is_received_cannot_be_written_to():
+    _, arrays = wire.unpack(wire.pack(WORK, wire.Body({"a": np.zeros(3)})))
+    with pytest.raises(ValueError, match="read-only"):
+        arrays["a"][0] = 1
+
+
+GOOD = [bytes(frame) for frame in wire.pack(WORK, wire.Body({"a": np.arange(20.0)}))]
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        [],
+        [b""],
+        [b"hello"],
+        [GOOD[0]],
+        [GOOD[0], GOOD[1][:-1]],
+        [GOOD[0], GOOD[1] + b"x"],
+        [*GOOD, b""],
+        [GOOD[0].replace(b"VELDT1", b"VELDT0"), GOOD[1]],
+        [GOOD[0].replace(b'"work"', b'"worm"'), GOOD[1]],
+        [GOOD[0].replace(b'"number":3', b'"number":"3"'), GOOD[1]],
+        [GOOD[0].replace(b'"number":3', b'"numbers":3'), GOOD[1]],
+        [GOOD[0].replace(b"float64", b"object"), GOOD[1]],
+        [GOOD[0].replace(b"[20]", b"[-20]"), GOOD[1]],
+        [GOOD[0].replace(b"[20]", b"[99999999999999999999]"), GOOD[1]],
+    ],
+)
+def test_what_is_not_ours_is_refused(frames):
+    with pytest.raises(WireError):
+        wire.unpack(frames)
+
+
+@given(st.lists(st.binary(max_size=60), max_size=3), st.integers(0, 1), st.integers(0, 80))
+@settings(max_examples=200, deadline=None)
+def test_garbage_raises_wire_error_only(frames, which, at):
+    damaged = list(GOOD)
+    damaged[which] = damaged[which][:at] + b"\xff" + damaged[which][at + 1 :]
+    for candidate in (frames, damaged):
+        try:
+            wire.unpack(candidate)
+        except WireError:
+            pass
+
+
+SHOWN = Observations((2,), "float32")
+
+
+def trajectory(T=3, B=2, ends=((0, 1),)):
+    truncated = np.zeros((T, B), np.bool_)
+    for t, b in ends:
+        truncated[t, b] = True
+    return Trajectory(
+        observation=np.random.default_rng(B).random((T + 1, B, 2), np.float32),
+        first=np.zeros((T + 1, B), np.bool_),
+        action=np.zeros((T, B), np.int64),
+        behaviour_logits=np.zeros((T, B, 4), np.float32),
+        reward=np.zeros((T, B), np.float32),
+        terminated=np.zeros((T, B), np.bool_),
+        truncated=truncated,
+        final_index=np.argwhere(truncated),
+        final_observation=np.full((len(ends), 2), B, np.float32),
+    )
+
+
+def test_a_trajectory_is_checked_field_by_field():
+    good = trajectory().arrays()
+    assert from_arrays(good, SHOWN).steps == 6
+    for name, array in good.items():
+        without = {n: a for n, a in good.items() if n != name}
+        for bad in (without, good | {name: array[1:]}, good | {name: array.astype(np.float16)}):
+            with pytest.raises(WireError):
+                from_arrays(bad, SHOWN)
+    with pytest.raises(WireError, match="final_index must lie"):
+        from_arrays(good | {"final_index": np.array([[0, 2]])}, SHOWN)
+
+
+def test_stacking_moves_the_final_indices_along():
+    whole = stack([trajectory(B=2, ends=((0, 1), (2, 0))), trajectory(B=3, ends=((1, 2),))])
+    assert whole.action.shape == (3, 5) and whole.observation.shape == (4, 5, 2)
+    assert sorted(map(tuple, whole.final_index)) == [(0, 1), (1, 4), (2, 0)]
+    for (t, b), shown in zip(whole.final_index, whole.final_observation, strict=True):
+        assert whole.truncated[t, b] and shown[0] == (2 if b < 2 else 3)
