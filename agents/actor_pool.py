@@ -26,11 +26,13 @@ class ActorPool:
         self, zygote: Zygote, channel: LearnerChannel, count: int, silence_s: float, log: Path
     ) -> None:
         self.restarts = 0
+        self.slowest_recovery_s = 0.0  # from finding an actor dead to its next unroll
         self._zygote, self._channel = zygote, channel
         self._silence_s, self._log = silence_s, log
         self._incarnation = [-1] * count
         self._heard = [0.0] * count
         self._deaths = [0] * count
+        self._died: dict[int, float] = {}
         self._children: list[Child] = [self._start(actor) for actor in range(count)]
 
     def _start(self, actor: int) -> Child:
@@ -49,6 +51,9 @@ class ActorPool:
         """An unroll of `actor` arrived."""
         self._heard[actor] = time.monotonic()
         self._deaths[actor] = 0
+        if actor in self._died:
+            recovery_s = self._heard[actor] - self._died.pop(actor)
+            self.slowest_recovery_s = max(self.slowest_recovery_s, recovery_s)
 
     def watch(self) -> None:
         """Starts those again that died, and kills those that hang.
@@ -76,6 +81,7 @@ class ActorPool:
                 f"({exit_reason(status)}). Its last words are in {self._log}:\n{self._tail()}"
             )
         self.restarts += 1
+        self._died.setdefault(actor, time.monotonic())
         self._children[actor] = self._start(actor)
 
     def _tail(self, lines: int = 12) -> str:

@@ -58,7 +58,7 @@ def check(build: type[Agent], settings: Any, spec: EnvironmentSpec) -> None:
         all(torch.as_tensor(value).numel() == 1 for value in metrics.values()),
         "metrics must be scalars",
     )
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     gradients = [p.grad for p in agent.network.parameters() if p.requires_grad]
     _demand(
         all(g is not None and bool(torch.isfinite(g).all()) for g in gradients),

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from veldt.agents.agent import Agent, to_batch
-from veldt.agents.rmsprop import RMSProp
+from veldt.agents.optimizers import Adam, Optimizer, RMSProp
 from veldt.agents.settings import OptimizerSettings
 from veldt.platform.errors import BrokenCheckpoint, Diverged
 from veldt.platform.trajectory import Trajectory
@@ -30,20 +30,14 @@ class Learner:
     ) -> None:
         self.agent, self._settings, self._device, self._updates = agent, settings, device, updates
         agent.network.to(device)
-        parameters = list(agent.network.parameters())
-        self._optimizer: torch.optim.Optimizer
+        parameters = agent.network.named_parameters()
+        self._optimizer: Optimizer
         if settings.name == "rmsprop":
             self._optimizer = RMSProp(
-                parameters,
-                lr=settings.learning_rate,
-                decay=settings.decay,
-                momentum=settings.momentum,
-                epsilon=settings.epsilon,
+                parameters, settings.decay, settings.momentum, settings.epsilon
             )
         else:
-            self._optimizer = torch.optim.Adam(
-                parameters, lr=settings.learning_rate, eps=settings.epsilon
-            )
+            self._optimizer = Adam(parameters, epsilon=settings.epsilon)
 
     def update(self, trajectory: Trajectory, done: int) -> dict[str, float]:
         """One step down the loss.
@@ -59,10 +53,8 @@ class Learner:
         rate = settings.learning_rate
         if settings.anneal:
             rate *= 1.0 - done / self._updates
-        for group in self._optimizer.param_groups:
-            group["lr"] = rate
         loss, metrics = self.agent.loss(to_batch(trajectory, self._device))
-        self._optimizer.zero_grad(set_to_none=True)
+        self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(
             self.agent.network.parameters(), settings.max_gradient_norm
@@ -72,7 +64,7 @@ class Learner:
                 f"the gradient at update {done + 1} is not finite (loss {loss.item():g}, learning "
                 f"rate {rate:g}); lower optimizer.learning_rate or optimizer.max_gradient_norm."
             )
-        self._optimizer.step()
+        self._optimizer.step(rate)
         values = metrics | {"loss": loss.detach(), "gradient_norm": norm}
         return {name: float(value) for name, value in values.items()} | {"learning_rate": rate}
 
@@ -82,11 +74,10 @@ class Learner:
         return {name: tensor.detach().cpu().numpy() for name, tensor in state.items()}
 
     def arrays(self) -> Arrays:
-        """Everything a checkpoint needs: network/NAME and optimizer/INDEX/SLOT."""
+        """Everything a checkpoint needs: network/NAME and optimizer/SLOT/NAME."""
         arrays = {f"network/{name}": array for name, array in self.weights().items()}
-        for index, slots in self._optimizer.state_dict()["state"].items():
-            for slot, tensor in slots.items():
-                arrays[f"optimizer/{index}/{slot}"] = np.asarray(tensor.cpu().numpy())
+        for name, tensor in self._optimizer.state().items():
+            arrays[f"optimizer/{name}"] = tensor.cpu().numpy()
         return arrays
 
     def load(self, arrays: Arrays) -> None:
@@ -95,19 +86,12 @@ class Learner:
         Raises:
             BrokenCheckpoint: if it is of another network or optimiser.
         """
-        optimizer = self._optimizer.state_dict()
-        state: dict[int, dict[str, torch.Tensor]] = {}
-        network: dict[str, torch.Tensor] = {}
+        parts: dict[str, dict[str, torch.Tensor]] = {"network": {}, "optimizer": {}}
         for name, array in arrays.items():
-            kind, _, rest = name.partition("/")
-            tensor = torch.from_numpy(np.array(array))
-            if kind == "network":
-                network[rest] = tensor
-            else:
-                index, _, slot = rest.partition("/")
-                state.setdefault(int(index), {})[slot] = tensor
+            part, _, rest = name.partition("/")
+            parts[part][rest] = torch.from_numpy(np.array(array))
         try:
-            self.agent.network.load_state_dict(network)
-            self._optimizer.load_state_dict(optimizer | {"state": state})
+            self.agent.network.load_state_dict(parts["network"])
+            self._optimizer.load(parts["optimizer"])
         except (RuntimeError, ValueError) as error:
             raise BrokenCheckpoint(f"the checkpoint is of another network: {error}") from error

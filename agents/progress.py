@@ -23,6 +23,7 @@ class Progress:
     trajectories_dropped: int = 0
     messages_rejected: int = 0
     actor_restarts: int = 0
+    actor_recovery_seconds_max: float = 0.0
     wall_seconds: float = 0.0
     recent_returns: collections.deque[float] = dataclasses.field(
         default_factory=lambda: collections.deque(maxlen=WINDOW)
@@ -89,6 +90,7 @@ class Progress:
             "policy_lag_mean": self.lag_sum / self.trajectories if self.trajectories else 0.0,
             "policy_lag_max": self.lag_max,
             "actor_restarts": self.actor_restarts,
+            "actor_recovery_seconds_max": round(self.actor_recovery_seconds_max, 3),
             "trajectories_dropped": self.trajectories_dropped,
             "messages_rejected": self.messages_rejected,
         }

@@ -186,6 +186,9 @@ class Training:
         progress.trajectories_dropped = dropped + traffic.dropped
         progress.messages_rejected = rejected + traffic.rejected
         progress.actor_restarts = restarts + self._pool.restarts
+        progress.actor_recovery_seconds_max = max(
+            progress.actor_recovery_seconds_max, self._pool.slowest_recovery_s
+        )
         progress.wall_seconds = self._clock.seconds()
 
     def _record(self, values: dict[str, float]) -> None:

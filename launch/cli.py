@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from veldt.launch import recipes
+from veldt.launch import cookbook
 from veldt.launch.console import Console, set_up_warnings
 from veldt.platform.errors import VeldtError
 
@@ -60,7 +60,7 @@ def train(
     from veldt.platform.interrupts import Interrupts
 
     console = Console(json)
-    data = recipes.load(recipe, "train", assignments or (), seed)
+    data = cookbook.load(recipe, "train", assignments or (), seed)
     settings = agents.TrainSettings.parse(data)
     folder = _folder(out, recipe, resume)
     console.say(f"training {settings.environment.id} in {folder}")
@@ -113,7 +113,7 @@ def search(
     from veldt.platform.ranks import launched_by_mpi
     from veldt.search.settings import SearchSettings
 
-    data = recipes.load(recipe, "search", assignments or (), seed)
+    data = cookbook.load(recipe, "search", assignments or (), seed)
     settings = SearchSettings.parse(data)
     if ranks is not None and not launched_by_mpi():
         mpi.become(ranks, sys.argv[1:])
@@ -155,11 +155,12 @@ def bench(
 ) -> None:
     """Measure speed: environments, inference and learning alone, and the whole."""
     from veldt.agents.settings import TrainSettings
-    from veldt.launch.bench import throughput
+    from veldt.launch.bench import show, throughput
 
     console = Console(json)
-    settings = TrainSettings.parse(recipes.load(recipe, "train", assignments or ()))
-    console.summary(throughput(settings, seconds, console), f"throughput: {recipe}")
+    settings = TrainSettings.parse(cookbook.load(recipe, "train", assignments or ()))
+    result = throughput(settings, seconds, console)
+    console.summary(result, f"throughput: {recipe}") if json else show(result, console)
 
 
 class Kind(enum.StrEnum):
@@ -208,7 +209,7 @@ def _listed(kind: Kind) -> dict[str, str]:
 
     match kind:
         case Kind.recipes:
-            return recipes.names()
+            return cookbook.names()
         case Kind.environments:
             from veldt.platform.envs import catalogue
 

@@ -47,11 +47,11 @@ class Progress:
                     f"  {rate:>7,.0f} steps/s{'  new best' if best else ''}"
                 )
             case "heldout":
-                evaluation = body["evaluation"]
+                found = body["evaluation"]
                 self._console.say(
-                    f"   winner  trial {body['number']} trained again on a fresh seed: mean return "
-                    f"{number(evaluation['mean_return'])} +- "
-                    f"{number(evaluation['standard_error'])} over {evaluation['episodes']} episodes"
+                    f"   winner  trial {body['number']} trained again on a fresh seed: "
+                    f"mean return {number(found['mean_return'])} +- "
+                    f"{number(found['standard_error'])} over {found['episodes']} episodes"
                 )
 
 

@@ -80,9 +80,7 @@ def from_arrays(arrays: Mapping[str, Array], observations: Observations) -> Traj
 
 
 def stack(trajectories: Sequence[Trajectory]) -> Trajectory:
-    """Puts trajectories of equal length side by side along B."""
-    if len(trajectories) == 1:
-        return trajectories[0]
+    """Copies trajectories of equal length side by side along B."""
     widths = [trajectory.action.shape[1] for trajectory in trajectories]
     offsets = np.cumsum([0, *widths[:-1]])
 

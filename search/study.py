@@ -97,8 +97,12 @@ class Study:
             while not self.searcher.done:
                 self._dispatch(crew)
                 self._collect(crew, stop)
-            if self.searcher.best is not None:
-                self._prove(self.searcher.best, crew, stop)
+            if self.searcher.best is None:
+                raise RunFailed(
+                    f"all {len(self.told)} trials failed; the last one: "
+                    f"{self.told[max(self.told)]['reason']}"
+                )
+            self._prove(self.searcher.best, crew, stop)
         finally:
             self._journal.append("pause")
         return self.summary(crew.ranks)

@@ -10,7 +10,12 @@ from veldt.search.settings import TrialSettings
 from veldt.search.trial import Job, Outcome, read_result
 
 TARGET = "veldt.search.trial:main"
-PRELOAD = ("veldt.search.trial", "veldt.agents.impala", "veldt.agents.actor")
+PRELOAD = (
+    "veldt.search.trial",
+    "veldt.agents.impala",
+    "veldt.agents.actor",
+    "veldt.platform.envs.gymnasium_vector",
+)
 
 
 class Supervisor:

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from veldt.agents import losses
-from veldt.agents.rmsprop import RMSProp
+from veldt.agents.optimizers import Adam, RMSProp
 
 
 @pytest.fixture
@@ -46,24 +46,46 @@ def test_rewards_are_clipped_for_the_loss():
     assert losses.clip_rewards(rewards, "none") is rewards
 
 
+GRADIENTS = [0.3, -2.0, 0.01, 5.0, 0.0]
+
+
+def descend(optimizer, parameter, *arguments):
+    for gradient in GRADIENTS:
+        parameter.grad = torch.full_like(parameter, gradient)
+        optimizer.step(*arguments)
+    return parameter.item()
+
+
+def parameter():
+    return torch.nn.Parameter(torch.tensor([1.5], dtype=torch.float64))
+
+
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 @pytest.mark.parametrize("epsilon", [0.1, 1e-5])
 def test_rmsprop_is_that_of_tensorflow_1(momentum, epsilon):
-    gradients = [0.3, -2.0, 0.01, 5.0, 0.0]
-    parameter = torch.nn.Parameter(torch.tensor([1.5], dtype=torch.float64))
-    optimizer = RMSProp([parameter], lr=0.1, decay=0.9, momentum=momentum, epsilon=epsilon)
-    for gradient in gradients:
-        parameter.grad = torch.tensor([gradient], dtype=torch.float64)
-        optimizer.step()
-    expected = literal_losses.rmsprop(1.5, gradients, 0.1, 0.9, momentum, epsilon)
-    assert parameter.item() == pytest.approx(expected, abs=1e-14)
+    moved = parameter()
+    optimizer = RMSProp([("p", moved)], decay=0.9, momentum=momentum, epsilon=epsilon)
+    expected = literal_losses.rmsprop(1.5, GRADIENTS, 0.1, 0.9, momentum, epsilon)
+    assert descend(optimizer, moved, 0.1) == pytest.approx(expected, abs=1e-14)
 
 
 def test_rmsprop_is_not_that_of_torch():
-    parameters = [torch.nn.Parameter(torch.ones(1)) for _ in range(2)]
-    ours = RMSProp(parameters[:1], lr=0.1, decay=0.99, epsilon=0.01)
-    theirs = torch.optim.RMSprop(parameters[1:], lr=0.1, alpha=0.99, eps=0.01)
-    for optimizer, parameter in ((ours, parameters[0]), (theirs, parameters[1])):
-        parameter.grad = torch.ones(1)
-        optimizer.step()
-    assert 1 - parameters[1].item() > 5 * (1 - parameters[0].item())
+    ours, theirs = parameter(), parameter()
+    RMSProp([("p", ours)]).step(0.1)  # without a gradient nothing moves
+    assert ours.item() == 1.5
+    moved = 1.5 - descend(RMSProp([("p", ours)], epsilon=0.01), ours, 0.1)
+    optimizer = torch.optim.RMSprop([theirs], lr=0.1, alpha=0.99, eps=0.01)
+    assert abs(1.5 - descend(optimizer, theirs) - moved) > 0.1
+
+
+def test_adam_is_that_of_torch():
+    ours, theirs = parameter(), parameter()
+    expected = descend(torch.optim.Adam([theirs], lr=0.1, eps=1e-3), theirs)
+    assert descend(Adam([("p", ours)], epsilon=1e-3), ours, 0.1) == pytest.approx(
+        expected, abs=1e-12
+    )
+
+
+def test_a_state_of_other_parameters_is_refused():
+    with pytest.raises(ValueError, match="other parameters"):
+        RMSProp([("p", parameter())]).load(RMSProp([("q", parameter())]).state())

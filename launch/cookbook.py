@@ -1,4 +1,4 @@
-"""Recipes: settings in TOML, ours by name, anybody's by path."""
+"""The cookbook: recipes are settings in TOML, ours by name, anybody's by path."""
 
 import importlib.resources
 import tomllib

@@ -1,0 +1,85 @@
+"""Unrolls: what an actor writes down is what happened."""
+
+import numpy as np
+import pytest
+import torch
+
+from veldt.agents.actor import Player
+from veldt.agents.impala import Impala, ImpalaSettings
+from veldt.agents.networks import initialise
+from veldt.platform.envs import catalogue
+from veldt.platform.keys import Key
+
+T, B = 30, 4
+
+
+def player(length=T, **options):
+    environments = catalogue.make("CartPole-v1", B, options)
+    agent = initialise(lambda: Impala(ImpalaSettings(), environments.spec), 0)
+    return Player(agent, environments, length, Key(3).child("actor", 0))
+
+
+def test_entry_t_is_what_was_seen_before_action_t():
+    """Replays the recorded actions in environments of the same key."""
+    made, episodes, _ = player(max_episode_steps=12).unroll(5, fresh=True)
+    twin = catalogue.make("CartPole-v1", B, {"max_episode_steps": 12})
+    seen = twin.reset(Key(3).child("actor", 0).child("episodes", 5))
+    first, ended, finals = np.ones(B, bool), [], []
+    for t in range(T):
+        np.testing.assert_array_equal(made.observation[t], seen)
+        np.testing.assert_array_equal(made.first[t], first)
+        step = twin.step(made.action[t])
+        np.testing.assert_array_equal(made.reward[t], step.reward)
+        np.testing.assert_array_equal(made.terminated[t], step.terminated)
+        np.testing.assert_array_equal(made.truncated[t], step.truncated)
+        finals += [
+            (t, row, *o) for row, o in zip(step.final_rows, step.final_observation, strict=True)
+        ]
+        ended += [(e.episode_return, e.steps) for e in step.episodes]
+        seen, first = step.observation, step.terminated | step.truncated
+    np.testing.assert_array_equal(made.observation[T], seen)
+    assert episodes == ended and len(ended) > 4
+    assert len(finals) == len(made.final_index) > 0
+    np.testing.assert_array_equal(made.final_index, [f[:2] for f in finals])
+    np.testing.assert_allclose(made.final_observation, [f[2:] for f in finals])
+    assert made.terminated.any() and made.truncated.any()
+
+
+def test_unrolls_join_without_a_gap():
+    one = player()
+    first, _, _ = one.unroll(0, fresh=True)
+    second, _, _ = one.unroll(1, fresh=False)
+    np.testing.assert_array_equal(first.observation[T], second.observation[0])
+    np.testing.assert_array_equal(first.first[T], second.first[0])
+
+
+def test_behaviour_logits_are_those_of_the_policy_that_acted():
+    one = player()
+    made, _, _ = one.unroll(0, fresh=True)
+    with torch.no_grad():
+        logits, _ = one._agent.network(torch.from_numpy(made.observation[:-1]))
+    torch.testing.assert_close(torch.from_numpy(made.behaviour_logits), logits)
+
+
+def test_an_unroll_depends_on_its_number_and_the_key_alone():
+    first, again = (player().unroll(7, fresh=True)[0] for _ in range(2))
+    late = player()
+    late.unroll(2, fresh=True)
+    after = late.unroll(7, fresh=True)[0]
+    other = player().unroll(8, fresh=True)[0]
+    for name, array in first.arrays().items():
+        np.testing.assert_array_equal(array, again.arrays()[name])
+        np.testing.assert_array_equal(array, after.arrays()[name])
+    assert not np.array_equal(first.observation, other.observation)
+
+
+@pytest.mark.parametrize("name", ["CartPole-v1", "FrozenLake-v1", "atari/pong"])
+def test_every_kind_of_environment_is_played(name):
+    environments = catalogue.make(name, 2, {})
+    agent = initialise(lambda: Impala(ImpalaSettings(), environments.spec), 0)
+    made, _, seconds = Player(agent, environments, 5, Key(0)).unroll(0, True)
+    shown = environments.spec.observations
+    assert made.observation.shape == (6, 2, *shown.shape)
+    assert made.observation.dtype == shown.dtype
+    assert seconds.keys() == {"environment", "inference"}
+    environments.close()
