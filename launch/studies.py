@@ -21,35 +21,37 @@ class Progress:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._best: float | None = None
-        self._points: dict[int, dict[str, Any]] = {}
 
     def __call__(self, kind: str, body: dict[str, Any]) -> None:
-        name = "winner" if body.get("number") is None else f"trial {body['number']}"
+        name = body.get("name", "")
         match kind:
             case "session" if body["trials"]:
                 self._best = body["best_score"]
                 self._console.say(
                     f"going on after {body['trials']} trials, best {number(self._best)}"
                 )
-            case "ask":
-                self._points[body["number"]] = body["point"]
             case "start":
                 again = f", attempt {body['attempt'] + 1}" if body["attempt"] else ""
-                self._console.say(f"{name:>9}  started on worker {body['worker']}{again}")
+                self._console.say(f"{name:>15}  started on worker {body['worker']}{again}")
             case "fail":
-                self._console.say(f"{name:>9}  came to nothing: {body['reason']}")
+                self._console.say(f"{name:>15}  came to nothing: {body['reason']}")
             case "tell" if body["score"] is not None:
                 best = self._best is None or body["score"] > self._best
                 self._best = body["score"] if best else self._best
                 rate = body["summary"].get("steps_per_second", 0.0)
                 self._console.say(
-                    f"{name:>9}  score {number(body['score']):>8}  best {number(self._best):>8}"
+                    f"{name:>15}  score {number(body['score']):>8}  best {number(self._best):>8}"
                     f"  {rate:>7,.0f} steps/s{'  new best' if best else ''}"
                 )
-            case "heldout":
+            case "validate" if body["score"] is not None:
+                self._console.say(
+                    f"{name:>15}  trial {body['number']} on a validation seed: "
+                    f"mean return {number(body['score'])}"
+                )
+            case "heldout" if body["score"] is not None:
                 found = body["evaluation"]
                 self._console.say(
-                    f"   winner  trial {body['number']} trained again on a fresh seed: "
+                    f"{name:>15}  trial {body['number']} trained again on a fresh seed: "
                     f"mean return {number(found['mean_return'])} +- "
                     f"{number(found['standard_error'])} over {found['episodes']} episodes"
                 )

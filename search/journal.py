@@ -2,11 +2,14 @@
 
     event(n, time, kind, body, crc)
 
-    ask     number, point                        a question of the searcher
-    start   number, attempt, worker              a worker began it
-    fail    number, attempt, reason              the attempt came to nothing
-    tell    number, score | null, ...            the searcher was told
-    heldout ...                                  the winner's own training and evaluation
+    session   workers, trials, best_score          a process begins to work on the study
+    ask       number, point                        a question of the searcher
+    start     name, number, attempt, worker        a worker began a job about trial `number`
+    fail      name, number, attempt, reason        the attempt came to nothing
+    tell      name, number, score | null, ...      a trial's answer, told to the searcher
+    validate  name, number, score | null, ...      a finalist trained on a validation seed
+    heldout   name, number, score | null, ...      the winner's own training and evaluation
+    pause                                          the process stopped working on it
 
 The log is the study: everything else is rebuilt from it.
 """

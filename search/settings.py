@@ -25,11 +25,21 @@ class TrialSettings(Settings):
 
 
 class HeldoutSettings(Settings):
-    """The winner's training on a fresh seed, and its evaluation on fresh episodes."""
+    """The winner's choice, its training on a fresh seed, and its evaluation on fresh episodes.
+
+    The highest score of many noisy ones is mostly luck. So the best few trials are trained
+    again on validation seeds, and the highest mean there wins; only the winner's last
+    training, on a seed that nothing was chosen by, is called the result.
+    """
 
     settings: dict[str, Any] = {}
-    """Put over the winner's, e.g. a longer training."""
+    """Put over the finalists' and the winner's settings, e.g. a longer training."""
     evaluation: EvaluationSettings = EvaluationSettings()
+    """Of the winner, and of each validation."""
+    finalists: int = pydantic.Field(1, ge=1, le=1000)
+    """The best so many trials are validated; 1 takes the highest score at its word."""
+    validations: int = pydantic.Field(2, ge=1, le=1000)
+    """Trainings of each finalist, if there are several finalists."""
 
 
 class SearchSettings(Settings):

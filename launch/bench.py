@@ -1,0 +1,292 @@
+"""How fast a training runs on this machine, and how fast it could: its parts alone, then all.
+
+    environments, inference    what an actor's time goes into, each alone in one process
+    acting                     both, as an actor does it
+    learning                   updates from unrolls that are at hand
+    whole                      the actors and the learner of `veldt train`, together
+
+A step costs core-seconds: 1 / environments + 1 / inference, and at the learner, which
+has `threads` cores, threads / learning. So many cores over this sum is the limit.
+"""
+
+import contextlib
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import psutil
+import rich.table
+from numpy.typing import NDArray
+
+from veldt.launch.console import Console
+from veldt.launch.doctor import usable_cores
+from veldt.platform.envs.vector import Step, VectorEnvironment
+from veldt.platform.errors import Interrupted, RunFailed
+from veldt.platform.keys import Key
+from veldt.platform.trajectory import Trajectory, stack
+
+if TYPE_CHECKING:
+    from veldt.agents.actor import Player
+    from veldt.agents.agent import Agent
+    from veldt.agents.settings import TrainSettings
+
+WARM_UP_S = 2.0  # of the whole, at most
+LOOK_S = 0.5  # at what else this machine does
+REPORTS = 20  # of the whole while it is measured, about
+
+RATES = {
+    "environment_steps_per_second": "environments alone",
+    "inference_steps_per_second": "inference alone",
+    "acting_steps_per_second": "acting: these two, one process",
+    "learning_steps_per_second": "learning alone",
+    "whole_steps_per_second": "whole",
+    "limit_steps_per_second": "limit of the whole",
+}
+
+
+def throughput(settings: "TrainSettings", seconds: float, console: Console) -> dict[str, Any]:
+    """Measures the parts and the whole, each for about `seconds`.
+
+    Returns:
+        Rates in environment steps a second. Times in milliseconds: an actor's as in acting
+        (environment with the actor's own book-keeping), the learner's as in learning;
+        waiting is what the whole takes beyond them, for data, weights, or a core.
+
+    Raises:
+        InputError: if the settings cannot be trained here.
+        RunFailed: if the whole comes to grief.
+    """
+    from veldt.agents.actor import Player
+    from veldt.agents.build import find_device, make_agent, make_environments, use_threads
+    from veldt.agents.train import RECORDS
+
+    device = find_device(settings.learner.device)
+    actors, batch = settings.actors.count, settings.learner.batch
+    length, size = settings.actors.unroll_length, settings.actors.environments
+    key = Key(settings.seed).child("bench")
+    others = psutil.cpu_percent(LOOK_S) / 100 * psutil.cpu_count()
+    if others > 0.25:
+        console.say(f"other work keeps {others:.1f} cores busy: expect low figures")
+    environments = make_environments(settings, size)
+    try:
+        spec = environments.spec
+        agent = make_agent(settings, spec)
+        use_threads(1)  # as in an actor
+        console.say("1/5  the environments alone ...")
+        environment_s = _stepping(environments, length, key, seconds)
+        console.say("2/5  inference alone ...")
+        still = Player(agent, Still(environments, key), length, key)
+        inference_s = _unrolls(still, seconds)["inference"]
+        console.say("3/5  acting ...")
+        player = Player(agent, environments, length, key)
+        acting = _unrolls(player, seconds)
+        trajectories = [player.unroll(number, False)[0] for number in range(batch)]
+    finally:
+        environments.close()
+    console.say("4/5  learning alone ...")
+    use_threads(settings.learner.threads)
+    learning = _learning(settings, agent, device, stack(trajectories), seconds)
+
+    unroll, update = length * size, length * size * batch  # steps
+    threads = settings.learner.threads
+    cores = min(usable_cores(), actors + threads)
+    cost_s = (environment_s + inference_s) / unroll + threads * learning["update"] / update
+    limit = cores / cost_s
+    console.say("5/5  the whole ...")
+    # A run is reported RECORDS times: so long a one that it is seen often enough, not more.
+    updates = RECORDS * max(1, round(limit * seconds / REPORTS / update))
+    frames = updates * settings.frames_per_update(spec)
+    rate, learner_cores, actor_cores = _whole(settings, frames, seconds)
+    actor_ms, learner_ms = 1e3 * unroll * actors / rate, 1e3 * update / rate
+    return {
+        "environment_steps_per_second": unroll / environment_s,
+        "inference_steps_per_second": unroll / inference_s,
+        "acting_steps_per_second": unroll / acting["unroll"],
+        "learning_steps_per_second": update / learning["update"],
+        "whole_steps_per_second": rate,
+        "limit_steps_per_second": limit,
+        "ratio": rate / limit,
+        "frames_per_step": spec.frames_per_step,
+        "cores": cores,
+        "actors": actors,
+        "environments_per_actor": size,
+        "unroll_length": length,
+        "batch": batch,
+        "learner_threads": threads,
+        "device": str(device),
+        "seconds": seconds,
+        "cores_busy_before": others,
+        "actor_unroll_ms": actor_ms,
+        "actor_environment_ms": 1e3 * acting["environment"],
+        "actor_inference_ms": 1e3 * acting["inference"],
+        "actor_waiting_ms": max(0.0, actor_ms - 1e3 * acting["unroll"]),
+        "actor_cores": actor_cores / actors,
+        "learner_cycle_ms": learner_ms,
+        "learner_update_ms": 1e3 * learning["update"],
+        "learner_publish_ms": 1e3 * learning["publish"],
+        "learner_waiting_ms": max(0.0, learner_ms - 1e3 * sum(learning.values())),
+        "learner_cores": learner_cores,
+    }
+
+
+def show(result: dict[str, Any], console: Console) -> None:
+    """The rates, and where the time of an actor and of the learner goes."""
+    rates = rich.table.Table(title="rates", title_justify="left")
+    for column in ("", "steps/s", "frames/s"):
+        rates.add_column(column, justify="right" if column else "left")
+    for name, meaning in RATES.items():
+        rate = result[name]
+        rates.add_row(meaning, f"{rate:,.0f}", f"{rate * result['frames_per_step']:,.0f}")
+    console.say(rates)
+    console.say(
+        f"ratio {result['ratio']:.2f}: the whole by its limit, on {result['cores']:g} cores with "
+        f"{result['actors']} actors of {result['environments_per_actor']} environments, unrolls "
+        f"of {result['unroll_length']} steps, {result['batch']} in an update"
+    )
+    for who, turn, parts in (
+        ("actor", "unroll", ("environment", "inference", "waiting")),
+        ("learner", "cycle", ("update", "publish", "waiting")),
+    ):
+        times = ", ".join(f"{part} {result[f'{who}_{part}_ms']:.1f}" for part in parts)
+        total, busy = result[f"{who}_{turn}_ms"], result[f"{who}_cores"]
+        console.say(f"{who}, ms per {turn}: {total:.1f}: {times}; keeps {busy:.2f} cores busy")
+
+
+class Still:
+    """Environments whose time stands still: what an unroll of theirs costs is inference.
+
+    Args:
+        environments: What they look like; these are reset.
+    """
+
+    def __init__(self, environments: VectorEnvironment, key: Key) -> None:
+        self.spec, self.size = environments.spec, environments.size
+        self._observation = environments.reset(key)
+        never, none = np.zeros(self.size, np.bool_), np.empty(0, np.int64)
+        reward = np.zeros(self.size, np.float32)
+        finals = self._observation[:0]
+        self._step = Step(self._observation, reward, never, never, none, finals, ())
+
+    def reset(self, key: Key) -> NDArray[np.generic]:
+        return self._observation
+
+    def step(self, action: NDArray[np.int64]) -> Step:
+        return self._step
+
+    def close(self) -> None:
+        pass
+
+
+def _mean_s(work: Callable[[], Any], seconds: float) -> float:
+    """Seconds that `work` takes, the mean over `seconds` after one that does not count."""
+    work()
+    begun, count = time.perf_counter(), 0
+    while True:
+        work()
+        count += 1
+        elapsed = time.perf_counter() - begun
+        if elapsed >= seconds:
+            return elapsed / count
+
+
+def _stepping(environments: VectorEnvironment, length: int, key: Key, seconds: float) -> float:
+    """Seconds for `length` steps of random actions."""
+    shape = (length, environments.size)
+    actions = key.generator().integers(environments.spec.actions.count, size=shape)
+    environments.reset(key)
+
+    def work() -> None:
+        for action in actions:
+            environments.step(action)
+
+    return _mean_s(work, seconds)
+
+
+def _unrolls(player: "Player", seconds: float) -> dict[str, float]:
+    """Mean seconds of an unroll: environment, inference, and the whole of it as unroll."""
+    parts: list[dict[str, float]] = []
+    unroll = _mean_s(lambda: parts.append(player.unroll(len(parts), False)[2]), seconds)
+    counted = parts[1:]
+    means = {name: sum(part[name] for part in counted) / len(counted) for name in parts[0]}
+    return means | {"unroll": unroll}
+
+
+def _learning(
+    settings: "TrainSettings", agent: "Agent", device: Any, batch: Trajectory, seconds: float
+) -> dict[str, float]:
+    """Mean seconds of an update on the same batch, and of publishing the weights."""
+    from veldt.agents.learner import Learner
+    from veldt.platform.wire import Body
+
+    # To descend for long on one batch may end in NaN; the step's size costs nothing.
+    optimizer = settings.optimizer.model_copy(update={"learning_rate": 1e-12})
+    learner = Learner(agent, optimizer, device, 1)
+    return {
+        "update": _mean_s(lambda: learner.update(batch, 0), seconds),
+        "publish": _mean_s(lambda: Body(learner.weights()), seconds / 10),
+    }
+
+
+class Watch:
+    """Follows a training by its reports; start-up and warm-up do not count."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds, self._warm_up_s = seconds, min(WARM_UP_S, seconds / 2)
+        self._learner = psutil.Process()
+        self._actors: list[psutil.Process] = []
+        self._ready_s: float | None = None
+        self._first: NDArray[np.float64] | None = None
+        self._span: NDArray[np.float64] | None = None  # from the first moment to the last
+
+    def report(self, record: dict[str, Any]) -> None:
+        """Looks at the training: what it says, and the CPU time of its processes."""
+        now_s = time.perf_counter()
+        if self._ready_s is None:
+            self._actors = self._learner.children(recursive=True)
+            self._ready_s = now_s
+        if now_s - self._ready_s < self._warm_up_s:
+            return
+        learner_s, actors_s = _cpu_s(self._learner), sum(map(_cpu_s, self._actors))
+        moment = np.array([now_s, record["steps"], learner_s, actors_s])
+        if self._first is None:
+            self._first = moment
+        else:
+            self._span = moment - self._first
+
+    def stop(self) -> bool:
+        """Whether it was looked at for long enough."""
+        return self._span is not None and bool(self._span[0] >= self._seconds)
+
+    def rates(self) -> tuple[float, float, float]:
+        """Steps a second, and the cores that the learner and all actors kept busy.
+
+        Raises:
+            RunFailed: if the training ended before there were any.
+        """
+        if self._span is None:
+            raise RunFailed("the training ended before it could be measured; try more --seconds.")
+        steps, learner, actors = (self._span[1:] / self._span[0]).tolist()
+        return steps, learner, actors
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    """Seconds of CPU time that a process has used; 0 if it is gone."""
+    try:
+        return float(sum(process.cpu_times()[:2]))
+    except psutil.NoSuchProcess:
+        return 0.0
+
+
+def _whole(settings: "TrainSettings", frames: int, seconds: float) -> tuple[float, float, float]:
+    """Trains for `frames` at most, in a folder that is let go; see `Watch.rates`."""
+    from veldt.agents.train import train
+
+    watch = Watch(seconds)
+    longer = settings.model_copy(update={"frames": frames})
+    with tempfile.TemporaryDirectory(prefix="veldt-") as folder:
+        with contextlib.suppress(Interrupted):
+            train(longer, Path(folder), report=watch.report, stop=watch.stop)
+    return watch.rates()

@@ -1,0 +1,148 @@
+"""Parallel coordinates: a line for each trial through the settings searched to its score.
+
+Drawn as ordinary lines, not by plotly's own kind of plot: that one needs WebGL, which
+many a remote desktop and every printer lacks.
+"""
+
+import textwrap
+from collections.abc import Callable
+
+import plotly.graph_objects as go
+
+from veldt.launch.console import number
+from veldt.launch.page import escape
+from veldt.launch.plots import SCALE, SOFT, plot
+from veldt.launch.setting_axis import SettingAxis, linear_ticks, short_names
+from veldt.launch.trials import Trial
+
+SHADES = 24  # a plotly trace each, however many trials there are
+SPREAD = 0.03  # by which lines through the same choice stand off from each other
+WIDTH = 84  # pixels between two axes, at least
+LETTER = 8  # pixels, in the names of the axes
+
+
+def parallel_plot(
+    trials: list[Trial], axes: list[SettingAxis], hover: Callable[[Trial], str]
+) -> str:
+    """The plot.
+
+    Args:
+        trials: With a score, the best first; at least one.
+        axes: Of the settings, from left to right.
+        hover: Of a trial: what is said of it under the mouse, in HTML.
+    """
+    scores = [trial.score or 0.0 for trial in trials]
+    low, high = min(scores), max(scores)
+    low, high = (low, high) if low < high else (low - 0.5, high + 0.5)
+    heights = [_heights(axis, trials) for axis in axes]
+    heights.append([(score - low) / (high - low) for score in scores])
+    texts = [hover(trial) for trial in trials]
+    figure = go.Figure()
+    lines: dict[int, list[int]] = {}
+    for index in reversed(range(len(trials))):  # the best last, on top
+        lines.setdefault(min(int(heights[-1][index] * SHADES), SHADES - 1), []).append(index)
+    for shade, some in sorted(lines.items()):
+        _lines(figure, shade, some, heights, texts)
+    names = short_names([axis.name for axis in axes])
+    letters = max(WIDTH, 1100 // (len(axes) + 1)) // LETTER
+    for x, axis in enumerate(axes):
+        ticks = [axis.share(tick) for tick in axis.ticks]
+        _axis(figure, x, _wrapped(names[axis.name], letters), ticks, axis.texts)
+    ticks = linear_ticks(low, high)
+    shares = [(tick - low) / (high - low) for tick in ticks]
+    _axis(figure, len(axes), "score", shares, list(map(number, ticks)))
+    _colour_bar(figure, low, high)
+    figure.update_xaxes(visible=False, range=[-0.45, len(axes) + 0.3], fixedrange=True)
+    figure.update_yaxes(visible=False, range=[-0.03, 1.01], fixedrange=True)
+    figure.update_layout(margin={"l": 8, "r": 8, "t": 76, "b": 8})
+    return plot(figure, "parallel", 460, width=WIDTH * (len(axes) + 1))
+
+
+def _heights(axis: SettingAxis, trials: list[Trial]) -> list[float]:
+    """Where each trial's line crosses an axis that is 1 high."""
+    shares = [axis.share(axis.place(trial.point[axis.name])) for trial in trials]
+    if not axis.choice:
+        return shares
+    alike = {share: [i for i, s in enumerate(shares) if s == share] for share in set(shares)}
+    apart = {
+        i: SPREAD * (1 - 2 * rank / (len(same) - 1))
+        for same in alike.values()
+        if len(same) > 1
+        for rank, i in enumerate(same)
+    }
+    return [min(max(s + apart.get(i, 0.0), 0.0), 1.0) for i, s in enumerate(shares)]
+
+
+def _lines(
+    figure: go.Figure, shade: int, some: list[int], heights: list[list[float]], texts: list[str]
+) -> None:
+    """Adds the lines of one colour, a gap after each."""
+    width = len(heights)
+    share = (shade + 0.5) / SHADES
+    figure.add_scatter(
+        x=[x for _ in some for x in (*range(width), None)],
+        y=[y for index in some for y in (*(column[index] for column in heights), None)],
+        mode="lines",
+        line={"color": _colour(share), "width": 1 + 0.8 * share, "shape": "linear"},
+        opacity=max(0.2, min(0.85, (50 / len(texts)) ** 0.5)),
+        hovertext=[text for index in some for text in [texts[index]] * (width + 1)],
+        hoverinfo="text",
+        showlegend=False,
+    )
+
+
+def _colour(share: float) -> str:
+    """The scale's colour between two of its stops."""
+    at = next(i for i in range(1, len(SCALE)) if share <= SCALE[i][0] or i == len(SCALE) - 1)
+    (left, first), (right, second) = SCALE[at - 1], SCALE[at]
+    part = (share - left) / (right - left)
+    channels = [
+        round((1 - part) * int(first[i : i + 2], 16) + part * int(second[i : i + 2], 16))
+        for i in (1, 3, 5)
+    ]
+    return "#" + "".join(f"{channel:02x}" for channel in channels)
+
+
+def _wrapped(name: str, letters: int) -> str:
+    """A setting's name over as many lines as it needs."""
+    return "<br>".join(map(escape, textwrap.wrap(name.replace("_", " "), letters)))
+
+
+def _axis(figure: go.Figure, x: int, name: str, ticks: list[float], texts: list[str]) -> None:
+    figure.add_shape(
+        type="line", x0=x, x1=x, y0=0, y1=1, line={"color": SOFT, "width": 1}, layer="above"
+    )
+    figure.add_annotation(
+        x=x, y=1, yshift=12, yanchor="bottom", text=f"<b>{name}</b>", showarrow=False
+    )
+    for tick, text in zip(ticks, texts, strict=True):
+        figure.add_annotation(
+            x=x,
+            y=tick,
+            text=escape(text if len(text) <= 24 else f"{text[:23]}…"),
+            showarrow=False,
+            xanchor="right",
+            xshift=-5,
+            font={"size": 11.5},
+            bgcolor="rgba(255,255,255,0.9)",
+            borderpad=1,
+        )
+
+
+def _colour_bar(figure: go.Figure, low: float, high: float) -> None:
+    """An empty trace that carries the scale of the scores."""
+    figure.add_scatter(
+        x=[None],
+        y=[None],
+        mode="markers",
+        showlegend=False,
+        hoverinfo="skip",
+        marker={
+            "color": [low],
+            "cmin": low,
+            "cmax": high,
+            "colorscale": SCALE,
+            "showscale": True,
+            "colorbar": {"title": {"text": "score"}, "thickness": 12, "outlinewidth": 0},
+        },
+    )

@@ -1,0 +1,230 @@
+"""The report of a training."""
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import plotly.graph_objects as go
+
+from veldt.agents.progress import WINDOW, Progress
+from veldt.launch.console import duration, number
+from veldt.launch.evaluation_report import evaluation
+from veldt.launch.page import (
+    code_name,
+    columns,
+    escape,
+    facts,
+    page,
+    paragraph,
+    section,
+    settings_table,
+    table,
+)
+from veldt.launch.plots import ACCENT, FAINT, SOFT, cell, exponents, multiples, plot
+from veldt.platform.records import read
+from veldt.platform.runs import read_json
+
+Record = dict[str, Any]
+COUNTED = frozenset(Progress().summary()) | {"kind", "session", "update"}  # not the learner's
+NAMES = {
+    "entropy": "policy entropy, nats",
+    "value": "mean value estimate",
+}
+
+EVALUATION = (
+    "Whole episodes with the weights held fixed, on seeds that training never saw. The interval "
+    "covers chance in the episodes, not in the training: it says nothing of another seed."
+)
+
+
+def run_report(folder: Path, document: dict[str, Any], command: str) -> str:
+    """The page.
+
+    Args:
+        folder: The run's.
+        document: Its settings.json.
+        command: Which asked for it, for the footer.
+    """
+    settings, records = document["settings"], read(folder)
+    summary_file, evaluation_file = folder / "summary.json", folder / "evaluation.json"
+    summary = read_json(summary_file) if summary_file.exists() else None
+    last = summary or (records[-1] if records else {})
+    version, commit = code_name(document["code"])
+    steps = number(last.get("steps", 0))
+    seconds = last.get("wall_seconds", 0.0)
+    head = facts(
+        [
+            ("environment", settings["environment"]["id"], ""),
+            ("agent", settings["agent"]["name"], ""),
+            ("mean return", last.get("mean_return"), f"last {WINDOW} episodes of the training"),
+            ("frames", last.get("frames", 0), f"of {number(settings['frames'])}, {steps} steps"),
+            ("episodes", last.get("episodes", 0), f"{number(last.get('updates', 0))} updates"),
+            ("wall time", duration(seconds), f"{seconds:,.0f} s over all sessions"),
+            ("speed", f"{last.get('steps_per_second', 0.0):,.0f}", "steps/s over the whole run"),
+            ("seed", str(settings["seed"]), ""),
+            ("code", version, commit),
+        ]
+    )
+    sections = [head, section("Learning curve", learning(records)), *_learner(settings, records)]
+    if records:
+        sections.append(section("Throughput and policy lag", throughput(records), counters(last)))
+    if evaluation_file.exists():
+        shown = evaluation(read_json(evaluation_file), "evaluation")
+        sections.append(section("Evaluation", paragraph(EVALUATION), shown))
+    sections.append(section("Settings", settings_table(settings)))
+    title = f"{settings['agent']['name']} on {settings['environment']['id']}"
+    return page("Training", title, _state(settings, summary, records), sections, command)
+
+
+def _state(settings: dict[str, Any], summary: Any, records: list[Record]) -> str:
+    if summary is not None:
+        return ""
+    if not records:
+        return "Nothing is recorded yet: the training has only begun, or came to nothing."
+    done = records[-1]["frames"]
+    return (
+        f"Not finished: {number(done)} of {number(settings['frames'])} frames "
+        f"({done / settings['frames']:.0%}). The training is under way, or was interrupted."
+    )
+
+
+def curve(records: Sequence[Record], limit: int | None = None) -> tuple[list[int], list[float]]:
+    """(frames, mean return), from the first episode that ended.
+
+    Args:
+        records: Of a run.
+        limit: Points at most; the last one is always there.
+    """
+    points = [(r["frames"], r["mean_return"]) for r in records if r["mean_return"] is not None]
+    if limit is not None and len(points) > limit:
+        stride = -(-len(points) // limit)
+        points = points[:-1:stride] + points[-1:]
+    return [frames for frames, _ in points], [value for _, value in points]
+
+
+def learning(records: Sequence[Record], name: str = "learning-curve") -> str:
+    """The learning curve of one run; a sentence before its first episode has ended."""
+    frames, returns = curve(records)
+    if not frames:
+        return paragraph("No episode has ended yet.")
+    figure = go.Figure(
+        go.Scatter(
+            x=frames,
+            y=returns,
+            mode="lines+markers" if len(frames) < 30 else "lines",
+            line={"color": ACCENT, "width": 2},
+            hovertemplate="%{x:,} frames<br>mean return %{y:.5g}<extra></extra>",
+        )
+    )
+    for before, after in itertools.pairwise(records):
+        if before["session"] != after["session"]:
+            figure.add_vline(
+                before["frames"],
+                line={"color": SOFT, "width": 1, "dash": "dot"},
+                annotation_text="resumed",
+                annotation_position="top",
+            )
+    figure.update_xaxes(title_text="frames", rangemode="tozero")
+    figure.update_yaxes(title_text=f"mean return, last {WINDOW} episodes")
+    caption = (
+        f"Undiscounted, unclipped returns of the last {WINDOW} episodes (fewer at the start), "
+        "played by the actors while they learn."
+    )
+    return plot(figure, name, 380) + paragraph(caption)
+
+
+def _learner(settings: dict[str, Any], records: Sequence[Record]) -> list[str]:
+    """Every number that the agent and the learner report, a small plot each."""
+    names = [name for name in (records[-1] if records else {}) if name not in COUNTED]
+    if not names:
+        return []
+    figure, height = multiples(len(names))
+    for index, name in enumerate(names):
+        values = [record.get(name) for record in records]
+        place = cell(index)
+        figure.add_scatter(
+            x=[record["frames"] for record in records],
+            y=values,
+            mode="lines" if len(records) > 1 else "markers",
+            line={"color": ACCENT, "width": 1.3},
+            showlegend=False,
+            hovertemplate="%{x:,} frames<br>%{y:.4g}<extra></extra>",
+            **place,
+        )
+        log = name == "gradient_norm" and all(value for value in values)
+        figure.update_xaxes(title_text="frames", nticks=5, rangemode="tozero", **place)
+        figure.update_yaxes(
+            title_text=escape(NAMES.get(name, name.replace("_", " "))),
+            type="log" if log else "linear",
+            exponentformat=exponents(values),
+            nticks=5,
+            **({"dtick": 1} if log else {}),
+            **place,
+        )
+    reduction = settings["agent"].get("reduction")
+    note = f" Losses are the {reduction} over an update's steps." if reduction else ""
+    text = "Of the one update at which each record was written, the gradient's norm before its "
+    text = paragraph(f"{text}clipping.{note}")
+    return [section("Losses and optimisation", text, plot(figure, "losses", height))]
+
+
+def throughput(records: Sequence[Record]) -> str:
+    """Steps per second and policy lag between one record and the next."""
+    frames, rates, lags = [], [], []
+    for before, after in itertools.pairwise(records):
+        seconds = after["wall_seconds"] - before["wall_seconds"]
+        updates = after["updates"] - before["updates"]
+        if seconds > 0 and updates > 0:
+            # The recorded lag is the mean since the start; a mean times its weight is a sum.
+            lag = [r["policy_lag_mean"] * r["updates"] for r in (before, after)]
+            frames.append(after["frames"])
+            rates.append((after["steps"] - before["steps"]) / seconds)
+            lags.append(max(0.0, (lag[1] - lag[0]) / updates))
+    if not frames:
+        return paragraph("Too few records yet for a curve.")
+    figure, height = multiples(2, across=2, each=250)
+    pairs = (
+        ("steps/s", rates, "steps_per_second"),
+        ("policy lag, updates", lags, "policy_lag_mean"),
+    )
+    for index, (title, values, whole) in enumerate(pairs):
+        place = cell(index, across=2)
+        figure.add_scatter(
+            x=frames,
+            y=values,
+            mode="lines",
+            name="since the record before",
+            line={"color": FAINT, "width": 1.3},
+            showlegend=index == 0,
+            **place,
+        )
+        figure.add_scatter(
+            x=[record["frames"] for record in records],
+            y=[record[whole] for record in records],
+            mode="lines",
+            name="mean since the start",
+            line={"color": ACCENT, "width": 2},
+            showlegend=index == 0,
+            **place,
+        )
+        figure.update_xaxes(title_text="frames", rangemode="tozero", **place)
+        figure.update_yaxes(
+            title_text=title, rangemode="tozero", exponentformat=exponents(values), **place
+        )
+    note = "Policy lag: updates between the weights that acted and those that learn from it."
+    return plot(figure, "throughput", height) + paragraph(note)
+
+
+def counters(last: Record) -> str:
+    """What should be small or nothing."""
+    names = {
+        "policy_lag_max": "highest policy lag, updates",
+        "actor_restarts": "actors started again",
+        "actor_recovery_seconds_max": "longest recovery of an actor, s",
+        "trajectories_dropped": "unrolls dropped",
+        "messages_rejected": "messages rejected",
+        "sessions": "sessions",
+    }
+    rows = [[text, last[name]] for name, text in names.items() if name in last]
+    return columns(table(["counter", "over the whole run"], rows), "")

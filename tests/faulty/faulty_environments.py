@@ -1,0 +1,62 @@
+"""Environments that misbehave, for tests: faulty_environments:NAME-v0 in a recipe."""
+
+import os
+import pathlib
+import signal
+
+import gymnasium
+import numpy as np
+
+
+class Faulty(gymnasium.Env):
+    """Ten quiet steps an episode, and then what `fault` says in step 5 of episode 1."""
+
+    observation_space = gymnasium.spaces.Box(-1.0, 1.0, (3,), np.float32)
+    action_space = gymnasium.spaces.Discrete(2)
+
+    def __init__(self, fault, once=None):
+        self.fault, self.once, self.episode = fault, once, -1
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.episode, self.now = self.episode + 1, 0
+        return self._seen(), {}
+
+    def _seen(self):
+        return np.full(3, self.now / 10, np.float32)
+
+    def step(self, action):
+        self.now += 1
+        observation, reward = self._seen(), float(action)
+        if self.episode == 1 and self.now == 5 and self._first_time():
+            match self.fault:
+                case "nan reward":
+                    reward = float("nan")
+                case "nan observation":
+                    observation[1] = np.nan
+                case "killed":
+                    os.kill(os.getpid(), signal.SIGKILL)
+                case "exits":
+                    os._exit(7)
+                case "hangs":
+                    signal.pause()
+        return observation, reward, self.now == 10, False, {}
+
+    def _first_time(self):
+        if self.once is None:
+            return True
+        try:
+            pathlib.Path(self.once).touch(exist_ok=False)
+        except FileExistsError:
+            return False
+        return True
+
+
+for name, fault in {
+    "NaNReward": "nan reward",
+    "NaNObservation": "nan observation",
+    "Killed": "killed",
+    "Exits": "exits",
+    "Hangs": "hangs",
+}.items():
+    gymnasium.register(f"{name}-v0", entry_point=Faulty, kwargs={"fault": fault})

@@ -1,0 +1,88 @@
+"""`veldt bench throughput`: what it returns hangs together; how fast it was decides nothing."""
+
+import types
+
+import pytest
+
+from veldt.agents.actor import Player
+from veldt.agents.build import make_agent, make_environments
+from veldt.agents.settings import TrainSettings
+from veldt.launch import bench, cookbook
+from veldt.launch.console import Console
+from veldt.platform.errors import RunFailed
+from veldt.platform.keys import Key
+from veldt.platform.trajectory import from_arrays
+
+PARTS = ("environment", "inference", "acting", "learning", "whole", "limit")
+
+
+def test_cartpole(veldt, capsys):
+    small = ("--set", "actors.environments=4", "--set", "frames=1000")
+    result = veldt.summary("bench", "throughput", "cartpole", "--seconds", 1, *small)
+    rates = {name: result[f"{name}_steps_per_second"] for name in PARTS}
+    assert all(rate > 0 for rate in rates.values())
+    assert result["ratio"] == pytest.approx(rates["whole"] / rates["limit"])
+    cost = sum(1 / rates[name] for name in ("environment", "inference", "learning"))
+    assert rates["limit"] == pytest.approx(result["cores"] / cost)
+    assert 0 < result["cores"] <= result["actors"] + 1
+    assert result["actors"] == 2 and result["environments_per_actor"] == 4
+    assert result["unroll_length"] == 16 and result["batch"] == 2
+    assert result["seconds"] == 1.0 and result["frames_per_step"] == 1
+    acting_ms = result["actor_environment_ms"] + result["actor_inference_ms"]
+    assert 0 < acting_ms <= 1e3 * 16 * 4 / rates["acting"] * 1.001
+    # Two actors, each making one of the two unrolls of an update.
+    assert result["actor_unroll_ms"] == pytest.approx(result["learner_cycle_ms"])
+    assert result["actor_unroll_ms"] == pytest.approx(1e3 * 16 * 4 * 2 / rates["whole"])
+    for name in ("learner_update_ms", "learner_publish_ms", "learner_cores", "actor_cores"):
+        assert result[name] > 0
+    assert result["actor_waiting_ms"] >= 0 and result["learner_waiting_ms"] >= 0
+    assert not list(veldt.folder.iterdir())  # the run was elsewhere, and is gone
+    bench.show(result, Console())
+    shown = capsys.readouterr().out
+    assert f"{rates['whole']:,.0f}" in shown and f"ratio {result['ratio']:.2f}" in shown
+    assert "waiting" in shown and "[" not in shown
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["carpole"], "Did you mean 'cartpole'"),
+        (["quickstart"], "veldt search"),
+        (["cartpole", "--set", "environment.id=Pendulum-v1"], "Discrete"),
+        (["cartpole", "--seconds", "0.1"], "--seconds"),
+    ],
+)
+def test_wrong_input(veldt, arguments, words):
+    done = veldt("bench", "throughput", *arguments, "--json")
+    assert done.returncode == 2 and done.stdout == ""
+    assert words in done.stderr and "Traceback" not in done.stderr
+
+
+def test_still_environments_make_a_valid_unroll():
+    settings = TrainSettings.parse(cookbook.load("cartpole", "train"))
+    environments = make_environments(settings, 3)
+    still = bench.Still(environments, Key(0))
+    agent = make_agent(settings, still.spec)
+    trajectory, episodes, _ = Player(agent, still, 5, Key(0)).unroll(0, True)
+    environments.close()
+    assert from_arrays(trajectory.arrays(), still.spec.observations).steps == 15
+    assert (trajectory.observation == trajectory.observation[0]).all()
+    assert not trajectory.terminated.any() and not episodes
+
+
+def test_the_watch_counts_from_the_first_report_after_the_warm_up(monkeypatch):
+    now = iter([100.0, 101.0, 102.0, 104.0])
+    clock = types.SimpleNamespace(perf_counter=lambda: next(now))
+    monkeypatch.setattr(bench, "time", clock)
+    watch = bench.Watch(4.0)  # warms up for 2 s
+    with pytest.raises(RunFailed, match="--seconds"):
+        watch.rates()
+    for steps in (50, 1000, 2000):
+        watch.report({"steps": steps})
+        assert not watch.stop()
+    watch.report({"steps": 2600})
+    assert not watch.stop()
+    assert watch.rates()[0] == 300.0
+    now = iter([106.0])
+    watch.report({"steps": 3000})
+    assert watch.stop() and watch.rates()[0] == 250.0

@@ -1,0 +1,203 @@
+"""`veldt train`: what it writes, and what happens when it is disturbed."""
+
+import contextlib
+import json
+import os
+import signal
+
+import psutil
+import pytest
+
+from veldt.platform import checkpoints, records
+
+SHORT = ("--set", "frames=8000", "--set", "learner.checkpoint_updates=10")  # 32 updates
+LOCKSTEP = ("--set", "learner.lockstep=true")
+
+
+def actors(process):
+    """The actors of a running training: children of its zygote."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for zygote in psutil.Process(process.pid).children():
+            return zygote.children()
+    return []
+
+
+def updates(folder):
+    """The update a running training has got to."""
+    return max((r["update"] for r in records.read(folder)), default=0)
+
+
+def bits(folder):
+    number, arrays, state = checkpoints.load(folder)
+    returns = state["recent_returns"]
+    return number, {name: array.tobytes() for name, array in arrays.items()}, returns
+
+
+def test_the_summary_and_the_folder(veldt):
+    summary = veldt.summary("train", "cartpole", "--out", "run", "--seed", 3, *SHORT)
+    assert summary["steps"] == summary["frames"] == 32 * 16 * 16
+    assert summary["updates"] == 32 and summary["seed"] == 3
+    assert summary["episodes"] > 100 and 8 < summary["mean_return"] < 200
+    assert summary["policy_lag_max"] >= summary["policy_lag_mean"] >= 0
+    assert summary["trajectories_dropped"] == summary["actor_restarts"] == 0
+    assert summary["wall_seconds"] > 0 and summary["steps_per_second"] > 0
+    run = veldt.folder / "run"
+    assert json.loads((run / "summary.json").read_text()) == summary
+    settings = json.loads((run / "settings.json").read_text())
+    assert settings["settings"]["seed"] == 3 and settings["code"]["veldt"]
+    assert checkpoints.numbers(run) == [30, 32]
+    assert records.read(run)[-1]["update"] == 32
+    assert next((run / "tensorboard").iterdir()).stat().st_size > 1000
+
+
+def test_words_without_json(veldt):
+    done = veldt("train", "cartpole", "--out", "run", *SHORT)
+    assert done.returncode == 0 and done.stderr == ""
+    assert "mean_return" in done.stdout and "100%" in done.stdout
+
+
+def test_lockstep_gives_the_same_bits_whatever_carries_them(veldt):
+    veldt.summary("train", "cartpole", "--out", "a", *SHORT, *LOCKSTEP)
+    veldt.summary(
+        "train", "cartpole", "--out", "b", *SHORT, *LOCKSTEP, "--set", "actors.transport=tcp"
+    )
+    assert bits(veldt.folder / "a") == bits(veldt.folder / "b")
+
+
+def test_lockstep_resumes_exactly_after_sigkill(veldt, until):
+    longer = ("--set", "frames=60000", "--set", "learner.checkpoint_updates=20", *LOCKSTEP)
+    veldt.summary("train", "cartpole", "--out", "whole", *longer)
+    process = veldt.start("train", "cartpole", "--out", "killed", *longer)
+    killed = veldt.folder / "killed"
+    until(lambda: updates(killed) > 50)
+    family = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    psutil.wait_procs(family, 20)
+    assert not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in family)
+    assert not (killed / "summary.json").exists()
+    summary = veldt.summary("train", "cartpole", "--out", "killed", "--resume", *longer)
+    assert summary["sessions"] == 2
+    assert bits(killed) == bits(veldt.folder / "whole")
+    lines = [(r["update"], r["mean_return"]) for r in records.read(killed)]
+    assert lines == [(r["update"], r["mean_return"]) for r in records.read(veldt.folder / "whole")]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_goes_on_where_it_was(veldt, until, number):
+    frames = ("--set", "frames=200000")
+    process = veldt.start("train", "cartpole", "--out", "run", *frames)
+    run = veldt.folder / "run"
+    until(lambda: (run / "metrics.jsonl").exists() and updates(run) > 20)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "--resume" in err and "Traceback" not in err
+    stopped, _, state = checkpoints.load(run)
+    assert f"update {stopped}" in err.replace(",", "")
+    assert state["steps"] == stopped * 256
+    summary = veldt.summary("train", "cartpole", "--out", "run", "--resume", *frames)
+    assert summary["updates"] == 782 and summary["steps"] == 782 * 256
+    lines = [r["update"] for r in records.read(run)]
+    assert lines == sorted(set(lines)) and lines[-1] == 782
+
+
+def test_a_killed_actor_comes_back(veldt, until):
+    process = veldt.start("train", "cartpole", "--out", "run", "--set", "frames=200000", "--json")
+    run = veldt.folder / "run"
+    until(lambda: (run / "metrics.jsonl").exists() and updates(run) > 50)
+    before = {actor.pid for actor in actors(process)}
+    assert len(before) == 2
+    os.kill(min(before), signal.SIGKILL)
+    until(lambda: len({actor.pid for actor in actors(process)} - before) == 1)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    summary = json.loads(out)
+    assert summary["actor_restarts"] == 1
+    assert summary["actor_recovery_seconds_max"] > 0
+    assert summary["trajectories_dropped"] <= 1
+    assert summary["updates"] == 782 and summary["steps"] == 782 * 256
+
+
+@pytest.mark.parametrize(
+    ("name", "word"), [("NaNReward-v0", "reward"), ("NaNObservation-v0", "observation")]
+)
+def test_nan_from_an_environment_names_its_place(veldt, name, word):
+    environment = f"environment.id=faulty_environments:{name}"
+    done = veldt("train", "cartpole", "--out", "run", "--set", environment)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    for part in (name, word, "seed", "step 5"):
+        assert part in done.stderr
+
+
+@pytest.mark.parametrize("name", ["Killed", "Exits"])
+def test_actors_that_always_die_end_the_run(veldt, name):
+    done = veldt(
+        "train",
+        "cartpole",
+        "--out",
+        "run",
+        "--set",
+        f"environment.id=faulty_environments:{name}-v0",
+    )
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    reason = "SIGKILL" if name == "Killed" else "exit code 7"
+    assert "ended 3 times" in done.stderr and reason in done.stderr
+
+
+def test_an_actor_that_hangs_is_started_again(veldt):
+    summary = veldt.summary(
+        *("train", "cartpole", "--out", "run", *SHORT),
+        *("--set", "environment.id=faulty_environments:Hangs-v0"),
+        *("--set", f'environment.options.once="{veldt.folder}/once"'),
+        *("--set", "actors.silence_s=1.5"),
+    )
+    assert summary["actor_restarts"] >= 1 and summary["updates"] == 32
+
+
+def test_damaged_checkpoints(veldt):
+    longer = ("--set", "frames=10000", *SHORT[2:])
+    assert veldt("train", "cartpole", "--out", "run", *longer).returncode == 0
+    run = veldt.folder / "run"
+    (run / "summary.json").unlink()  # as if it had been killed at the end
+    newest = run / "checkpoints" / "000000040" / "arrays.safetensors"
+    newest.write_bytes(newest.read_bytes()[:100])
+    done = veldt("train", "cartpole", "--out", "run", "--resume", *longer)
+    assert done.returncode == 0 and "damaged" in done.stderr
+    (run / "summary.json").unlink()
+    for number in checkpoints.numbers(run):
+        (run / "checkpoints" / f"{number:09d}" / "state.json").write_text("{}")
+    for arguments in (
+        ("train", "cartpole", "--out", "run", "--resume", *longer),
+        ("evaluate", "run"),
+    ):
+        done = veldt(*arguments)
+        assert done.returncode == 2 and "Traceback" not in done.stderr
+        assert "no whole checkpoint is left" in done.stderr
+
+
+def test_a_folder_in_use(veldt, until):
+    process = veldt.start("train", "cartpole", "--out", "run")
+    run = veldt.folder / "run"
+    until(lambda: (run / "metrics.jsonl").exists())
+    done = veldt("train", "cartpole", "--out", "run", "--resume")
+    assert done.returncode == 2 and "another process is at work there" in done.stderr
+    assert process.poll() is None
+
+
+def test_evaluation_is_of_whole_fresh_episodes(veldt):
+    veldt.summary("train", "cartpole", "--out", "run", *SHORT)
+    first, again = (veldt.summary("evaluate", "run", "--episodes", 150) for _ in range(2))
+    assert first == again and first["episodes"] == len(first["returns"]) == 150
+    assert json.loads((veldt.folder / "run" / "evaluation.json").read_text()) == first
+    other = veldt.summary("evaluate", "run", "--episodes", 150, "--seed", 1)
+    assert other["returns"] != first["returns"]
+    greedy = veldt.summary("evaluate", "run", "--episodes", 20, "--policy", "greedy")
+    assert greedy["mean_return"] > 0
+    for arguments, word in (
+        (("evaluate", "nowhere"), "no such file"),
+        (("evaluate", "run", "--policy", "best"), "policy"),
+        (("evaluate", "run", "--episodes", 0), "greater than or equal to"),
+    ):
+        done = veldt(*arguments)
+        assert done.returncode == 2 and word in done.stderr and "Traceback" not in done.stderr
