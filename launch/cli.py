@@ -5,17 +5,19 @@ command that needs it, so that `veldt --help` answers at once.
 """
 
 import enum
-import os
+import signal
 import sys
 import time
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Any
 
 import typer
 
 from veldt.launch import cookbook
 from veldt.launch.console import Console, set_up_warnings
-from veldt.platform.errors import VeldtError
+from veldt.platform.errors import Interrupted, VeldtError
+from veldt.platform.ranks import launched_rank
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -232,15 +234,18 @@ def _folder(out: Path | None, recipe: str, resume: bool) -> Path:
 def main(arguments: list[str] | None = None) -> Any:
     """The entry point; exits with 0, 1 or 2."""
     set_up_warnings()
+    signal.signal(signal.SIGINT, _stop)
     try:
         app(arguments)
     except VeldtError as error:
-        if os.environ.get("OMPI_COMM_WORLD_RANK", os.environ.get("PMI_RANK", "0")) == "0":
+        if launched_rank() == 0:
             print(f"veldt: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("veldt: stopped at once; what was not yet saved is lost.", file=sys.stderr)
-        sys.exit(1)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    # Where nothing asks whether to stop, and for the impatient's second Ctrl-C.
+    raise Interrupted("stopped at once; what was not yet saved is lost.")
 
 
 if __name__ == "__main__":

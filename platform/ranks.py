@@ -15,7 +15,7 @@ from veldt.platform.errors import MissingProgram, RunFailed
 POLL_S = 0.01
 TAG = 7
 # Set by the launchers: Open MPI, MPICH and Intel MPI (hydra), Slurm's srun --mpi.
-SIZE_VARIABLES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK")
+RANK_VARIABLES = ("OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK")
 
 Message = dict[str, Any]
 
@@ -110,7 +110,12 @@ class MpiRanks:
 
 def launched_by_mpi() -> bool:
     """Whether this process is one of the ranks of an MPI job."""
-    return any(name in os.environ for name in SIZE_VARIABLES)
+    return any(name in os.environ for name in RANK_VARIABLES)
+
+
+def launched_rank() -> int:
+    """This process's rank as its launcher names it, without touching MPI; 0 on its own."""
+    return next((int(os.environ[name]) for name in RANK_VARIABLES if name in os.environ), 0)
 
 
 def join() -> Ranks:

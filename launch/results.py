@@ -1,0 +1,117 @@
+"""Tables of results from the summaries that `launch/results.sh` made; as Markdown.
+
+python -m veldt.launch.results runs/results
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import rich.console
+
+from veldt.launch.console import number
+
+COMMANDS = {
+    "cartpole-{}": "veldt train cartpole --seed {} --json",
+    "pong": "veldt train atari/pong --set frames=400000 --json",
+    "quickstart": "bash launch/quickstart.sh",
+}
+
+
+def tables(folder: Path) -> str:
+    """Everything the README claims, from the JSON files in `folder`.
+
+    Raises:
+        FileNotFoundError: if a measurement is missing.
+    """
+    return "\n\n".join((_training(folder), _search(folder), _throughput(folder)))
+
+
+def _training(folder: Path) -> str:
+    rows = []
+    for seed in (1, 2, 3):
+        found, evaluation = (
+            _read(folder / f"cartpole-{seed}{part}.json") for part in ("", "-evaluation")
+        )
+        error = evaluation["standard_error"]
+        rows.append(
+            [
+                f"`{COMMANDS['cartpole-{}'].format(seed)}`",
+                f"{found['frames']:,}",
+                number(found["mean_return"]),
+                f"{number(evaluation['mean_return'])} ± {number(error)}",
+                f"{found['wall_seconds']:.0f} s",
+                f"{found['steps_per_second']:,.0f}",
+                number(found["policy_lag_mean"]),
+                str(found["trajectories_dropped"]),
+            ]
+        )
+    pong = _read(folder / "pong.json")
+    rows.append(
+        [
+            f"`{COMMANDS['pong']}`",
+            f"{pong['frames']:,}",
+            number(pong["mean_return"]),
+            "-",
+            f"{pong['wall_seconds']:.0f} s",
+            f"{pong['steps_per_second']:,.0f}",
+            number(pong["policy_lag_mean"]),
+            str(pong["trajectories_dropped"]),
+        ]
+    )
+    names = ["command", "frames", "mean return, last 100 episodes"]
+    names += ["evaluation, 100 fresh episodes", "wall", "steps/s", "mean lag", "dropped"]
+    return _table(names, rows)
+
+
+def _search(folder: Path) -> str:
+    found = _read(folder / "quickstart.json")
+    held = f"{number(found['heldout_mean_return'])} ± {number(found['heldout_standard_error'])}"
+    rows = [
+        [
+            f"`{COMMANDS['quickstart']}`",
+            str(found["trials"]),
+            number(found["best_score"]),
+            number(found["validation_mean_return"]),
+            held,
+            f"{found['steps']:,}",
+            f"{found['wall_seconds']:.0f} s",
+            str(found["ranks"]),
+        ]
+    ]
+    names = ["command", "trials", "winner's score", "validation, 3 seeds"]
+    names += ["held out, 100 episodes", "steps", "wall", "ranks"]
+    return _table(names, rows)
+
+
+def _throughput(folder: Path) -> str:
+    rows = []
+    for recipe in ("cartpole", "atari/pong"):
+        found = _read(folder / f"bench-{recipe.rpartition('/')[2]}.json")
+        parts = ("environment", "inference", "learning", "acting", "whole", "limit")
+        rows.append(
+            [
+                f"`veldt bench throughput {recipe}`",
+                *(f"{found[f'{part}_steps_per_second']:,.0f}" for part in parts),
+                f"{found['ratio']:.2f}",
+            ]
+        )
+    names = ["command", "environments", "inference", "learning", "acting", "whole", "limit"]
+    return _table([*names, "whole / limit"], rows)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found
+
+
+def _table(names: list[str], rows: list[list[str]]) -> str:
+    lines = [names, ["---"] * len(names), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+if __name__ == "__main__":
+    rich.console.Console(soft_wrap=True).print(
+        tables(Path(sys.argv[1])), markup=False, highlight=False
+    )
