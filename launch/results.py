@@ -47,7 +47,7 @@ def _training(folder: Path) -> str:
                 str(found["trajectories_dropped"]),
             ]
         )
-    pong = _read(folder / "pong.json")
+    killed, pong = _read(folder / "killed.json"), _read(folder / "pong.json")
     rows.append(
         [
             f"`{COMMANDS['pong']}`",
@@ -62,7 +62,17 @@ def _training(folder: Path) -> str:
     )
     names = ["command", "frames", "mean return, last 100 episodes"]
     names += ["evaluation, 100 fresh episodes", "wall", "steps/s", "mean lag", "dropped"]
-    return _table(names, rows)
+    return f"{_table(names, rows)}\n\n{_killed(killed)}"
+
+
+def _killed(found: dict[str, Any]) -> str:
+    return (
+        "With an actor killed by SIGKILL in the middle (`veldt train cartpole --seed 4`): "
+        f"{found['updates']:,} updates all the same, mean return {number(found['mean_return'])}; "
+        f"{found['actor_restarts']} restart, the new actor's first unroll "
+        f"{found['actor_recovery_seconds_max']:.2f} s after the death was found; "
+        f"{found['trajectories_dropped']} unroll lost, counted, and made again."
+    )
 
 
 def _search(folder: Path) -> str:
