@@ -31,7 +31,7 @@ def main(argument: dict[str, Any]) -> None:
     """
     torch.set_num_threads(1)
     parent = os.getppid()
-    channel = ActorChannel(**argument)
+    channel = ActorChannel(**argument, alive=lambda: os.getppid() == parent)
     settings = TrainSettings.parse(channel.settings)
     try:
         environments = make_environments(settings, settings.actors.environments)
@@ -39,7 +39,7 @@ def main(argument: dict[str, Any]) -> None:
         key = Key(settings.seed).child("actor", argument["actor"])
         player = Player(agent, environments, settings.actors.unroll_length, key)
         version, asked = -1, time.perf_counter()
-        while work := channel.work(version, lambda: os.getppid() == parent):
+        while work := channel.work(version):
             ticket, weights = work
             waiting = time.perf_counter() - asked
             if weights:

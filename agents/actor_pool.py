@@ -5,10 +5,12 @@ import time
 from pathlib import Path
 
 from veldt.platform.channels import LearnerChannel
-from veldt.platform.errors import ActorsLost
-from veldt.platform.zygote import Child, Zygote
+from veldt.platform.errors import ActorDied, ActorsLost
+from veldt.platform.zygote import Child, Zygote, exit_reason
 
 MODULE = "veldt.agents.actor"
+PRELOAD = "veldt.platform.envs.gymnasium_vector"
+ABSENCE_S = 1.0  # a longer time between two watches is the learner's own
 GIVE_UP_AFTER = 3  # deaths of one actor with no unroll in between
 
 
@@ -18,17 +20,25 @@ class ActorPool:
     Args:
         zygote: Forks them.
         channel: Where they report to.
-        silence_s: After so long without an unroll, an actor that holds work is killed.
+        silence_s: After so long without an unroll, an actor that does not wait is killed.
+        restart: Start another in the place of one that died.
         log: The file their errors go to.
     """
 
     def __init__(
-        self, zygote: Zygote, channel: LearnerChannel, count: int, silence_s: float, log: Path
+        self,
+        zygote: Zygote,
+        channel: LearnerChannel,
+        count: int,
+        silence_s: float,
+        restart: bool,
+        log: Path,
     ) -> None:
         self.restarts = 0
         self.slowest_recovery_s = 0.0  # from finding an actor dead to its next unroll
         self._zygote, self._channel = zygote, channel
-        self._silence_s, self._log = silence_s, log
+        self._silence_s, self._restart, self._log = silence_s, restart, log
+        self._watched = time.monotonic()
         self._incarnation = [-1] * count
         self._heard = [0.0] * count
         self._deaths = [0] * count
@@ -47,8 +57,10 @@ class ActorPool:
         }
         return self._zygote.spawn(f"{MODULE}:main", argument, self._log)
 
-    def heard_from(self, actor: int) -> None:
-        """An unroll of `actor` arrived."""
+    def heard_from(self, actor: int, incarnation: int) -> None:
+        """An unroll of an actor arrived; one of a process before it says nothing of this one."""
+        if incarnation != self._incarnation[actor]:
+            return
         self._heard[actor] = time.monotonic()
         self._deaths[actor] = 0
         if actor in self._died:
@@ -59,13 +71,16 @@ class ActorPool:
         """Starts those again that died, and kills those that hang.
 
         Raises:
+            EnvironmentFault: if one ended with a reason that another would meet too.
             ActorsLost: if one dies again and again without making an unroll.
+            ActorDied: if one died and `restart` is False.
         """
-        holding = self._channel.holders()
-        now = time.monotonic()
+        waiting, now = self._channel.waiting(), time.monotonic()
+        absent = now - self._watched if now - self._watched > ABSENCE_S else 0.0
+        self._watched = now
         for actor, child in enumerate(self._children):
-            if actor not in holding:
-                self._heard[actor] = now  # it waits for us, not we for it
+            # What we did not watch, or they waited for us, is not their silence.
+            self._heard[actor] = now if actor in waiting else self._heard[actor] + absent
             status = child.poll()
             if status is None and now - self._heard[actor] > self._silence_s:
                 child.signal(signal.SIGKILL)
@@ -74,12 +89,15 @@ class ActorPool:
                 self._replace(actor, status)
 
     def _replace(self, actor: int, status: int) -> None:
+        self._channel.check()  # one that ended for a reason has said it
         self._deaths[actor] += 1
         if self._deaths[actor] >= GIVE_UP_AFTER:
             raise ActorsLost(
                 f"actor {actor} ended {GIVE_UP_AFTER} times without making an unroll "
                 f"({exit_reason(status)}). Its last words are in {self._log}:\n{self._tail()}"
             )
+        if not self._restart:
+            raise ActorDied(f"actor {actor} ended ({exit_reason(status)})")
         self.restarts += 1
         self._died.setdefault(actor, time.monotonic())
         self._children[actor] = self._start(actor)
@@ -94,12 +112,3 @@ class ActorPool:
         for child in self._children:
             if child.wait(max(0.0, deadline - time.monotonic())) is None:
                 child.signal(signal.SIGKILL)
-
-
-def exit_reason(status: int) -> str:
-    """An exit status in words."""
-    if status >= 0:
-        return f"exit code {status}"
-    name = signal.Signals(-status).name
-    hint = ", perhaps for want of memory" if name == "SIGKILL" else ""
-    return f"killed by {name}{hint}"

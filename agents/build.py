@@ -1,5 +1,6 @@
 """From settings to things: the environments, the agent, the device."""
 
+import os
 from typing import Any
 
 import torch
@@ -60,6 +61,12 @@ def find_device(name: str) -> torch.device:
                 "use auto or cpu, or see `veldt doctor`."
             )
     return device
+
+
+def make_deterministic() -> None:
+    """The same bits from the same operations, where the device would choose for speed."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True)
 
 
 def use_threads(count: int) -> None:

@@ -13,19 +13,15 @@ import torch
 from veldt.agents.agent import Agent, to_batch
 from veldt.agents.networks import initialise
 from veldt.platform.envs.vector import EnvironmentSpec
-from veldt.platform.errors import VeldtError
+from veldt.platform.errors import BrokenContract
 from veldt.platform.trajectory import Trajectory
-
-
-class NotAnAgent(VeldtError):
-    """The agent breaks the contract; the message says where."""
 
 
 def check(build: type[Agent], settings: Any, spec: EnvironmentSpec) -> None:
     """Builds the agent, lets it act and learn, and looks at what it did.
 
     Raises:
-        NotAnAgent: with what was wrong.
+        BrokenContract: with what was wrong.
     """
     agent = initialise(lambda: build(settings, spec), 0)
     again = initialise(lambda: build(settings, spec), 0)
@@ -104,4 +100,4 @@ def _same(one: Agent, other: Agent) -> bool:
 
 def _demand(condition: bool, otherwise: str) -> None:
     if not condition:
-        raise NotAnAgent(f"{otherwise}.")
+        raise BrokenContract(f"{otherwise}.")

@@ -1,6 +1,7 @@
 """How good a fixed policy is: returns of whole episodes that nothing learns from."""
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +16,7 @@ from veldt.agents.settings import TrainSettings
 from veldt.platform import checkpoints
 from veldt.platform.errors import InputError, RunFailed
 from veldt.platform.keys import Key
-from veldt.platform.runs import read_json
+from veldt.platform.runs import read_settings
 from veldt.platform.settings import Settings
 
 WIDTH = 128  # environments side by side, at most
@@ -54,15 +55,26 @@ class Evaluation:
 
 
 def evaluate(
-    agent: Agent, train: TrainSettings, settings: EvaluationSettings, key: Key
+    agent: Agent,
+    train: TrainSettings,
+    settings: EvaluationSettings,
+    key: Key,
+    beat: Callable[[], None] = lambda: None,
 ) -> Evaluation:
     """Plays whole episodes.
 
     Every environment plays a share of the episodes that is fixed beforehand: taking
     the first that end would favour the short ones.
 
+    Args:
+        agent: Acts.
+        train: Names the environment.
+        settings: How many episodes, and how to act.
+        key: Of the episodes and of the actions drawn.
+        beat: Called at every step.
+
     Raises:
-        RunFailed: if episodes do not end.
+        RunFailed: if an episode does not end.
     """
     size = min(settings.episodes, WIDTH)
     quota = np.full(size, settings.episodes // size)
@@ -71,21 +83,24 @@ def evaluate(
     generator = torch.Generator().manual_seed(key.child("actions").integer())
     returns: list[list[float]] = [[] for _ in range(size)]
     observation, steps = environments.reset(key.child("episodes")), 0
+    ages = np.zeros(size, np.int64)  # steps in the episode under way
     try:
         with torch.inference_mode():
             while any(len(got) < wanted for got, wanted in zip(returns, quota, strict=True)):
-                if steps >= settings.max_steps * size * int(quota.max()):
+                beat()
+                if ages.max() >= settings.max_steps:
                     raise RunFailed(
-                        f"{train.environment.id}: episodes do not end within {settings.max_steps} "
-                        "steps; set environment.options.max_episode_steps."
+                        f"{train.environment.id}: an episode does not end within "
+                        f"{settings.max_steps} steps; set environment.options.max_episode_steps."
                     )
                 action, _ = agent.act(
                     torch.from_numpy(observation),
                     generator if settings.policy == "sample" else None,
                 )
                 step = environments.step(action.numpy())
-                observation, steps = step.observation, steps + size
+                observation, steps, ages = step.observation, steps + size, ages + 1
                 for episode in step.episodes:
+                    ages[episode.environment] = 0
                     if len(returns[episode.environment]) < quota[episode.environment]:
                         returns[episode.environment].append(episode.episode_return)
     finally:
@@ -99,7 +114,7 @@ def load_run(folder: Path) -> tuple[Agent, TrainSettings, int]:
     Raises:
         InputError: if the folder holds no run or no checkpoint.
     """
-    settings = TrainSettings.parse(read_json(folder / "settings.json")["settings"])
+    settings = TrainSettings.parse(read_settings(folder))
     checkpoint = checkpoints.load(folder)
     if checkpoint is None:
         raise InputError(f"{folder}: no checkpoint there yet; train on with --resume.")

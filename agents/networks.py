@@ -5,7 +5,7 @@ is built from the shape of the observation and says how many features it gives.
 """
 
 import math
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pydantic
 import torch
@@ -28,7 +28,7 @@ class NetworkSettings(Settings):
 
     torso: str = "auto"
     """A name from `veldt list networks`; "auto": shallow for images, mlp for the rest."""
-    hidden: tuple[pydantic.PositiveInt, ...] = (64, 64)
+    hidden: tuple[Annotated[int, pydantic.Field(ge=1, le=65_536)], ...] = (64, 64)
     """Widths of the mlp's layers."""
     activation: Literal["tanh", "relu"] = "tanh"
     """Of the mlp."""

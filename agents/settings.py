@@ -65,7 +65,8 @@ class LearnerSettings(Settings):
     """Updates by which the weights of an unroll may be older than its update; the default
     lets every actor be busy: actors / batch, at least 1."""
     lockstep: bool = False
-    """Same seed, same bits, whatever the speed of the processes; resuming is exact."""
+    """Same seed, same bits, whatever the speed of the processes; resuming is exact. Episodes
+    are begun anew at each checkpoint, so let there be many episodes between two."""
     checkpoint_updates: int = pydantic.Field(500, ge=1)
     """Updates between two checkpoints"""
 

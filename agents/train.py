@@ -8,22 +8,28 @@ The learner's thread owns the loop: it takes unrolls, updates, publishes, and be
 two of these it looks after the actors, the records and the checkpoints.
 """
 
+import collections
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from veldt.agents.actor_pool import MODULE, ActorPool
-from veldt.agents.build import environment_spec, find_device, make_agent
+from veldt.agents.actor_pool import GIVE_UP_AFTER, MODULE, PRELOAD, ActorPool
+from veldt.agents.build import (
+    environment_spec,
+    find_device,
+    make_agent,
+    make_deterministic,
+    use_threads,
+)
 from veldt.agents.learner import Learner
+from veldt.agents.networks import parameter_count
 from veldt.agents.progress import Clock, Progress
 from veldt.agents.settings import TrainSettings
 from veldt.platform import checkpoints
 from veldt.platform.channels import Arrival, LearnerChannel
 from veldt.platform.envs.vector import EnvironmentSpec
-from veldt.platform.errors import Interrupted
+from veldt.platform.errors import ActorDied, ActorsLost, EnvironmentFault, Interrupted
 from veldt.platform.records import Records
 from veldt.platform.runs import RunFolder, write_json
 from veldt.platform.tickets import Tickets
@@ -43,6 +49,7 @@ def train(
     resume: bool = False,
     report: Report = lambda values: None,
     stop: Callable[[], bool] = lambda: False,
+    beat: Callable[[], None] = lambda: None,
     tensorboard: bool = True,
 ) -> dict[str, Any]:
     """Trains an agent and returns its summary, which is also in the folder.
@@ -53,6 +60,7 @@ def train(
         resume: Go on from the folder's last checkpoint, if it has one.
         report: Called with each record as it is written.
         stop: Asked often; once it says True, a checkpoint is written and the run ends.
+        beat: Called after each update.
         tensorboard: Write TensorBoard events beside the records.
 
     Raises:
@@ -62,17 +70,35 @@ def train(
     # Whatever can be wrong with the settings is found before anything is started.
     device = find_device(settings.learner.device)
     spec = environment_spec(settings)
-    torch.set_num_threads(settings.learner.threads)
+    use_threads(settings.learner.threads)
+    if settings.learner.lockstep and device.type != "cpu":  # which is so anyway
+        make_deterministic()
     agent = make_agent(settings, spec)
     run = RunFolder(folder, settings.dump(), resume)
     try:
         if run.summary is not None:
             return run.summary
-        zygote = Zygote([MODULE])
+        zygote = Zygote([MODULE, PRELOAD])
         try:
-            learner = Learner(agent, settings.optimizer, device, settings.updates(spec))
-            training = Training(settings, spec, learner, folder, zygote, report, tensorboard)
-            summary = training.run(stop)
+            deaths: collections.Counter[int] = collections.Counter()  # by update gone back to
+            while True:
+                learner = Learner(agent, settings.optimizer, device, settings.updates(spec))
+                training = Training(
+                    settings, spec, learner, folder, zygote, deaths, report, tensorboard
+                )
+                try:
+                    summary = training.run(stop, beat)
+                    break
+                except ActorDied as death:
+                    # Lockstep: back to the last checkpoint, from where it is the same bits.
+                    back_to = max(checkpoints.numbers(folder), default=0)
+                    deaths[back_to] += 1
+                    if deaths[back_to] >= GIVE_UP_AFTER:
+                        raise ActorsLost(
+                            f"{death} {GIVE_UP_AFTER} times since update {back_to}; "
+                            f"see {folder / 'actors.log'}."
+                        ) from death
+                    agent = make_agent(settings, spec)
         finally:
             zygote.close()
         write_json(folder / "summary.json", summary)
@@ -91,6 +117,7 @@ class Training:
         learner: Learner,
         folder: Path,
         zygote: Zygote,
+        deaths: Mapping[int, int],
         report: Report,
         tensorboard: bool,
     ) -> None:
@@ -109,8 +136,9 @@ class Training:
         self._before = (
             progress.trajectories_dropped,
             progress.messages_rejected,
-            progress.actor_restarts,
+            progress.actor_restarts + deaths.get(progress.updates, 0),
         )
+        self._actor_seconds: collections.Counter[str] = collections.Counter()
         self._tickets = Tickets(
             actors=settings.actors.count,
             batch=settings.learner.batch,
@@ -128,11 +156,16 @@ class Training:
             self._channel,
             settings.actors.count,
             settings.actors.silence_s,
-            folder / "actors.log",
+            restart=not self._lockstep,
+            log=folder / "actors.log",
         )
 
-    def run(self, stop: Callable[[], bool]) -> dict[str, Any]:
-        """Updates until the end, or until `stop`."""
+    def run(self, stop: Callable[[], bool], beat: Callable[[], None]) -> dict[str, Any]:
+        """Updates until the end, or until `stop`.
+
+        Raises:
+            ActorDied: in lockstep; what was done since the last checkpoint is void.
+        """
         progress = self._progress
         every = max(1, self._updates // RECORDS)
         try:
@@ -150,6 +183,10 @@ class Training:
                     self._record(values)
                 if progress.updates % self._settings.learner.checkpoint_updates == 0 or last:
                     self._checkpoint()
+                beat()
+        except (EnvironmentFault, ActorsLost):
+            self._keep()
+            raise
         finally:
             self._channel.close()
             self._pool.stop()
@@ -164,12 +201,13 @@ class Training:
         episodes: list[tuple[int, list[tuple[float, int]]]] = []
         while len(taken) < self._settings.learner.batch:
             if stop():
-                self._channel.traffic.dropped += len(taken)
+                self._channel.traffic.dropped += len(taken) + len(self._order)
                 return None
             self._pool.watch()
             arrival = self._channel.receive(POLL_S)
             if arrival is not None:
-                self._pool.heard_from(arrival.header.actor)
+                self._pool.heard_from(arrival.header.actor, arrival.header.incarnation)
+                self._actor_seconds.update(arrival.header.seconds)
                 self._order.put(arrival)
             while len(taken) < self._settings.learner.batch and (ready := self._order.get()):
                 header = ready.header
@@ -193,7 +231,9 @@ class Training:
 
     def _record(self, values: dict[str, float]) -> None:
         self._count()
-        record = self._progress.summary() | values
+        whole = max(sum(self._actor_seconds.values()), 1e-9)
+        shares = {f"actor_{name}_share": s / whole for name, s in self._actor_seconds.items()}
+        record = self._progress.summary() | values | shares
         self._records.write(self._progress.updates, record)
         self._report(record | {"frames_total": self._settings.frames})
 
@@ -202,17 +242,20 @@ class Training:
         progress = self._progress
         checkpoints.save(self._folder, progress.updates, self._learner.arrays(), progress.state())
 
-    def _interrupted(self) -> dict[str, Any]:
-        # In lockstep the last boundary is the place to go on from: what follows it is
-        # computed again to the same bits. Else it is here.
+    def _keep(self) -> None:
+        """A checkpoint of where it is, but not in lockstep: what follows the last boundary is
+        computed again to the same bits, which from here it could not be."""
         self._channel.close()
         if not self._lockstep:
             self._checkpoint()
+
+    def _interrupted(self) -> dict[str, Any]:
+        self._keep()
         kept = checkpoints.numbers(self._folder)
         where = f"update {kept[-1]:,}" if kept else "the beginning"
         raise Interrupted(
-            f"stopped at update {self._progress.updates:,} of {self._updates:,}; "
-            f"go on from {where} with the same command and --resume."
+            f"stopped at update {self._progress.updates:,} of {self._updates:,}; to go on from "
+            f"{where}, give the same command with --out {self._folder} --resume."
         )
 
     def _summary(self) -> dict[str, Any]:
@@ -221,6 +264,7 @@ class Training:
             "seed": settings.seed,
             "environment": settings.environment.id,
             "agent": settings.agent.name,
+            "parameters": parameter_count(self._learner.agent.network),
             "sessions": self._records.session + 1,
         }
 
@@ -237,6 +281,9 @@ class _InOrder:
         self._count += 1
         rank = arrival.header.number if self._lockstep else self._count
         heapq.heappush(self._heap, (rank, self._count, arrival))
+
+    def __len__(self) -> int:
+        return len(self._heap)
 
     def get(self) -> Arrival | None:
         if not self._heap or (self._lockstep and self._heap[0][0] != self._next):

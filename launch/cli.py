@@ -241,6 +241,9 @@ def main(arguments: list[str] | None = None) -> Any:
         if launched_rank() == 0:
             print(f"veldt: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except OSError as error:  # a full disk, a folder that may not be written to
+        print(f"veldt: {error}", file=sys.stderr)
+        sys.exit(1)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

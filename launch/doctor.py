@@ -186,7 +186,7 @@ def ask(command: list[str], environment: dict[str, str] | None = None) -> list[s
         raise RunFailed(f"no answer within {TIMEOUT_S:g} s.") from None
     lines = ended.stdout.strip().splitlines()
     if ended.returncode or not lines:
-        from veldt.agents.actor_pool import exit_reason
+        from veldt.platform.zygote import exit_reason
 
         raise RunFailed(_reason(ended.stderr) or exit_reason(ended.returncode))
     return lines

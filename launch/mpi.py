@@ -39,6 +39,6 @@ def environment() -> dict[str, str]:
 
 def become(ranks: int, arguments: list[str]) -> NoReturn:
     """Replaces this process by `mpirun` with `ranks` of itself."""
-    line = [*command(ranks), sys.executable, "-m", "veldt.launch.cli", *arguments]
+    line = [*command(ranks), sys.executable, "-P", "-m", "veldt.launch.cli", *arguments]
     sys.stdout.flush()
     os.execve(line[0], line, environment())

@@ -1,6 +1,7 @@
 """A search as a user meets it: progress, a table of trials, the winner, a report."""
 
-import contextlib
+import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import rich.table
 from veldt.launch.console import Console, number
 from veldt.launch.report import write
 from veldt.platform import ranks as platform_ranks
+from veldt.platform.errors import VeldtError
 from veldt.platform.interrupts import Interrupts
 from veldt.search.journal import read
 from veldt.search.run import search
@@ -72,16 +74,18 @@ def run(
             summary = search(
                 settings, folder, ranks, resume=resume, report=Progress(console), stop=stop
             )
-    except BaseException:
+    except BaseException as error:
         if ranks.rank > 0:
-            ranks.abort()  # or the coordinator would wait for this worker for ever
+            # Nobody else will say it, and the coordinator would wait for this worker for ever.
+            words = str(error) if isinstance(error, VeldtError) else traceback.format_exc()
+            print(f"veldt: rank {ranks.rank}: {words}", file=sys.stderr, flush=True)
+            ranks.abort()
         raise
     if summary is not None:
         console.say(trials_table(folder))
         path = write(folder, folder / "report.html")
         console.summary(summary | {"report": str(path)}, f"{title}: {folder}")
-    with contextlib.suppress(BrokenPipeError):
-        ranks.close()
+    ranks.close()
 
 
 def trials_table(folder: Path, limit: int = 40) -> rich.table.Table:

@@ -11,7 +11,7 @@ import contextlib
 import dataclasses
 import queue
 import secrets
-import tempfile
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any, Literal
@@ -20,7 +20,7 @@ import zmq
 from numpy.typing import NDArray
 
 from veldt.platform import wire
-from veldt.platform.errors import RunFailed, WireError
+from veldt.platform.errors import EnvironmentFault, RunFailed, WireError
 from veldt.platform.tickets import Tickets
 
 MAX_MESSAGE_BYTES = 1 << 30
@@ -58,12 +58,14 @@ class LearnerChannel:
     def __init__(
         self, tickets: Tickets, settings: dict[str, Any], transport: Literal["ipc", "tcp"]
     ) -> None:
-        self.run = secrets.token_hex(8)  # names this session on the wire; nothing is drawn from it
+        # Names this session, and is what its actors are known by; nothing is drawn from it.
+        self.run = secrets.token_hex(16)
         self.traffic = Traffic()
         self.arrivals: queue.SimpleQueue[Arrival] = queue.SimpleQueue()
         self.faults: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._tickets, self._settings = tickets, settings
         self._incarnations: dict[int, int] = {}
+        self._members: dict[int, bytes] = {}  # actor -> the identity whose hello was right
         self._waiting: dict[int, tuple[bytes, int]] = {}  # actor -> identity, version it holds
         self._weights: dict[int, wire.Body] = {}
         self._lock = threading.Lock()
@@ -72,13 +74,12 @@ class LearnerChannel:
         self._router.set(zmq.LINGER, 0)
         self._router.set(zmq.ROUTER_MANDATORY, 1)
         self._router.set(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
-        self._folder = tempfile.TemporaryDirectory(prefix="veldt-")
-        if transport == "ipc":
-            self.address = f"ipc://{self._folder.name}/learner"
-            self._router.bind(self.address)
-        else:
+        if transport == "tcp":
             port = self._router.bind_to_random_port("tcp://127.0.0.1")
             self.address = f"tcp://127.0.0.1:{port}"
+        else:
+            self.address = _ipc_address(self.run)
+            self._router.bind(self.address)
         self._bell = self._context.socket(zmq.PAIR)
         self._bell.bind("inproc://bell")
         self._closing = threading.Event()
@@ -100,6 +101,7 @@ class LearnerChannel:
         """From now on `actor` is its `incarnation`-th process; what an older one held is lost."""
         with self._lock:
             self._incarnations[actor] = incarnation
+            self._members.pop(actor, None)
             self._waiting.pop(actor, None)
             self.traffic.dropped += self._tickets.lost(actor)
         self._ring()
@@ -108,21 +110,25 @@ class LearnerChannel:
         """The next unroll in the order of arrival, or None after `timeout_s`.
 
         Raises:
-            RunFailed: if an actor met something that starting it again would not mend.
+            EnvironmentFault, RunFailed: as `check`.
         """
-        if self._died is not None:
-            raise RunFailed(f"the learner's channel broke: {self._died!r}.") from self._died
-        with contextlib.suppress(queue.Empty):
-            raise RunFailed(self.faults.get_nowait())
+        self.check()
         try:
             return self.arrivals.get(timeout=timeout_s)
         except queue.Empty:
             return None
 
-    def holders(self) -> set[int]:
-        """The actors that are making an unroll."""
-        with self._lock:
-            return self._tickets.holders()
+    def check(self) -> None:
+        """Looks whether the run can go on.
+
+        Raises:
+            EnvironmentFault: if an actor met something that starting it again would not mend.
+            RunFailed: if the channel itself broke.
+        """
+        if self._died is not None:
+            raise RunFailed(f"the learner's channel broke: {self._died!r}.") from self._died
+        with contextlib.suppress(queue.Empty):
+            raise EnvironmentFault(self.faults.get_nowait())
 
     def waiting(self) -> set[int]:
         """The actors that asked for an unroll and got none yet."""
@@ -139,7 +145,6 @@ class LearnerChannel:
         self.traffic.dropped += len(self._tickets.holders()) + self.arrivals.qsize()
         self._bell.close(linger=0)
         self._context.term()
-        self._folder.cleanup()
 
     def _ring(self) -> None:
         with contextlib.suppress(zmq.Again):  # a bell that rings already need not ring twice
@@ -177,27 +182,30 @@ class LearnerChannel:
             self.traffic.rejected += 1
             return
         with self._lock:
-            known = self._incarnations.get(getattr(header, "actor", -1))
-            if known is None or known != header.incarnation:
+            actor = getattr(header, "actor", -1)
+            if isinstance(header, wire.Hello) and self._expected(header):
+                self._members[actor] = identity
+                self._send(identity, wire.pack(wire.Welcome(settings=self._settings)))
+                return
+            if self._members.get(actor) != identity:
                 self.traffic.rejected += 1
                 self._send(identity, wire.pack(wire.Stop()))
                 return
             match header:
-                case wire.Hello(run=run) if run == self.run:
-                    self._send(identity, wire.pack(wire.Welcome(settings=self._settings)))
-                case wire.Ready(actor=actor, version=version):
+                case wire.Ready(version=version):
                     self._waiting[actor] = (identity, version)
                     self._answer(actor)
-                case wire.Delivery(actor=actor, number=number):
-                    if self._tickets.delivered(actor, number):
-                        self.traffic.delivered += 1
-                        self.arrivals.put(Arrival(header, arrays))
-                    else:
-                        self.traffic.rejected += 1
+                case wire.Delivery(number=number) if self._tickets.delivered(actor, number):
+                    self.traffic.delivered += 1
+                    self.arrivals.put(Arrival(header, arrays))
                 case wire.Fault(reason=reason):
                     self.faults.put(reason)
+                    self._send(identity, wire.pack(wire.Stop()))
                 case _:
                     self.traffic.rejected += 1
+
+    def _expected(self, hello: wire.Hello) -> bool:
+        return hello.run == self.run and self._incarnations.get(hello.actor) == hello.incarnation
 
     def _answer(self, actor: int) -> None:
         """Gives a waiting actor its ticket, if there is one; holds the lock."""
@@ -216,9 +224,22 @@ class LearnerChannel:
 
 
 class ActorChannel:
-    """The actor's end: asks for work and delivers it."""
+    """The actor's end: asks for work and delivers it.
 
-    def __init__(self, address: str, run: str, actor: int, incarnation: int) -> None:
+    Args:
+        address, run, actor, incarnation: As the learner's end named them.
+        alive: Asked several times a second while it waits; False ends the wait.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        run: str,
+        actor: int,
+        incarnation: int,
+        alive: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._alive = alive
         self._actor, self._incarnation = actor, incarnation
         self._context = zmq.Context()
         self._dealer = self._context.socket(zmq.DEALER)
@@ -227,22 +248,21 @@ class ActorChannel:
         self._dealer.set(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
         self._dealer.connect(address)
         self._send(wire.Hello(run=run, actor=actor, incarnation=incarnation))
-        header, _ = self._receive(lambda: True)
+        header, _ = self._receive()
         if not isinstance(header, wire.Welcome):
             self._dealer.set(zmq.LINGER, 0)
             self.close()
             raise RunFailed("the learner does not know this actor.")
         self.settings = header.settings
 
-    def work(self, version: int, alive: Callable[[], bool]) -> tuple[wire.Work, Arrays] | None:
+    def work(self, version: int) -> tuple[wire.Work, Arrays] | None:
         """The next unroll to make, with weights if others than `version`; None at the end.
 
         Args:
             version: Of the weights at hand, -1 for none.
-            alive: Asked several times a second; False ends the wait.
         """
         self._send(wire.Ready(actor=self._actor, incarnation=self._incarnation, version=version))
-        header, arrays = self._receive(alive)
+        header, arrays = self._receive()
         return (header, arrays) if isinstance(header, wire.Work) else None
 
     def deliver(
@@ -264,8 +284,9 @@ class ActorChannel:
         self._send(header, wire.Body(arrays))
 
     def fault(self, reason: str) -> None:
-        """Says why this actor ends and that another would end the same way."""
+        """Says why this actor ends and that another would end the same way; waits to be heard."""
         self._send(wire.Fault(actor=self._actor, incarnation=self._incarnation, reason=reason))
+        self._receive()
 
     def close(self) -> None:
         self._dealer.close()
@@ -274,30 +295,35 @@ class ActorChannel:
     def _send(self, header: Any, body: wire.Body = wire.EMPTY) -> None:
         self._dealer.send_multipart(wire.pack(header, body), copy=False)
 
-    def _receive(self, alive: Callable[[], bool]) -> tuple[Any, Arrays]:
+    def _receive(self) -> tuple[Any, Arrays]:
         while not self._dealer.poll(POLL_MS):
-            if not alive():
+            if not self._alive():
                 return wire.Stop(), {}
         return wire.unpack(self._dealer.recv_multipart())
+
+
+def _ipc_address(token: str) -> str:
+    """On Linux a name that is no file, so that nothing is left of it however we end."""
+    return f"ipc://@veldt-{token}" if sys.platform == "linux" else f"ipc:///tmp/veldt-{token}"
 
 
 def features() -> dict[str, Any]:
     """What the ZeroMQ of this machine is: versions, and whether it has "ipc" and "curve".
 
-    "ipc" is tried: a message is sent through a socket file.
+    "ipc" is tried: a message is sent.
 
     Raises:
-        zmq.ZMQError: if the socket file cannot be made.
+        zmq.ZMQError: if the socket cannot be made.
     """
+    address = _ipc_address(secrets.token_hex(16))
     with (
-        tempfile.TemporaryDirectory(prefix="veldt-") as folder,
         zmq.Context() as context,
         context.socket(zmq.PAIR) as sender,
         context.socket(zmq.PAIR) as receiver,
     ):
         sender.set(zmq.LINGER, 0)
-        receiver.bind(f"ipc://{folder}/learner")
-        sender.connect(f"ipc://{folder}/learner")
+        receiver.bind(address)
+        sender.connect(address)
         sender.send(b"")
         return {
             "zmq": zmq.zmq_version(),

@@ -41,7 +41,8 @@ def save(
     """
     folder = run / "checkpoints"
     temporary, final = folder / f".{number:09d}.partial", folder / f"{number:09d}"
-    shutil.rmtree(temporary, ignore_errors=True)
+    for cut_short in folder.glob(".*.partial"):
+        shutil.rmtree(cut_short, ignore_errors=True)
     temporary.mkdir(parents=True)
     tensors = safetensors.numpy.save(dict(arrays))
     plain = json.dumps(state, allow_nan=False)
@@ -53,8 +54,10 @@ def save(
         shutil.rmtree(final)
     temporary.rename(final)
     sync_folder(folder)
-    for old in numbers(run)[:-KEEP]:
-        shutil.rmtree(folder / f"{old:09d}")
+    # Newer ones are damaged, or this one would not have been gone on from.
+    kept = [known for known in numbers(run) if known <= number][-KEEP:]
+    for other in set(numbers(run)) - set(kept):
+        shutil.rmtree(folder / f"{other:09d}")
     return final
 
 

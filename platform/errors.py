@@ -10,9 +10,11 @@
     |   |-- FolderTaken       the run's folder holds something already
     |   |-- BrokenCheckpoint  no whole checkpoint is left to go on from
     |   `-- MissingProgram    a program or device that was asked for is not on this machine
+    |-- BrokenContract        an agent, environment or searcher fails its conformance suite
     `-- RunFailed             exit code 1: it was started and came to grief
         |-- EnvironmentFault  an environment returned NaN or broke its contract
         |-- ActorsLost        actors die as fast as they are started
+        |-- ActorDied         one died where the run cannot go on without it (lockstep)
         |-- Diverged          the loss or its gradient is no longer finite
         |-- WireError         a message that does not keep to the schema
         `-- Interrupted       Ctrl-C or SIGTERM: the work done is saved
@@ -68,6 +70,10 @@ class MissingProgram(InputError):
     """A program or a device that was asked for is not on this machine."""
 
 
+class BrokenContract(VeldtError):
+    """An agent, an environment or a searcher fails the conformance suite of its kind."""
+
+
 class RunFailed(VeldtError):
     """It was started and came to grief."""
 
@@ -78,6 +84,10 @@ class EnvironmentFault(RunFailed):
 
 class ActorsLost(RunFailed):
     """Actors die as fast as they are started."""
+
+
+class ActorDied(RunFailed):
+    """An actor died in lockstep: the run goes back to its last checkpoint."""
 
 
 class Diverged(RunFailed):

@@ -70,6 +70,8 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_bytes())
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; is {path.parent} the folder of a run?") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}).") from None
     except ValueError as error:
         raise InputError(f"{path}: not JSON ({error}).") from None
 
@@ -83,6 +85,39 @@ def finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [finite(item) for item in value]
     return value
+
+
+def read_settings(run: Path) -> dict[str, Any]:
+    """The settings of a run, as used.
+
+    Raises:
+        InputError: if the folder is not a run's.
+    """
+    document = read_json(run / "settings.json")
+    if not isinstance(document, dict) or not isinstance(document.get("settings"), dict):
+        raise InputError(f"{run / 'settings.json'}: not the settings of a run of ours.")
+    settings: dict[str, Any] = document["settings"]
+    return settings
+
+
+class Heartbeat:
+    """A file whose age says how long a run's process has got nowhere."""
+
+    def __init__(self, run: Path) -> None:
+        self._file = run / ".heartbeat"
+        self._file.touch()
+        self._last = time.monotonic()
+
+    def __call__(self) -> None:
+        """The process got somewhere; written down at most once a second."""
+        if time.monotonic() - self._last > 1.0:
+            self._last = time.monotonic()
+            self._file.touch()
+
+    @property
+    def silence_s(self) -> float:
+        """Seconds since anybody's last beat, by the clock of the file's host and ours."""
+        return max(0.0, time.time() - self._file.stat().st_mtime)
 
 
 class RunFolder:
@@ -130,7 +165,9 @@ class RunFolder:
     def _claim(self, settings: dict[str, Any], resume: bool) -> None:
         file = self.path / "settings.json"
         if not file.exists():
-            others = [item.name for item in self.path.iterdir() if item.name != "lock"]
+            names = [item.name for item in self.path.iterdir()]
+            # Hidden files are ours: a heartbeat, or a write that was cut short.
+            others = [name for name in names if name != "lock" and not name.startswith(".")]
             if others:
                 raise FolderTaken(
                     f"{self.path}: holds other things ({', '.join(sorted(others)[:3])}); "
@@ -143,7 +180,7 @@ class RunFolder:
                 f"{self.path}: holds a run already; add --resume to go on with it, "
                 "or choose another folder with --out."
             )
-        changed = differences(read_json(file)["settings"], json.loads(json.dumps(settings)))
+        changed = differences(read_settings(self.path), json.loads(json.dumps(settings)))
         if changed:
             raise InputError(
                 f"{self.path}: --resume keeps a run's settings, but these differ: "

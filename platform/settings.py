@@ -5,6 +5,7 @@ the nearest known one; every message gives the whole path of the setting.
 """
 
 import difflib
+import json
 import tomllib
 import typing
 from collections.abc import Iterable, Mapping
@@ -107,8 +108,8 @@ def nested(path: str, value: Any) -> dict[str, Any]:
 def override(data: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
     """Applies `--set` assignments, each "key.sub=value" with the value as in TOML.
 
-    A value that is not TOML is a string, so that `agent.name=impala` needs no
-    quotes.
+    A value that is not TOML is a string, so that `agent.name=impala` needs no quotes; a
+    key that has dots of its own does: `space."agent.discount".low=0.9`.
 
     Raises:
         SettingsError: for an assignment without "=" or with an empty key.
@@ -116,11 +117,18 @@ def override(data: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, A
     merged = dict(data)
     for assignment in assignments:
         path, equals, text = assignment.partition("=")
-        if not equals or not all(path.strip().split(".")):
-            raise SettingsError(f"--set {assignment}: expected key.sub=value.")
-        try:
-            value = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
-            value = text.strip()
-        merged = merge(merged, nested(path.strip(), value))
+        table = _toml(assignment) or _toml(f"{path}= {json.dumps(text.strip())}")
+        if not equals or not table:
+            raise SettingsError(
+                f"--set {assignment}: expected key.sub=value, a key with dots in quotes."
+            )
+        merged = merge(merged, table)
     return merged
+
+
+def _toml(line: str) -> dict[str, Any]:
+    """What a line of TOML says; nothing if it is none."""
+    try:
+        return tomllib.loads(line)
+    except tomllib.TOMLDecodeError:
+        return {}

@@ -2,10 +2,11 @@
 
 A run of U updates of N unrolls each needs exactly U * N unrolls; each has a
 number, and its ticket is the permission to make it. Unroll `u` is meant for
-update `u // N`, and its ticket is given out once the weights are at most
-`max_lag` updates older than that. This one rule bounds what is in flight (to
-`(max_lag + 1) * N` unrolls), and with it the memory and the policy lag; no
-unroll is made that no update will use, so none has to be thrown away.
+update `u // N`, and its ticket is given out once the oldest weights that anybody is
+acting with are at most `max_lag` updates older than that. This one rule bounds what is
+in flight (to `(max_lag + 1) * N` unrolls), and with it the memory, and the policy lag of
+every unroll used in the order of arrival (to `max_lag`); no unroll is made that no
+update will use, so none has to be thrown away.
 
 In lockstep, unroll `u` belongs to actor `u % actors`, is made with the weights of
 exactly `max_lag` updates before, and unrolls are used in the order of their numbers:
@@ -55,7 +56,7 @@ class Tickets:
         self._first = done * batch
         self._next = [self._first] if segment is None else self._starts()
         self._returned: list[list[int]] = [[] for _ in self._next]
-        self._held: dict[int, int] = {}
+        self._held: dict[int, Ticket] = {}
         self._seen: set[int] = set()
 
     def _starts(self) -> list[int]:
@@ -68,7 +69,7 @@ class Tickets:
         returned = self._returned[lane]
         number = returned[0] if returned else self._next[lane]
         version = self._version(number)
-        if number >= self.updates * self.batch or version > self.version:
+        if number >= self.updates * self.batch or version > self._oldest():
             return None
         if returned:
             heapq.heappop(returned)
@@ -76,8 +77,14 @@ class Tickets:
             self._next[lane] += 1 if self.segment is None else self.actors
         fresh = actor not in self._seen or self._opens_segment(number)
         self._seen.add(actor)
-        self._held[actor] = number
-        return Ticket(number, self.version if self.segment is None else version, fresh)
+        ticket = Ticket(number, self.version if self.segment is None else version, fresh)
+        self._held[actor] = ticket
+        return ticket
+
+    def _oldest(self) -> int:
+        """The oldest weights at work; in lockstep the order bounds the lag already."""
+        versions = self._held.values() if self.segment is None else ()
+        return min([self.version, *(ticket.version for ticket in versions)])
 
     def _version(self, number: int) -> int:
         """The oldest weights that unroll `number` may be made with."""
@@ -95,7 +102,8 @@ class Tickets:
 
     def delivered(self, actor: int, number: int) -> bool:
         """Takes the ticket back; False if `actor` does not hold it."""
-        if self._held.get(actor) != number:
+        held = self._held.get(actor)
+        if held is None or held.number != number:
             return False
         del self._held[actor]
         return True
@@ -103,11 +111,11 @@ class Tickets:
     def lost(self, actor: int) -> int:
         """`actor` is gone: its ticket is given out again. Returns how many unrolls were lost."""
         self._seen.discard(actor)
-        number = self._held.pop(actor, None)
-        if number is None:
+        held = self._held.pop(actor, None)
+        if held is None:
             return 0
         lane = 0 if self.segment is None else actor
-        heapq.heappush(self._returned[lane], number)
+        heapq.heappush(self._returned[lane], held.number)
         return 1
 
     def holders(self) -> set[int]:

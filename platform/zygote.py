@@ -96,7 +96,14 @@ class Zygote:
                 if not name.startswith(LAUNCHER_PREFIXES)
             }
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "veldt.platform.zygote", str(theirs.fileno()), *preload],
+                [
+                    sys.executable,
+                    "-P",
+                    "-m",
+                    "veldt.platform.zygote",
+                    str(theirs.fileno()),
+                    *preload,
+                ],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 env=environment | ONE_THREAD,
@@ -126,6 +133,7 @@ class Zygote:
             if message is None:
                 raise RunFailed("the process that starts others is gone; see its log above.")
             if "pid" in message:
+                self._status.pop(message["pid"], None)  # of an older process with this number
                 return Child(self, message["pid"])
 
     def status(self, pid: int) -> int | None:
@@ -141,6 +149,12 @@ class Zygote:
                 while self.status(pid) is None and poller.poll(timeout_s * 1000):
                     pass
         return self.status(pid)
+
+    @property
+    def lost(self) -> bool:
+        """Whether it has ended, killed by somebody."""
+        self.status(0)
+        return self._lost
 
     def close(self) -> None:
         """Kills whatever is left and ends the zygote."""
@@ -181,9 +195,10 @@ class Zygote:
 
 def _serve(owner: socket.socket, preload: Sequence[str]) -> NoReturn:
     """Forks on request until the owner's end closes; runs in the zygote."""
-    _die_with_parent()
+    _die_with_parent(os.getppid())
+    # Whether to stop is the owner's to decide, and the children's own.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     for module in preload:
         importlib.import_module(module)
     wake_read, wake_write = os.pipe()
@@ -211,8 +226,10 @@ def _serve(owner: socket.socket, preload: Sequence[str]) -> NoReturn:
                 os._exit(0)
             *lines, buffer = (buffer + data).split(b"\n")
             for line in lines:
+                zygote = os.getpid()
                 pid = os.fork()
                 if pid == 0:
+                    _die_with_parent(zygote)
                     signal.set_wakeup_fd(-1)
                     for end in (wake_read, wake_write):
                         os.close(end)
@@ -239,8 +256,8 @@ def _become(request: dict[str, Any]) -> NoReturn:
     """Turns the forked process into what was asked for."""
     global _in_zygotes_child
     _in_zygotes_child = True
-    _die_with_parent()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     code = 1
     try:
         if request["log"]:
@@ -251,7 +268,7 @@ def _become(request: dict[str, Any]) -> NoReturn:
         plugins.attribute(request["target"])(request["argument"])
         code = 0
     except SystemExit as error:
-        code = error.code if isinstance(error.code, int) else 1
+        code = error.code if isinstance(error.code, int) else int(error.code is not None)
     except BaseException:
         traceback.print_exc()
     finally:
@@ -261,10 +278,21 @@ def _become(request: dict[str, Any]) -> NoReturn:
         os._exit(code)
 
 
-def _die_with_parent() -> None:
+def _die_with_parent(parent: int) -> None:
     """On Linux, asks the kernel to kill this process when its parent ends."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it ended before it could be asked
+        os._exit(1)
+
+
+def exit_reason(status: int) -> str:
+    """An exit status in words."""
+    if status >= 0:
+        return f"exit code {status}"
+    name = signal.Signals(-status).name
+    hint = ", perhaps for want of memory" if name == "SIGKILL" else ""
+    return f"killed by {name}{hint}"
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from veldt.platform.errors import VeldtError
+from veldt.platform.errors import BrokenContract
 from veldt.platform.keys import Key
 from veldt.search.searcher import Builder, Question, Searcher, fingerprint
 from veldt.search.space import Choice, Integer, LogReal, Real, Space, Vector
@@ -28,15 +28,11 @@ LIMIT = 10_000  # questions; a searcher of this size is checked with smaller set
 Event = tuple[str, int, float | None]  # "ask" or "tell", number, score
 
 
-class NotASearcher(VeldtError):
-    """The searcher breaks the contract; the message says where."""
-
-
 def check(build: Builder, settings: Any, space: Space = SPACE) -> None:
     """Asks and tells in several ways and compares.
 
     Raises:
-        NotASearcher: with what was wrong.
+        BrokenContract: with what was wrong.
     """
 
     def new(seed: int = 0) -> Searcher:
@@ -62,7 +58,7 @@ def check(build: Builder, settings: Any, space: Space = SPACE) -> None:
             if kind == "tell":
                 rebuilt.tell(number, score)
             elif (question := rebuilt.ask()) is None or question.number != number:
-                raise NotASearcher(f"rebuilt from its log at event {cut}, it asks otherwise.")
+                raise BrokenContract(f"rebuilt from its log at event {cut}, it asks otherwise.")
         _demand(
             fingerprint(rebuilt) == fingerprint(first),
             f"rebuilt from its log at event {cut}, it must end the same",
@@ -116,4 +112,4 @@ def _bowl(space: Space) -> Callable[[Question], float]:
 
 def _demand(condition: bool, otherwise: str) -> None:
     if not condition:
-        raise NotASearcher(f"{otherwise}.")
+        raise BrokenContract(f"{otherwise}.")

@@ -3,8 +3,10 @@
 coordinator (rank 0)  --{"job"}-->      worker rank --fork--> trial process
                       <--{"outcome"}--
                       --{"stop"}-->
+                      <--{"stopped"}--
 """
 
+from collections.abc import Callable
 from typing import Protocol
 
 from veldt.platform.ranks import OneRank, Ranks
@@ -12,6 +14,7 @@ from veldt.search.supervisor import Supervisor
 from veldt.search.trial import Job, Outcome
 
 POLL_S = 0.05
+STOP_S = 20.0  # more than a trial is given to write its checkpoint
 
 
 class Crew(Protocol):
@@ -83,22 +86,37 @@ class RankCrew:
         return Outcome(**message["outcome"])
 
     def stop(self) -> None:
-        for rank in range(1, self._ranks.size):
+        workers = set(range(1, self._ranks.size))
+        for rank in workers:
             self._ranks.send(rank, {"stop": True})
+        # Outcomes under way are received too, or MPI would wait for them for ever.
+        while workers and (received := self._ranks.receive(STOP_S)) is not None:
+            source, message = received
+            workers -= {source} if "stopped" in message else set()
 
 
-def work(ranks: Ranks, supervisor: Supervisor) -> None:
-    """The life of a worker's rank: jobs in, outcomes out, until told to stop."""
+def work(ranks: Ranks, supervisor: Supervisor, stop: Callable[[], bool]) -> None:
+    """The life of a worker's rank: jobs in, outcomes out, until told to stop.
+
+    Args:
+        ranks: Rank 0 is the coordinator's.
+        supervisor: Has the jobs done.
+        stop: Once it says True, the job under way is told to write a checkpoint and end: a
+            launcher that is interrupted leaves no time to wait for the coordinator's word.
+    """
     try:
         while True:
             received = ranks.receive(POLL_S)
             if received is not None:
                 _, message = received
                 if "stop" in message:
-                    return
+                    break
                 supervisor.start(Job(**message["job"]))
+            if stop():
+                supervisor.interrupt()
             outcome = supervisor.poll()
             if outcome is not None:
                 ranks.send(0, {"outcome": outcome.plain()})
     finally:
         supervisor.stop()
+    ranks.send(0, {"stopped": True})

@@ -14,6 +14,7 @@
 The log is the study: everything else is rebuilt from it.
 """
 
+import contextlib
 import dataclasses
 import json
 import logging
@@ -23,7 +24,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from veldt.platform.errors import InputError
+from veldt.platform.errors import InputError, RunFailed
 from veldt.platform.runs import finite
 
 log = logging.getLogger("veldt")
@@ -65,10 +66,13 @@ class Journal:
         """Adds an event; when this returns it is on the disk."""
         event = Event(time.time(), kind, finite(body))
         text = json.dumps(event.body, allow_nan=False)
-        self._database.execute(
-            "INSERT INTO event (time, kind, body, crc) VALUES (?, ?, ?, ?)",
-            (event.time, kind, text, zlib.crc32(text.encode())),
-        )
+        row = (event.time, kind, text, zlib.crc32(text.encode()))
+        try:
+            self._database.execute(
+                "INSERT INTO event (time, kind, body, crc) VALUES (?, ?, ?, ?)", row
+            )
+        except sqlite3.DatabaseError as error:
+            raise RunFailed(f"the study's log cannot be written to: {error}.") from error
         self.events.append(event)
 
     def close(self) -> None:
@@ -79,24 +83,33 @@ def read(path: Path) -> list[Event]:
     """The events of a study, also while another process writes."""
     if not path.exists():
         raise InputError(f"{path}: no such file; is {path.parent} the folder of a search?")
-    database = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
     try:
-        return _whole(database, mend=False)
+        with contextlib.closing(
+            sqlite3.connect(path.resolve().as_uri() + "?mode=ro", uri=True)
+        ) as database:
+            return _whole(database, mend=False)
     except sqlite3.DatabaseError as error:
         raise InputError(f"{path}: not a study's log ({error}).") from error
-    finally:
-        database.close()
 
 
 def _whole(database: sqlite3.Connection, mend: bool = True) -> list[Event]:
-    """All events up to the first damaged one; with `mend`, what follows it is deleted."""
+    """All events; a damaged last one is left out, and with `mend` deleted.
+
+    Raises:
+        InputError: if another one is damaged: what follows it may hang on it.
+    """
     events = []
-    rows = database.execute("SELECT n, time, kind, body, crc FROM event ORDER BY n")
+    rows = database.execute("SELECT n, time, kind, body, crc FROM event ORDER BY n").fetchall()
     for n, when, kind, body, crc in rows:
         if zlib.crc32(body.encode()) != crc:
-            log.warning("the study's log is damaged from event %d on; that part is left out.", n)
+            if n != rows[-1][0]:
+                raise InputError(
+                    f"the study's log is damaged at event {n} of {rows[-1][0]}; restore the "
+                    "file, or start again in another folder with --out."
+                )
+            log.warning("the study's log is damaged at its last event, which is left out.")
             if mend:
-                database.execute("DELETE FROM event WHERE n >= ?", (n,))
+                database.execute("DELETE FROM event WHERE n = ?", (n,))
             break
         events.append(Event(when, kind, json.loads(body)))
     return events

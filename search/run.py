@@ -30,7 +30,7 @@ def search(
         ranks: The processes at hand; with one, trials run one at a time.
         resume: Go on with the study in the folder, if there is one.
         report: Called on rank 0 with each event.
-        stop: Asked often on rank 0.
+        stop: Asked often, on every rank.
 
     Raises:
         InputError: if what is asked for cannot be done.
@@ -38,7 +38,7 @@ def search(
     """
     supervisor = Supervisor(settings.trial, folder / "logs")
     if ranks.rank > 0:
-        work(ranks, supervisor)
+        work(ranks, supervisor, stop)
         return None
     crew: Crew = LocalCrew(supervisor) if ranks.size == 1 else RankCrew(ranks)
     try:

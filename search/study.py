@@ -81,7 +81,7 @@ class Study:
                 self.searcher.tell(body["number"], body["score"])
                 self.answers[body["name"]] = body
                 self._waiting.remove(body["name"])
-            case "validate" | "heldout":
+            case "validate" | "heldout" if body["score"] is not None:
                 self.answers[body["name"]] = body
 
     def run(self, crew: Crew, stop: Callable[[], bool]) -> dict[str, Any]:
@@ -233,7 +233,8 @@ class Study:
             if _kind(name) == "validate" and body["number"] == number
         ]
         scores = [body["score"] for body in bodies]
-        return None if not scores or None in scores else sum(scores) / len(scores)
+        # fsum: the same whatever the order in which they came.
+        return None if not scores or None in scores else math.fsum(scores) / len(scores)
 
     @property
     def winner(self) -> Question:

@@ -4,8 +4,9 @@ import signal
 import time
 from pathlib import Path
 
-from veldt.agents.actor_pool import exit_reason
-from veldt.platform.zygote import Child, Zygote
+from veldt.platform.errors import RunFailed
+from veldt.platform.runs import Heartbeat
+from veldt.platform.zygote import Child, Zygote, exit_reason
 from veldt.search.settings import TrialSettings
 from veldt.search.trial import Job, Outcome, read_result
 
@@ -31,6 +32,7 @@ class Supervisor:
         self._zygote: Zygote | None = None  # hatched for the first job
         self._job: Job | None = None
         self._child: Child | None = None
+        self._interrupted = False
 
     @property
     def busy(self) -> bool:
@@ -38,44 +40,52 @@ class Supervisor:
 
     def start(self, job: Job) -> None:
         """Begins a job; only one at a time."""
-        Path(job.folder).mkdir(parents=True, exist_ok=True)
+        folder = Path(job.folder)
+        folder.mkdir(parents=True, exist_ok=True)
         self._logs.mkdir(parents=True, exist_ok=True)
-        (Path(job.folder) / "result.json").unlink(missing_ok=True)
+        (folder / "result.json").unlink(missing_ok=True)
+        self._heartbeat = Heartbeat(folder)
         self._job, self._begun = job, time.monotonic()
-        self._grown, self._size = self._begun, -1
+        try:
+            self._child = self._spawn(job)
+        except RunFailed:  # somebody killed the zygote; a new one is as good
+            self._child = self._spawn(job)
+
+    def _spawn(self, job: Job) -> Child:
+        if self._zygote is not None and self._zygote.lost:
+            self._zygote.close()
+            self._zygote = None
         if self._zygote is None:
             self._zygote = Zygote(PRELOAD)
-        self._child = self._zygote.spawn(TARGET, job.plain(), self._log(job))
+        return self._zygote.spawn(TARGET, job.plain(), self._log(job))
 
     def poll(self) -> Outcome | None:
         """The outcome, once; None while there is none."""
         job, child = self._job, self._child
-        if job is None or child is None:
+        if job is None or child is None or self._interrupted:
             return None
-        status, overdue = child.poll(), self._overdue(job)
-        if status is None and overdue:
+        status = child.poll()
+        outcome = None
+        if status is None:
+            outcome = self._overdue(job)
+            if outcome is None:
+                return None
             child.signal(signal.SIGKILL)
             child.wait(5.0)
-        elif status is None:
-            return None
+        else:
+            outcome = read_result(Path(job.folder))
         self._job = self._child = None
-        result = read_result(Path(job.folder))
-        if result is not None and not overdue:
-            return result
-        return Outcome(job.name, None, overdue or self._died(job, status or 0), final=False)
+        return outcome or Outcome(job.name, None, self._died(job, status or 0), final=False)
 
-    def _overdue(self, job: Job) -> str:
-        """Why the job should be given up, if it should."""
-        now = time.monotonic()
-        if now - self._begun > self._settings.timeout_s:
-            return f"took longer than trial.timeout_s = {self._settings.timeout_s:g}"
-        metrics = Path(job.folder) / "metrics.jsonl"
-        size = metrics.stat().st_size if metrics.exists() else 0
-        if size != self._size:
-            self._size, self._grown = size, now
-        if now - self._grown > self._settings.silence_s:
-            return f"hung: no update for trial.silence_s = {self._settings.silence_s:g}"
-        return ""
+    def _overdue(self, job: Job) -> Outcome | None:
+        """What becomes of a job that should be given up."""
+        timeout_s, silence_s = self._settings.timeout_s, self._settings.silence_s
+        if time.monotonic() - self._begun > timeout_s:
+            return Outcome(job.name, None, f"took longer than trial.timeout_s = {timeout_s:g}")
+        if self._heartbeat.silence_s > silence_s:
+            reason = f"hung: no update for trial.silence_s = {silence_s:g}"
+            return Outcome(job.name, None, reason, final=False)
+        return None
 
     def _died(self, job: Job, status: int) -> str:
         log = self._log(job)
@@ -86,11 +96,17 @@ class Supervisor:
     def _log(self, job: Job) -> Path:
         return self._logs / f"{job.name}.log"
 
-    def stop(self, grace_s: float = 10.0) -> None:
-        """Has the job write a checkpoint and end."""
+    def interrupt(self) -> None:
+        """Has the job write a checkpoint and end, unwaited for; its end is no outcome."""
+        self._interrupted = True
         if self._child is not None:
             self._child.signal(signal.SIGTERM)
+
+    def stop(self, grace_s: float = 10.0) -> None:
+        """Has the job write a checkpoint and end, and waits for that."""
+        self.interrupt()
+        if self._child is not None:
             self._child.wait(grace_s)
         if self._zygote is not None:
             self._zygote.close()
-        self._job = self._child = None
+        self._job = self._child = self._zygote = None

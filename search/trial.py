@@ -13,10 +13,21 @@ from typing import Any
 from veldt.agents.evaluate import EvaluationSettings, evaluate, load_run
 from veldt.agents.settings import TrainSettings
 from veldt.agents.train import train
-from veldt.platform.errors import InputError, Interrupted, VeldtError
+from veldt.platform.errors import (
+    Diverged,
+    EnvironmentFault,
+    Interrupted,
+    SettingsError,
+    UnknownName,
+    UnsupportedSpace,
+    VeldtError,
+)
 from veldt.platform.interrupts import Interrupts
 from veldt.platform.keys import Key
-from veldt.platform.runs import read_json, write_json
+from veldt.platform.runs import Heartbeat, read_json, write_json
+
+WRONG_INPUT = (SettingsError, UnknownName, UnsupportedSpace)
+FINAL = (EnvironmentFault, Diverged)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,10 +69,12 @@ def main(argument: dict[str, Any]) -> None:
             outcome = run(job, stop)
         except Interrupted:
             raise SystemExit(3) from None
-        except InputError as error:
+        except WRONG_INPUT as error:
             outcome = Outcome(job.name, None, reason=str(error), wrong_input=True)
         except VeldtError as error:
-            outcome = Outcome(job.name, None, reason=f"{type(error).__name__}: {error}")
+            # What lies in the settings happens again; what lies in the machine may not.
+            reason, final = f"{type(error).__name__}: {error}", isinstance(error, FINAL)
+            outcome = Outcome(job.name, None, reason, final)
     write_json(folder / "result.json", outcome.plain())
 
 
@@ -69,13 +82,15 @@ def run(job: Job, stop: Interrupts) -> Outcome:
     """Trains, from the last checkpoint if there is one, and evaluates."""
     settings = TrainSettings.parse(job.settings)
     folder = Path(job.folder)
-    summary = train(settings, folder, resume=True, stop=stop, tensorboard=False)
+    beat = Heartbeat(folder)
+    summary = train(settings, folder, resume=True, stop=stop, beat=beat, tensorboard=False)
     agent, _, _ = load_run(folder)
     evaluation = evaluate(
         agent,
         settings,
         EvaluationSettings.parse(job.evaluation),
         Key(job.evaluation_seed).child("evaluation"),
+        beat,
     ).summary()
     score = evaluation["mean_return"]
     if not math.isfinite(score):

@@ -56,7 +56,7 @@ def test_without_mpirun_there_is_advice(monkeypatch, tmp_path):
 
 
 def test_a_rank_does_not_start_ranks(monkeypatch):
-    monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "2")
+    monkeypatch.setenv("OMPI_COMM_WORLD_RANK", "1")
     check = probe("two ranks").check()
     assert not check.fit and "a rank itself" in check.found
 

@@ -1,6 +1,8 @@
 """`veldt search`: on one process and under mpirun, undisturbed and disturbed."""
 
+import contextlib
 import json
+import math
 import os
 import pathlib
 import signal
@@ -40,7 +42,7 @@ episodes = 8
 
 [heldout]
 finalists = 2
-validations = 2
+validations = 3
 settings = {frames = 4000}
 evaluation = {episodes = 20}
 """
@@ -93,8 +95,8 @@ def test_the_summary_and_the_folder(undisturbed):
     assert len(scores) == 8
     order = sorted(scores, key=lambda number: (-scores[number], number))
     validations = [(e.body["number"], e.body["score"]) for e in events(folder, "validate")]
-    assert sorted(number for number, _ in validations) == sorted(2 * order[:2])
-    means = {n: sum(s for m, s in validations if m == n) / 2 for n in order[:2]}
+    assert sorted(number for number, _ in validations) == sorted(3 * order[:2])
+    means = {n: math.fsum(s for m, s in validations if m == n) / 3 for n in order[:2]}
     best = max(order[:2], key=lambda number: means[number])
     assert summary["highest_score"] == scores[order[0]]
     assert summary["best_trial"] == best and summary["best_score"] == scores[best]
@@ -111,7 +113,7 @@ def test_the_summary_and_the_folder(undisturbed):
         for run in (folder / part).iterdir()
         if (run / "actors.log").exists()
     }
-    assert len(seeds) == 8 + 4 + 1  # every training has a seed of its own
+    assert len(seeds) == 8 + 6 + 1  # every training has a seed of its own
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 4])
@@ -155,26 +157,32 @@ def test_an_interrupted_search_goes_on(veldt, recipe, undisturbed, until):
     assert without_retries(summary) == without_retries(expected)
 
 
-def trial_processes(process):
-    """The trials of a search under way: children of its workers' zygotes."""
+def workers_zygotes(process):
+    """The processes that fork the trials of a search under way: they lead a session each."""
     found = []
     for child in psutil.Process(process.pid).children(recursive=True):
-        try:
-            if "veldt.platform.zygote" in child.cmdline():
-                found += child.children()
-        except psutil.NoSuchProcess:
-            continue
-    zygotes = {p.pid for p in found if p.children()}
-    return [p for p in found if p.pid in zygotes]
+        with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
+            if "veldt.platform.zygote" in child.cmdline() and os.getsid(child.pid) == child.pid:
+                found.append(child)
+    return found
 
 
+def trials(process):
+    """The trials of a search under way: children of its workers' zygotes."""
+    found = []
+    for zygote in workers_zygotes(process):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found += zygote.children()
+    return found
+
+
+@pytest.mark.parametrize("victims", [trials, workers_zygotes])
 @pytest.mark.parametrize("ranks", [None, 3])
-def test_a_killed_trial_is_tried_again(veldt, recipe, undisturbed, until, ranks):
+def test_a_killed_trial_is_tried_again(veldt, recipe, undisturbed, until, ranks, victims):
     process = veldt.start("search", recipe, "--out", "s", "--json", ranks=ranks)
     folder = veldt.folder / "s"
-    until(lambda: events(folder, "start"))
-    victim = until(lambda: trial_processes(process))[0]
-    os.kill(victim.pid, signal.SIGKILL)
+    until(lambda: events(folder, "start") and trials(process))
+    os.kill(until(lambda: victims(process))[0].pid, signal.SIGKILL)
     out, err = process.communicate(timeout=200)
     assert process.returncode == 0, err
     summary = json.loads(out)

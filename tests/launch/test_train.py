@@ -82,6 +82,19 @@ def test_lockstep_resumes_exactly_after_sigkill(veldt, until):
     assert lines == [(r["update"], r["mean_return"]) for r in records.read(veldt.folder / "whole")]
 
 
+def test_lockstep_with_a_killed_actor_comes_to_the_same_bits(veldt, until):
+    longer = ("--set", "frames=60000", "--set", "learner.checkpoint_updates=20", *LOCKSTEP)
+    veldt.summary("train", "cartpole", "--out", "whole", *longer)
+    process = veldt.start("train", "cartpole", "--out", "hurt", "--json", *longer)
+    hurt = veldt.folder / "hurt"
+    until(lambda: (hurt / "metrics.jsonl").exists() and updates(hurt) > 50)
+    os.kill(until(lambda: actors(process))[0].pid, signal.SIGKILL)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert json.loads(out)["actor_restarts"] == 1
+    assert bits(hurt) == bits(veldt.folder / "whole")
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_goes_on_where_it_was(veldt, until, number):
     frames = ("--set", "frames=200000")
@@ -91,7 +104,7 @@ def test_an_interrupted_run_goes_on_where_it_was(veldt, until, number):
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert "--resume" in err and "Traceback" not in err
+    assert "--out run --resume" in err and "Traceback" not in err
     stopped, _, state = checkpoints.load(run)
     assert f"update {stopped}" in err.replace(",", "")
     assert state["steps"] == stopped * 256

@@ -51,6 +51,7 @@ def test_frozen_and_round_trip():
 
 def test_override_reads_toml_values():
     data = override({"a": {"b": 1, "c": 2}}, ["a.b=1e-3", "d=true", "e=text", 'f="1"', "g=[1, 2]"])
+    assert override({}, ['s."a.b".low=1', "s.k = a b"]) == {"s": {"a.b": {"low": 1}, "k": "a b"}}
     assert data == {"a": {"b": 1e-3, "c": 2}, "d": True, "e": "text", "f": "1", "g": [1, 2]}
 
 

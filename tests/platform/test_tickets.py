@@ -37,6 +37,7 @@ def play(seed, *, actors, batch, updates, max_lag, segment=None, done=0, deaths=
             segment is None
             or [t.number for t, _ in queue[:batch]] == list(range(expected, expected + batch))
         ):
+            assert all(tickets.version - t.version <= max_lag for t, _ in queue[:batch])
             used += [(t.number, t.version, tickets.version, t.fresh, a) for t, a in queue[:batch]]
             del queue[:batch]
             expected += batch

@@ -42,15 +42,27 @@ def test_it_is_written_ahead_and_outlives_sigkill(tmp_path):
 def test_a_damaged_tail_is_left_out_with_a_warning(tmp_path, caplog):
     fill(tmp_path / "log")
     database = sqlite3.connect(tmp_path / "log")
-    database.execute("UPDATE event SET body = '{\"number\": 9}' WHERE n = 4")
+    damage = "UPDATE event SET body = '{\"number\": 9}' WHERE n = "
+    database.execute(damage + "5")
+    database.commit()
+    assert len(read(tmp_path / "log")) == 4
+    assert "damaged at its last event" in caplog.text
+    journal = Journal(tmp_path / "log")
+    journal.append("ask", number=4)
+    journal.close()
+    assert [event.body["number"] for event in read(tmp_path / "log")] == [0, 1, 2, 3, 4]
+    database.execute(damage + "3")
     database.commit()
     database.close()
-    assert len(read(tmp_path / "log")) == 3
-    assert "damaged from event 4" in caplog.text
-    journal = Journal(tmp_path / "log")
-    journal.append("ask", number=3)
-    journal.close()
-    assert [event.body["number"] for event in read(tmp_path / "log")] == [0, 1, 2, 3]
+    with pytest.raises(InputError, match="damaged at event 3 of 5"):
+        Journal(tmp_path / "log")
+
+
+def test_a_folder_of_any_name(tmp_path):
+    path = tmp_path / "a#1?b%25" / "log"
+    path.parent.mkdir()
+    fill(path)
+    assert len(read(path)) == 5
 
 
 def test_another_kind_of_file(tmp_path):

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from veldt.platform import plugins
+from veldt.platform.errors import BrokenContract
 from veldt.platform.keys import Key
 from veldt.search import evolution_strategy
 from veldt.search.catalogue import SEARCHERS
-from veldt.search.conformance import NotASearcher, check
+from veldt.search.conformance import check
 from veldt.search.evolution_strategy import EvolutionStrategy, EvolutionStrategySettings
 from veldt.search.fitness import centred_ranks
 from veldt.search.random_search import RandomSearch, RandomSearchSettings
@@ -48,7 +49,7 @@ def test_conformance_notices():
             return super().state() | {"order": list(self._scores)}
 
     for build, message in ((Impure, "equal keys"), (Hasty, "order of answers")):
-        with pytest.raises(NotASearcher, match=message):
+        with pytest.raises(BrokenContract, match=message):
             check(build, RandomSearchSettings(trials=6))
 
 
