@@ -187,8 +187,11 @@ def test_a_killed_trial_is_tried_again(veldt, recipe, undisturbed, until, ranks,
     assert process.returncode == 0, err
     summary = json.loads(out)
     expected, answered, _ = undisturbed
-    assert summary["failed_attempts"] == 1
-    assert "killed by SIGKILL" in events(folder, "fail")[0].body["reason"]
+    failed = [event.body["reason"] for event in events(folder, "fail")]
+    assert summary["failed_attempts"] == len(failed)
+    # A zygote may be hit between two jobs; then the next job only finds another.
+    assert len(failed) == 1 or (victims is workers_zygotes and not failed)
+    assert all("killed by SIGKILL" in reason for reason in failed)
     assert answers(folder) == answered
     assert without_retries(summary) == without_retries(expected)
 
