@@ -198,7 +198,8 @@ def _serve(owner: socket.socket, preload: Sequence[str]) -> NoReturn:
     _die_with_parent(os.getppid())
     # Whether to stop is the owner's to decide, and the children's own.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    # Blocked and not ignored: one sent to a child that is just being forked waits for it.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     for module in preload:
         importlib.import_module(module)
     wake_read, wake_write = os.pipe()
@@ -258,6 +259,7 @@ def _become(request: dict[str, Any]) -> NoReturn:
     _in_zygotes_child = True
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     code = 1
     try:
         if request["log"]:

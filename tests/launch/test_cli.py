@@ -1,6 +1,12 @@
 """The command line's manners: help, lists, wrong input, plug-ins."""
 
 import json
+import pathlib
+import subprocess
+import sys
+import sysconfig
+import tomllib
+import zipfile
 
 import pytest
 
@@ -94,64 +100,66 @@ def test_wrong_input(veldt, arguments, words):
     assert not (veldt.folder / "runs").exists()
 
 
-MY_AGENT = '''
-"""A2C: as IMPALA, but it takes what it is sent for its own policy's doing."""
-
-from typing import Literal
-
-import torch
-
-from veldt.agents import losses
-from veldt.agents.agent import Agent, AgentSettings, Batch, sample
-from veldt.agents.networks import ActorCritic, NetworkSettings
+README = pathlib.Path(__file__).parents[2] / "README.md"
 
 
-class A2CSettings(AgentSettings):
-    name: Literal["a2c"] = "a2c"
-    discount: float = 0.97
-    network: NetworkSettings = NetworkSettings()
-
-
-class A2C(Agent):
-    Settings = A2CSettings
-
-    def __init__(self, settings, spec):
-        self.settings, self.network = settings, ActorCritic(spec, settings.network)
-
-    def act(self, observation, generator):
-        logits, _ = self.network(observation)
-        return sample(logits, generator), logits
-
-    def loss(self, batch: Batch):
-        logits, values = self.network(batch.observation)
-        target, targets = values[-1].detach(), []
-        for t in reversed(range(len(batch.reward))):
-            ended = batch.terminated[t] | batch.truncated[t]
-            target = batch.reward[t] + self.settings.discount * torch.where(ended, 0.0, target)
-            targets.insert(0, target)
-        errors = torch.stack(targets) - values[:-1]
-        loss = losses.policy_gradient_loss(logits[:-1], batch.action, errors, "sum")
-        return loss + losses.baseline_loss(errors, "sum"), {"error": errors.detach().mean()}
-'''
+def block(first_line):
+    """The README's code block that has this line in it."""
+    blocks = README.read_text().split("```")[1::2]
+    return next(b.partition("\n")[2] for b in blocks if first_line in b)
 
 
 def test_an_agent_of_somebody_elses(veldt):
-    """The README's way to an agent of your own: one file, one entry point."""
+    """The README's agent, entry point and recipe, word for word."""
     other = veldt.folder / "other"
     metadata = other / "my_agents-1.0.dist-info"
     metadata.mkdir(parents=True)
-    (other / "my_agents.py").write_text(MY_AGENT)
+    (other / "my_agents.py").write_text(block("# my_agents.py"))
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: my-agents\nVersion: 1.0\n")
-    (metadata / "entry_points.txt").write_text("[veldt.agents]\na2c = my_agents:A2C\n")
+    points = tomllib.loads(block('entry-points."veldt.agents"'))["project"]["entry-points"]
+    lines = [f"{name} = {value}" for name, value in points["veldt.agents"].items()]
+    (metadata / "entry_points.txt").write_text("\n".join(["[veldt.agents]", *lines]))
     veldt.environment["PYTHONPATH"] += f":{other}"
     assert "a2c" in veldt("list", "agents").stdout
     recipe = veldt.folder / "mine.toml"
-    recipe.write_text('frames = 8000\nenvironment = {id = "CartPole-v1"}\nagent = {name = "a2c"}')
-    summary = veldt.summary("train", recipe, "--out", "run")
+    recipe.write_text(block("# mine.toml"))
+    summary = veldt.summary("train", recipe, "--out", "run", "--set", "frames=8000")
     assert summary["agent"] == "a2c" and summary["episodes"] > 50
     assert veldt.summary("evaluate", "run", "--episodes", 5)["episodes"] == 5
     wrong = veldt("train", recipe, "--out", "other-run", "--set", "agent.discont=1")
     assert wrong.returncode == 2 and "'discount'" in wrong.stderr
+
+
+def test_the_readmes_recipe_is_sound():
+    recipe = tomllib.loads(block("LunarLander-v3"))
+    assert TrainSettings.parse(recipe).actors.count == 4
+
+
+def test_the_wheel_holds_the_package_and_nothing_else(tmp_path):
+    build = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation"]
+    root = README.parent
+    subprocess.run([*build, "-w", tmp_path, root], check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        archive.extractall(tmp_path / "site")
+    sources = {
+        f"veldt/{path.relative_to(root)}"
+        for folder in ("platform", "agents", "search", "launch")
+        for path in (root / folder).rglob("*.py")
+    } - {"veldt/launch/editable_links.py"}
+    recipes = {f"veldt/launch/recipes/{name}.toml" for name in cookbook.names()}
+    packed = {name for name in names if ".dist-info/" not in name}
+    assert packed - {"veldt/launch/constraints.txt"} == sources | recipes
+    code = "from veldt.launch import cookbook; print(cookbook.__file__, *cookbook.names())"
+    done = subprocess.run(
+        [sys.executable, "-S", "-P", "-c", code],
+        env={"PYTHONPATH": f"{tmp_path / 'site'}:{sysconfig.get_path('purelib')}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert str(tmp_path) in done.stdout and "atari/pong" in done.stdout
 
 
 def test_a_recipe_of_ones_own(veldt):

@@ -1,0 +1,49 @@
+"""The README's tables: every figure is read from a summary, and a missing one is an error."""
+
+import json
+
+import pytest
+
+from veldt.launch.results import tables
+
+TRAINING = {
+    "frames": 400_128,
+    "mean_return": 499.5,
+    "wall_seconds": 12.3,
+    "steps_per_second": 32_445.0,
+    "policy_lag_mean": 0.72,
+    "trajectories_dropped": 0,
+    "updates": 1563,
+    "actor_restarts": 1,
+    "actor_recovery_seconds_max": 0.06,
+}
+EVALUATION = {"mean_return": 498.25, "standard_error": 0.75}
+SEARCH = {
+    "trials": 36,
+    "best_score": 500.0,
+    "validation_mean_return": 497.5,
+    "heldout_mean_return": 493.0,
+    "heldout_standard_error": 2.5,
+    "steps": 8_008_160,
+    "wall_seconds": 151.9,
+    "ranks": 3,
+}
+PARTS = ("environment", "inference", "learning", "acting", "whole", "limit")
+BENCH = {f"{part}_steps_per_second": 1000.0 * n for n, part in enumerate(PARTS, 1)}
+
+
+def test_tables(tmp_path):
+    files = {f"cartpole-{seed}": TRAINING for seed in (1, 2, 3)}
+    files |= {f"cartpole-{seed}-evaluation": EVALUATION for seed in (1, 2, 3)}
+    files |= {"pong": TRAINING, "killed": TRAINING, "quickstart": SEARCH}
+    files |= {f"bench-{name}": BENCH | {"ratio": 0.833} for name in ("cartpole", "pong")}
+    for name, content in files.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    text = tables(tmp_path)
+    for part in ("--seed 2 --json` | 400,128 | 499.5 | 498.25 ± 0.75 | 12 s | 32,445 |", "0.06 s"):
+        assert part in text
+    assert "| 36 | 500 | 497.5 | 493 ± 2.5 | 8,008,160 | 152 s | 3 |" in text
+    assert "| `veldt bench throughput atari/pong` | 1,000 | 2,000 | 3,000 |" in text
+    (tmp_path / "pong.json").unlink()
+    with pytest.raises(FileNotFoundError):
+        tables(tmp_path)
