@@ -16,7 +16,7 @@ import typer
 
 from veldt.launch import cookbook
 from veldt.launch.console import Console, set_up_warnings
-from veldt.platform.errors import Interrupted, VeldtError
+from veldt.platform.errors import VeldtError
 from veldt.platform.ranks import launched_rank
 
 app = typer.Typer(
@@ -231,6 +231,10 @@ def _folder(out: Path | None, recipe: str, resume: bool) -> Path:
     return out or Path("runs") / f"{Path(recipe).stem}-{time.strftime('%Y%m%d-%H%M%S')}"
 
 
+class _Stopped(BaseException):
+    """Ctrl-C. No Exception: nobody's `except Exception` may take it for a fault of his own."""
+
+
 def main(arguments: list[str] | None = None) -> Any:
     """The entry point; exits with 0, 1 or 2."""
     set_up_warnings()
@@ -241,6 +245,9 @@ def main(arguments: list[str] | None = None) -> Any:
         if launched_rank() == 0:
             print(f"veldt: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except _Stopped:
+        print("veldt: stopped at once; what was not yet saved is lost.", file=sys.stderr)
+        sys.exit(1)
     except OSError as error:  # a full disk, a folder that may not be written to
         print(f"veldt: {error}", file=sys.stderr)
         sys.exit(1)
@@ -248,7 +255,7 @@ def main(arguments: list[str] | None = None) -> Any:
 
 def _stop(number: int, frame: FrameType | None) -> None:
     # Where nothing asks whether to stop, and for the impatient's second Ctrl-C.
-    raise Interrupted("stopped at once; what was not yet saved is lost.")
+    raise _Stopped
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -160,6 +161,17 @@ def test_the_wheel_holds_the_package_and_nothing_else(tmp_path):
         check=True,
     )
     assert str(tmp_path) in done.stdout and "atari/pong" in done.stdout
+
+
+def test_ctrl_c_where_nothing_asks_for_it(veldt):
+    """In the middle of a measurement, inside an environment that forgives every Exception."""
+    process = veldt.start("bench", "throughput", "cartpole", "--seconds", "60")
+    while "1/5" not in process.stdout.readline():
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert err == "veldt: stopped at once; what was not yet saved is lost.\n"
 
 
 def test_a_recipe_of_ones_own(veldt):
