@@ -13,7 +13,6 @@ from veldt.agents.progress import Progress
 from veldt.agents.settings import TrainSettings
 from veldt.launch.evaluation_report import interval
 from veldt.launch.report import write
-from veldt.launch.setting_axis import SettingAxis, linear_ticks, log_ticks, short_names
 from veldt.launch.trials import Trials
 from veldt.platform.errors import InputError
 from veldt.platform.keys import Key
@@ -21,7 +20,6 @@ from veldt.platform.records import Records
 from veldt.platform.runs import RunFolder, write_json
 from veldt.search.journal import Journal
 from veldt.search.settings import SearchSettings
-from veldt.search.space import Choice, Integer, LogReal, Real
 from veldt.search.stages import Stages
 from veldt.search.study import trial_name
 
@@ -348,27 +346,6 @@ def test_a_place_that_cannot_be_written(tmp_path):
     run(tmp_path / "run")
     with pytest.raises(InputError, match="cannot write"):
         write(tmp_path / "run", tmp_path / "no" / "such" / "report.html")
-
-
-def test_intervals():
-    assert interval([3.0]) is None and interval([3.0, 3.0]) == (3.0, 3.0)
-    low, high = interval([float(value % 100) for value in range(10_000)])
-    assert 48.5 < low < 49.5 < high < 50.5
-
-
-def test_axes():
-    assert log_ticks(1e-4, 1e-1) == [1e-4, 1e-3, 1e-2, 1e-1]
-    assert log_ticks(5, 40) == [5, 10, 20] and log_ticks(1.01, 1.02) == [1.01, 1.02]
-    assert linear_ticks(0.9, 0.999) == [0.9, 0.92, 0.94, 0.96, 0.98]
-    assert linear_ticks(1, 3, whole=True) == [1, 2, 3]
-    assert short_names(["a.x", "b.x", "b.y"]) == {"a.x": "a.x", "b.x": "b.x", "b.y": "y"}
-    log = SettingAxis("a.rate", LogReal(low=1e-4, high=1e-2))
-    assert log.share(1e-3) == pytest.approx(0.5) and log.range == pytest.approx([-4.12, -1.88])
-    choice = SettingAxis("a.kind", Choice(values=("p", "q", "r")))
-    assert choice.share(choice.place("q")) == 0.5 and choice.meaning == "p, q, r"
-    whole_numbers = SettingAxis("a.count", Integer(low=2, high=8, log=True))
-    assert whole_numbers.meaning == "whole numbers 2 to 8, logarithmic"
-    assert SettingAxis("a.real", Real(low=0.0, high=1.0)).place(0.25) == 0.25
 
 
 def test_the_command(tmp_path):

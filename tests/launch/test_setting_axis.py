@@ -1,0 +1,28 @@
+"""The numbers on a report: intervals, and the axes of searched settings."""
+
+import pytest
+
+from veldt.launch.evaluation_report import interval
+from veldt.launch.setting_axis import SettingAxis, linear_ticks, log_ticks, short_names
+from veldt.search.space import Choice, Integer, LogReal, Real
+
+
+def test_intervals():
+    assert interval([3.0]) is None and interval([3.0, 3.0]) == (3.0, 3.0)
+    low, high = interval([float(value % 100) for value in range(10_000)])
+    assert 48.5 < low < 49.5 < high < 50.5
+
+
+def test_axes():
+    assert log_ticks(1e-4, 1e-1) == [1e-4, 1e-3, 1e-2, 1e-1]
+    assert log_ticks(5, 40) == [5, 10, 20] and log_ticks(1.01, 1.02) == [1.01, 1.02]
+    assert linear_ticks(0.9, 0.999) == [0.9, 0.92, 0.94, 0.96, 0.98]
+    assert linear_ticks(1, 3, whole=True) == [1, 2, 3]
+    assert short_names(["a.x", "b.x", "b.y"]) == {"a.x": "a.x", "b.x": "b.x", "b.y": "y"}
+    log = SettingAxis("a.rate", LogReal(low=1e-4, high=1e-2))
+    assert log.share(1e-3) == pytest.approx(0.5) and log.range == pytest.approx([-4.12, -1.88])
+    choice = SettingAxis("a.kind", Choice(values=("p", "q", "r")))
+    assert choice.share(choice.place("q")) == 0.5 and choice.meaning == "p, q, r"
+    whole_numbers = SettingAxis("a.count", Integer(low=2, high=8, log=True))
+    assert whole_numbers.meaning == "whole numbers 2 to 8, logarithmic"
+    assert SettingAxis("a.real", Real(low=0.0, high=1.0)).place(0.25) == 0.25
