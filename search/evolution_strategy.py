@@ -15,7 +15,7 @@ import pydantic
 
 from veldt.platform.keys import Key
 from veldt.platform.settings import Settings
-from veldt.search.fitness import centred_ranks
+from veldt.search.strategies.fitness import centred_ranks
 from veldt.search.searcher import Question
 from veldt.search.space import Point, Space, Vector
 

@@ -10,7 +10,7 @@ from veldt.search import evolution_strategy
 from veldt.search.catalogue import SEARCHERS
 from veldt.search.conformance import check
 from veldt.search.evolution_strategy import EvolutionStrategy, EvolutionStrategySettings
-from veldt.search.fitness import centred_ranks
+from veldt.search.strategies.fitness import centred_ranks
 from veldt.search.random_search import RandomSearch, RandomSearchSettings
 from veldt.search.searcher import Question
 from veldt.search.space import Real, Space

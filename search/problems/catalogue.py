@@ -1,0 +1,3 @@
+"""The problems we ship, by name."""
+
+PROBLEMS: dict[str, str] = {}

@@ -1,0 +1,55 @@
+"""Mirrored pairs: members 2k and 2k + 1 are the centre plus and minus one perturbation.
+
+Brockhoff et al. 2010, "Mirrored Sampling and Sequential Selection for Evolution
+Strategies", PPSN XI; the same as antithetic sampling.
+"""
+
+import numpy as np
+
+from veldt.platform.keys import Key
+from veldt.search import noise
+from veldt.search.strategies.noise import Share
+from veldt.search.strategies.strategy import Population
+from veldt.search.vectors import Vector
+
+
+class MirroredPairs:
+    """The perturbations of every generation, each rebuilt from its key when it is needed.
+
+    Args:
+        key: Pair k of generation g draws from `key.child("noise", g, k)`.
+        pairs: In a generation.
+    """
+
+    def __init__(self, key: Key, pairs: int) -> None:
+        self._key, self._pairs = key, pairs
+
+    def draw(self, generation: int, pair: int, dimensions: int) -> Vector:
+        """The perturbation [n] of a pair, standard normal."""
+        return noise.normal(self._key.child("noise", generation, pair), dimensions)
+
+    def population(self, centre: Vector, scale: float | Vector, generation: int) -> Population:
+        """Members around `centre` [n]; `scale` is the perturbation's size, a number or [n]."""
+
+        def candidate(member: int) -> Vector:
+            pair, second = divmod(member, 2)
+            epsilon = self.draw(generation, pair, len(centre))
+            perturbed: Vector = centre - scale * epsilon if second else centre + scale * epsilon
+            return perturbed
+
+        return Population(2 * self._pairs, candidate)
+
+    def weighted_sum(
+        self, weights: Vector, generation: int, dimensions: int, share: Share
+    ) -> Vector:
+        """sum_k weights[k] epsilon_k, exact (noise.py)."""
+        return noise.weighted_sum(
+            weights, lambda pair: self.draw(generation, pair, dimensions), dimensions, share
+        )
+
+
+def failures_last(scores: Vector) -> Vector:
+    """`scores` with failures (NaN) and infinities no better than the worst of the others."""
+    finite = np.isfinite(scores)
+    worst = scores[finite].min(initial=np.inf)
+    return np.where(finite, scores, worst if np.isfinite(worst) else 0.0)
