@@ -15,9 +15,9 @@ import pydantic
 
 from veldt.platform.keys import Key
 from veldt.platform.settings import Settings
-from veldt.search.strategies.fitness import centred_ranks
 from veldt.search.searcher import Question
 from veldt.search.space import Point, Space, Vector
+from veldt.search.strategies.fitness import centred_ranks
 
 
 class EvolutionStrategySettings(Settings):

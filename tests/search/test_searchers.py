@@ -10,11 +10,11 @@ from veldt.search import evolution_strategy
 from veldt.search.catalogue import SEARCHERS
 from veldt.search.conformance import check
 from veldt.search.evolution_strategy import EvolutionStrategy, EvolutionStrategySettings
-from veldt.search.strategies.fitness import centred_ranks
 from veldt.search.random_search import RandomSearch, RandomSearchSettings
 from veldt.search.searcher import Question
 from veldt.search.space import Real, Space
 from veldt.search.stages import Stages
+from veldt.search.strategies.fitness import centred_ranks
 
 SETTINGS = {
     "random": {"trials": 12},
