@@ -19,8 +19,8 @@ def names() -> dict[str, str]:
 
 
 def kind_of(data: dict[str, Any]) -> Kind:
-    """A search has stages, a training has none."""
-    return "search" if "stages" in data else "train"
+    """A study has stages, a population search a strategy; a training has neither."""
+    return "search" if data.keys() & {"stages", "strategy"} else "train"
 
 
 def load(

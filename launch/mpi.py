@@ -1,8 +1,13 @@
-"""Starting this program again under `mpirun`."""
+"""Starting this program again: under `mpirun`, and after it died."""
 
+import functools
 import os
+import re
 import shutil
+import signal
+import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -26,9 +31,23 @@ def mpirun() -> str:
     return found
 
 
-def command(ranks: int) -> list[str]:
-    """The beginning of a command line for `ranks` ranks on this host, more than cores or not."""
-    return [mpirun(), "-n", str(ranks), "--oversubscribe", "--bind-to", "none"]
+def command(ranks: int, survive: bool = False) -> list[str]:
+    """The beginning of a command line for `ranks` ranks on this host, more than cores or not.
+
+    Args:
+        ranks: How many.
+        survive: Have the others go on when one dies, where this MPI can do that.
+    """
+    line = [mpirun(), "-n", str(ranks), "--oversubscribe", "--bind-to", "none"]
+    return [*line, "--with-ft", "ulfm"] if survive and can_survive() else line
+
+
+@functools.cache
+def can_survive() -> bool:
+    """Whether `mpirun` is Open MPI's from version 5 on, which can do without its dead."""
+    done = subprocess.run([mpirun(), "--version"], capture_output=True, text=True, check=False)
+    version = re.search(r"Open MPI\) (\d+)", done.stdout)
+    return version is not None and int(version[1]) >= 5
 
 
 def environment() -> dict[str, str]:
@@ -37,8 +56,40 @@ def environment() -> dict[str, str]:
     return os.environ | (allowed if os.geteuid() == 0 else {})
 
 
-def become(ranks: int, arguments: list[str]) -> NoReturn:
-    """Replaces this process by `mpirun` with `ranks` of itself."""
-    line = [*command(ranks), sys.executable, "-P", "-m", "veldt.launch.cli", *arguments]
+def itself(arguments: Sequence[str]) -> list[str]:
+    """The command line of this program with other arguments."""
+    return [sys.executable, "-P", "-m", "veldt.launch.cli", *arguments]
+
+
+def become(line: list[str]) -> NoReturn:
+    """Replaces this process by another program."""
     sys.stdout.flush()
     os.execve(line[0], line, environment())
+
+
+def supervise(line: Sequence[str], restarts: int) -> int:
+    """Runs a command, and again with --resume each time it dies; its last exit code.
+
+    Wrong input (2) and Ctrl-C end it at once.
+
+    Args:
+        line: The command.
+        restarts: How often it may be started again.
+    """
+    line, stopped = list(line), []
+    before = signal.signal(signal.SIGINT, lambda number, frame: stopped.append(number))
+    try:
+        for left in range(restarts, -1, -1):
+            code = subprocess.Popen(line, env=environment()).wait()
+            if code in (0, 2) or stopped or left == 0:
+                return code if code >= 0 else 1
+            print(
+                f"veldt: ended with {code}; going on from the last checkpoint "
+                f"({left} restart(s) left)",
+                file=sys.stderr,
+            )
+            if "--resume" not in line:
+                line.append("--resume")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    return 1

@@ -1,17 +1,15 @@
 """A search as a user meets it: progress, a table of trials, the winner, a report."""
 
-import sys
-import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import rich.table
 
 from veldt.launch.console import Console, number
+from veldt.launch.ranks import on_ranks
 from veldt.launch.report import write
-from veldt.platform import ranks as platform_ranks
-from veldt.platform.errors import VeldtError
-from veldt.platform.interrupts import Interrupts
+from veldt.platform.ranks import Ranks
 from veldt.search.journal import read
 from veldt.search.run import search
 from veldt.search.settings import SearchSettings
@@ -63,29 +61,22 @@ def run(
     settings: SearchSettings, folder: Path, *, resume: bool, console: Console, title: str
 ) -> None:
     """Searches on the ranks this process belongs to; rank 0 does the talking."""
-    ranks = platform_ranks.join()
-    try:
-        with Interrupts() as stop:
-            if ranks.rank == 0:
-                console.say(
-                    f"searching in {folder} on {ranks.size} rank(s); stopped at any time, "
-                    "the same command with --resume goes on"
-                )
-            summary = search(
-                settings, folder, ranks, resume=resume, report=Progress(console), stop=stop
+
+    def work(ranks: Ranks, stop: Callable[[], bool]) -> None:
+        if ranks.rank == 0:
+            console.say(
+                f"searching in {folder} on {ranks.size} rank(s); stopped at any time, "
+                "the same command with --resume goes on"
             )
-    except BaseException as error:
-        if ranks.rank > 0:
-            # Nobody else will say it, and the coordinator would wait for this worker for ever.
-            words = str(error) if isinstance(error, VeldtError) else traceback.format_exc()
-            print(f"veldt: rank {ranks.rank}: {words}", file=sys.stderr, flush=True)
-            ranks.abort()
-        raise
-    if summary is not None:
-        console.say(trials_table(folder))
-        path = write(folder, folder / "report.html")
-        console.summary(summary | {"report": str(path)}, f"{title}: {folder}")
-    ranks.close()
+        summary = search(
+            settings, folder, ranks, resume=resume, report=Progress(console), stop=stop
+        )
+        if summary is not None:
+            console.say(trials_table(folder))
+            path = write(folder, folder / "report.html")
+            console.summary(summary | {"report": str(path)}, f"{title}: {folder}")
+
+    on_ranks(work)
 
 
 def trials_table(folder: Path, limit: int = 40) -> rich.table.Table:

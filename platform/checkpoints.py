@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
 
@@ -23,6 +24,7 @@ from veldt.platform.errors import BrokenCheckpoint
 from veldt.platform.runs import sync_folder
 
 KEEP = 2
+PLAIN = "plain values"  # the name of an array
 log = logging.getLogger("veldt")
 
 Arrays = dict[str, NDArray[Any]]
@@ -89,6 +91,19 @@ def load(run: Path) -> tuple[int, Arrays, dict[str, Any]] | None:
             + "\nStart again in another folder with --out, or restore the files."
         )
     return None
+
+
+def pack(arrays: Mapping[str, NDArray[Any]], state: Mapping[str, Any]) -> bytes:
+    """Arrays and plain values as bytes, to be sent to another process."""
+    plain = np.frombuffer(json.dumps(state, allow_nan=False).encode(), np.uint8)
+    return safetensors.numpy.save({**arrays, PLAIN: plain})
+
+
+def unpack(data: bytes) -> tuple[Arrays, dict[str, Any]]:
+    """What `pack` was given."""
+    arrays = safetensors.numpy.load(data)
+    state: dict[str, Any] = json.loads(arrays.pop(PLAIN).tobytes())
+    return arrays, state
 
 
 def _read(folder: Path) -> tuple[Arrays, dict[str, Any]]:

