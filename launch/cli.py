@@ -16,7 +16,7 @@ import typer
 
 from veldt.launch import cookbook
 from veldt.launch.console import Console, set_up_warnings
-from veldt.platform.errors import VeldtError
+from veldt.platform.errors import InputError, VeldtError
 from veldt.platform.ranks import launched_rank
 
 app = typer.Typer(
@@ -77,24 +77,41 @@ def train(
 def evaluate(
     folder: Folder,
     episodes: Annotated[int, typer.Option(min=1, help="Whole episodes to play.")] = 100,
-    policy: Annotated[str, typer.Option(help="sample, as in training, or greedy.")] = "sample",
+    policy: Annotated[
+        str | None,
+        typer.Option(help="An agent's: sample, as in training (the default), or greedy."),
+    ] = None,
+    video: Annotated[
+        Path | None, typer.Option(help="Film an episode of an evolved policy: a file.mp4.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the episodes.")] = 0,
     json: Json = False,
 ) -> None:
-    """Play whole episodes with a trained agent, on seeds that training never saw."""
+    """Play whole episodes with a trained agent or policy, on seeds that training never saw."""
+    from veldt.launch import populations
+
+    console = Console(json)
+    winner = folder / "winner"
+    folder = winner if winner.is_dir() else folder
+    if populations.is_population(folder):
+        if policy is not None:
+            raise InputError("--policy is for agents: an evolved policy has one way to act.")
+        populations.evaluate(folder, episodes=episodes, seed=seed, video=video, console=console)
+        return
+    if video is not None:
+        raise InputError(f"--video films evolved policies; {folder} holds an agent.")
     from veldt.agents import evaluate as evaluation
     from veldt.platform.keys import Key
     from veldt.platform.runs import write_json
 
+    policy = policy or "sample"
     settings = evaluation.EvaluationSettings.parse({"episodes": episodes, "policy": policy})
-    winner = folder / "winner"
-    folder = winner if winner.is_dir() else folder
     agent, train_settings, update = evaluation.load_run(folder)
     key = Key(seed).child("test")
     result = evaluation.evaluate(agent, train_settings, settings, key).summary()
     result = {"update": update, "policy": policy, "seed": seed} | result
     write_json(folder / "evaluation.json", result)
-    Console(json).summary(result, f"evaluation: {folder}")
+    console.summary(result, f"evaluation: {folder}")
 
 
 @app.command(epilog="Example: mpirun --oversubscribe --bind-to none -n 3 veldt search quickstart")
@@ -109,19 +126,56 @@ def search(
         int | None,
         typer.Option(min=1, help="Start under `mpirun` with so many ranks on this host."),
     ] = None,
+    restarts: Annotated[
+        int,
+        typer.Option(min=0, help="If all of it dies, start it again with --resume, so often."),
+    ] = 0,
 ) -> None:
-    """Search over an agent's settings; under `mpirun` the trials spread over its ranks."""
-    from veldt.launch import mpi, studies
+    """Search over an agent's settings or a policy's parameters; `mpirun` spreads it over ranks."""
+    from veldt.launch import mpi
     from veldt.platform.ranks import launched_by_mpi
+    from veldt.search.population.settings import PopulationSettings
     from veldt.search.settings import SearchSettings
 
     data = cookbook.load(recipe, "search", assignments or (), seed)
-    settings = SearchSettings.parse(data)
-    if ranks is not None and not launched_by_mpi():
-        mpi.become(ranks, sys.argv[1:])
+    population = "strategy" in data
+    settings = (PopulationSettings if population else SearchSettings).parse(data)
+    if launched_by_mpi():
+        if restarts:
+            raise InputError("--restarts starts `mpirun` itself: use it with --ranks.")
+    elif ranks is not None or restarts:
+        launcher = [] if ranks is None else mpi.command(ranks, survive=population)
+        arguments = _without(sys.argv[1:], "--ranks", "--restarts")
+        line = [*launcher, *mpi.itself(arguments)]
+        if restarts == 0:
+            mpi.become(line)
+        raise typer.Exit(mpi.supervise(line, restarts))
     # Every rank has to name the same folder, so the default one is not named by the clock.
     folder = out or Path("runs") / Path(recipe).stem
-    studies.run(settings, folder, resume=resume, console=Console(json), title=recipe)
+    console = Console(json)
+    if isinstance(settings, PopulationSettings):
+        from veldt.launch import populations
+
+        populations.run(settings, folder, resume=resume, console=console, title=recipe)
+    else:
+        from veldt.launch import studies
+
+        studies.run(settings, folder, resume=resume, console=console, title=recipe)
+
+
+def _without(arguments: list[str], *options: str) -> list[str]:
+    """A command line's arguments without some options that have a value."""
+    kept: list[str] = []
+    skip = False
+    for argument in arguments:
+        if (
+            not skip
+            and argument not in options
+            and not argument.startswith(tuple(f"{option}=" for option in options))
+        ):
+            kept.append(argument)
+        skip = argument in options and not skip
+    return kept
 
 
 @app.command(epilog="Example: veldt report runs/quickstart")
@@ -145,24 +199,38 @@ class Benchmark(enum.StrEnum):
     """What can be measured."""
 
     throughput = "throughput"
+    evolution = "evolution"
 
 
 @app.command(epilog="Example: veldt bench throughput atari/pong --seconds 20")
 def bench(
     what: Annotated[Benchmark, typer.Argument(help="What to measure.")],
-    recipe: Annotated[str, typer.Argument(help="A training's recipe.")] = "cartpole",
+    recipe: Annotated[
+        str | None, typer.Argument(help="Default: cartpole, or ars/halfcheetah.")
+    ] = None,
     assignments: Assignments = None,
     seconds: Annotated[float, typer.Option(min=1.0, help="For each of the parts.")] = 10.0,
+    ranks: Annotated[
+        int, typer.Option(min=2, help="Of evolution, beside one; as many as cores.")
+    ] = 2,
     json: Json = False,
 ) -> None:
-    """Measure speed: environments, inference and learning alone, and the whole."""
-    from veldt.agents.settings import TrainSettings
-    from veldt.launch.bench import show, throughput
-
+    """Measure speed: the parts alone and the whole, in one run."""
     console = Console(json)
-    settings = TrainSettings.parse(cookbook.load(recipe, "train", assignments or ()))
-    result = throughput(settings, seconds, console)
-    console.summary(result, f"throughput: {recipe}") if json else show(result, console)
+    if what == Benchmark.evolution:
+        from veldt.launch import evolution_bench
+
+        recipe = recipe or "ars/halfcheetah"
+        result = evolution_bench.evolution(recipe, assignments or [], seconds, ranks, console)
+        show = evolution_bench.show
+    else:
+        from veldt.agents.settings import TrainSettings
+        from veldt.launch.bench import show, throughput
+
+        recipe = recipe or "cartpole"
+        settings = TrainSettings.parse(cookbook.load(recipe, "train", assignments or ()))
+        result = throughput(settings, seconds, console)
+    console.summary(result, f"{what}: {recipe}") if json else show(result, console)
 
 
 class Kind(enum.StrEnum):
@@ -173,6 +241,8 @@ class Kind(enum.StrEnum):
     networks = "networks"
     environments = "environments"
     searchers = "searchers"
+    strategies = "strategies"
+    problems = "problems"
 
 
 @app.command("list", epilog="Example: veldt list recipes")
@@ -222,6 +292,10 @@ def _listed(kind: Kind) -> dict[str, str]:
             from veldt.agents.networks import TORSOS as builtin
         case Kind.searchers:
             from veldt.search.catalogue import SEARCHERS as builtin
+        case Kind.strategies:
+            from veldt.search.strategies.catalogue import STRATEGIES as builtin
+        case Kind.problems:
+            from veldt.search.problems.catalogue import PROBLEMS as builtin
     return plugins.known(str(kind), builtin)
 
 

@@ -21,7 +21,7 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 from veldt.platform.errors import BrokenCheckpoint
-from veldt.platform.runs import sync_folder
+from veldt.platform.runs import sync_folder, write_whole
 
 KEEP = 2
 PLAIN = "plain values"  # the name of an array
@@ -91,6 +91,11 @@ def load(run: Path) -> tuple[int, Arrays, dict[str, Any]] | None:
             + "\nStart again in another folder with --out, or restore the files."
         )
     return None
+
+
+def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Writes named arrays as one safetensors file, which other programs can read too."""
+    write_whole(path, safetensors.numpy.save(dict(arrays)))
 
 
 def pack(arrays: Mapping[str, NDArray[Any]], state: Mapping[str, Any]) -> bytes:

@@ -42,8 +42,6 @@ class Ranks(Protocol):
     size: int
     lost: int
     """ranks that died so far"""
-    received: int
-    """bytes that came in by `take`, `broadcast` and `total`"""
 
     def send(self, to: int, message: Message) -> None:
         """Sends a JSON message without waiting for the receiver."""
@@ -92,7 +90,6 @@ class OneRank:
     rank = 0
     size = 1
     lost = 0
-    received = 0
 
     def send(self, to: int, message: Message) -> None:
         raise RunFailed(f"there is no rank {to}: this process is alone.")
@@ -148,7 +145,6 @@ class MpiRanks:
         self._survives = os.environ.get(SURVIVAL_VARIABLE) == "1"
         self._parent = os.getppid()
         self.lost = 0
-        self.received = 0
         # Requests and the buffers that MPI still reads or writes; those that a death
         # cut short stay here to the end, since MPI may still know them.
         self._under_way: list[tuple[Any, Any]] = []
@@ -196,17 +192,14 @@ class MpiRanks:
             data = bytearray(status.Get_count(self._mpi.BYTE))
             source = status.Get_source()
             self._comm.Recv([data, self._mpi.BYTE], source, tag)
-        self.received += len(data)
         return source, bytes(data)
 
     def broadcast(self, data: NDArray[np.uint8]) -> None:
         self._wait(lambda: self._comm.Ibcast([data, self._mpi.BYTE], 0), data)
-        self.received += data.nbytes if self.rank > 0 else 0
 
     def total(self, part: NDArray[np.float64]) -> NDArray[np.float64]:
         part, whole = np.ascontiguousarray(part), np.empty_like(part)
         self._wait(lambda: self._comm.Iallreduce(part, whole, self._mpi.SUM), (part, whole))
-        self.received += whole.nbytes
         return whole
 
     def gather(self, data: bytes) -> list[bytes]:

@@ -76,7 +76,7 @@ class GymnasiumVector:
         self._ready = False
         try:
             for b in range(size):
-                self._places.append(_Place(name, b, _make(name, options)))
+                self._places.append(_Place(name, b, make_gymnasium(name, options)))
             first = self._places[0].environment
             observations, self._write = _observations(name, first.observation_space)
         except BaseException:
@@ -210,7 +210,7 @@ class _Place:
         )
 
 
-def _make(name: str, options: dict[str, Any]) -> Environment:
+def make_gymnasium(name: str, options: dict[str, Any]) -> Environment:
     """One environment; whatever prevents it as an error of ours."""
     if name.startswith("ALE/"):
         import ale_py

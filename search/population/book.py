@@ -113,8 +113,10 @@ class Book:
             self._saved, self._saved_at = number, time.monotonic()
 
     def finish(self, evolution: Evolution, ranks: int) -> dict[str, Any]:
-        """Writes the summary."""
+        """Writes the summary, and the best policy for others to load."""
         self.save(evolution)
+        policy = evolution.problem.policy(evolution.choose())
+        checkpoints.save_arrays(self.path / "policy.safetensors", policy)
         counters, final = evolution.counters, evolution.final
         assert final is not None
         summary = {

@@ -128,9 +128,7 @@ class Evolution:
                 problem.statistics_size,
                 problem.carry_size,
             )
-        if counters.due == "final":
-            self.problem.restore(_part(self.chosen, "problem."))
-        centre = self.chosen["centre"] if counters.due == "final" else self.strategy.centre
+        centre = self.choose() if counters.due == "final" else self.strategy.centre
         episodes = self._settings.evaluation.episodes
         return Turn(
             counters.turns,
@@ -141,6 +139,11 @@ class Evolution:
             0,
             0,
         )
+
+    def choose(self) -> Vector:
+        """The best centre so far; the problem becomes what it was when it was evaluated."""
+        self.problem.restore(_part(self.chosen, "problem."))
+        return self.chosen["centre"]
 
     def _evaluate(
         self, numbers: range, candidate: Callable[[int], Vector], tick: Tick

@@ -48,6 +48,8 @@ class RankTeam:
 
     def __init__(self, ranks: Ranks, stop: Callable[[], bool]) -> None:
         self._ranks, self._stop = ranks, stop
+        self.received = 0  # bytes, the statistics apart
+        self.received_statistics = 0  # bytes
         self._asked = False  # whether this rank has asked rank 0 to stop
         self._turn = -1
         self._finished: dict[int, bytes] = {}  # task -> its scores, as far as this rank knows
@@ -92,6 +94,7 @@ class RankTeam:
             found = self._ranks.take(RESULT)
             if found is not None:
                 rank, data = found
+                self._count(turn, len(data))
                 self._finished[given[rank].popleft()] = data
                 give(rank)
             return found is not None
@@ -136,6 +139,7 @@ class RankTeam:
                 time.sleep(NAP_S)
                 continue
             (task,) = NUMBER.unpack(found[1])
+            self.received += NUMBER.size
             if task == OVER:
                 return
             data = encode(turn, turn.run(turn.members(task), tick))
@@ -152,7 +156,13 @@ class RankTeam:
         else:
             data = np.empty(packed_size(turn), np.uint8)
         self._ranks.broadcast(data)
+        if self.rank > 0:
+            self._count(turn, data.nbytes)
         return unpack(turn, data)
+
+    def _count(self, turn: Turn, size: int) -> None:
+        self.received_statistics += 8 * turn.statistics_size
+        self.received += size - 8 * turn.statistics_size
 
     def share(self, dimensions: int, members: int) -> Share:
         if dimensions * members <= SHARDED:

@@ -1,3 +1,6 @@
 """The problems we ship, by name."""
 
-PROBLEMS: dict[str, str] = {}
+PROBLEMS = {
+    "episodes": "veldt.search.problems.episodes:Episodes",
+    "learning-rate": "veldt.search.problems.learning_rate:LearningRate",
+}

@@ -97,6 +97,9 @@ class Problem(Protocol):
     def merge(self, scores: Scores) -> None:
         """Takes in a generation; everything was evaluated with the state from before it."""
 
+    def policy(self, candidate: Vector) -> State:
+        """A candidate as named arrays, with what of the problem's state it needs to act."""
+
     def state(self) -> State:
         """All it is but its settings and its key."""
 

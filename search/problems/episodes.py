@@ -1,0 +1,303 @@
+"""A policy's parameters, scored by the episodes it plays in an environment of Gymnasium's.
+
+The hot loop is a policy's `act`, the environment's `step` and one row of a buffer; all else
+happens once an episode. Rewards are added up as the environment gives them; `shift` takes
+the bonus for staying alive off the training's rewards, never off a test's.
+
+Legend: n numbers in an observation.
+"""
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import pydantic
+from numpy.typing import NDArray
+
+from veldt.platform import plugins
+from veldt.platform.envs.single import Single, make_single
+from veldt.platform.errors import EnvironmentFault, SettingsError, VeldtError
+from veldt.platform.keys import Key
+from veldt.platform.settings import Path, Settings, dotted
+from veldt.search.problems.observation_filter import FilterSettings, ObservationFilter
+from veldt.search.problems.policies.catalogue import POLICIES
+from veldt.search.problems.policies.policy import Policy
+from veldt.search.problems.problem import Members, Score, Scores, Tick
+from veldt.search.vectors import State, Vector
+
+TICK = 50  # steps from one tick to the next
+
+
+class EnvironmentSettings(Settings):
+    """Which environment."""
+
+    id: str
+    """a Gymnasium id"""
+    options: dict[str, Any] = {}
+    """go to `gymnasium.make`"""
+
+
+class CapSettings(Settings):
+    """An adaptive limit to an episode's length (Salimans et al. 2017, section 2.1)."""
+
+    start: int = pydantic.Field(ge=1)
+    """steps at first"""
+    fraction: float = pydantic.Field(0.5, gt=0.0, le=1.0)
+    """if so many of a generation's episodes reach the limit ..."""
+    ratio: float = pydantic.Field(2.0, gt=1.0)
+    """... it is multiplied by this"""
+
+
+class EpisodesSettings(Settings):
+    """How a policy is scored."""
+
+    kind: Literal["episodes"] = "episodes"
+    environment: EnvironmentSettings
+    policy: pydantic.SerializeAsAny[Settings]
+    """`name` names it: linear, mlp, or a plug-in's"""
+    filter: FilterSettings = FilterSettings()
+    episodes: int = pydantic.Field(1, ge=1, le=10_000)
+    """of a member; its fitness is the mean of their returns"""
+    horizon: int | None = pydantic.Field(None, ge=1)
+    """steps after which a training episode is cut; the environment's own limit if not given"""
+    cap: CapSettings | None = None
+    """a limit below the horizon that grows as needed"""
+    shift: float = 0.0
+    """taken off every reward in training: the survival bonus"""
+    action_noise: float = pydantic.Field(0.0, ge=0.0)
+    """deviation of normal noise on continuous actions, in training"""
+    clip_actions: bool = False
+    """cut continuous actions to the environment's bounds; most environments do it themselves"""
+    bins: int | None = pydantic.Field(None, ge=2, le=1000)
+    """each number of a continuous action is chosen from so many values between its bounds"""
+
+    @classmethod
+    def prepare(cls, data: dict[str, Any], at: Path) -> dict[str, Any]:
+        policy = data.get("policy")
+        if isinstance(policy, dict):
+            if "name" not in policy:
+                raise SettingsError(
+                    f"{dotted((*at, 'policy', 'name'))}: this setting is required."
+                )
+            kind = plugins.load("policies", str(policy["name"]), POLICIES)
+            data["policy"] = kind.Settings.parse(policy, (*at, "policy"))
+        return data
+
+
+@dataclasses.dataclass(frozen=True)
+class _Episode:
+    """What was seen of one episode."""
+
+    total: float
+    steps: int
+    cut: bool
+    """by the limit"""
+    observations: NDArray[np.float64]  # [steps, n]
+
+
+class Episodes:
+    """The problem.
+
+    Raises:
+        UnsupportedSpace: if the policy cannot act in this environment.
+        SettingsError: if an option does not fit it.
+    """
+
+    Settings = EpisodesSettings
+    block = 1
+    unrolls = 1
+    carry_size = 0
+
+    def __init__(self, settings: EpisodesSettings, key: Key) -> None:
+        self._settings = settings
+        self.episodes = settings.episodes
+        self._single = self._make()
+        spec = self._single.spec
+        self._discrete = spec.actions == "discrete"
+        self._choices = self._bins()
+        wanted = dataclasses.replace(
+            spec, action_size=spec.action_size * (1 if settings.bins is None else settings.bins)
+        )
+        build = plugins.load("policies", settings.policy.name, POLICIES)  # type: ignore[attr-defined]
+        self._policy: Policy = build(settings.policy, wanted, settings.filter.clip)
+        self._filter = ObservationFilter(settings.filter, spec.observation_size)
+        self.start = self._policy.start(key.child("start"))
+        limit = settings.horizon or spec.max_steps
+        if limit is None:
+            raise SettingsError(f"problem.horizon: {spec.id} has no time limit of its own.")
+        self._horizon = limit
+        self._test_limit = spec.max_steps or limit
+        self._cap = min(limit, settings.cap.start) if settings.cap else limit
+        self.statistics_size = 1 + self._filter.statistics_size  # first: episodes that were cut
+        self.environment_seconds = 0.0
+        self._buffer = np.empty((1024, spec.observation_size))
+
+    def _make(self) -> Single:
+        environment = self._settings.environment
+        return make_single(environment.id, environment.options)
+
+    def _bins(self) -> NDArray[np.float64] | None:
+        """The values [m, bins] that actions are chosen from."""
+        spec, bins = self._single.spec, self._settings.bins
+        uses = bins is not None or self._settings.action_noise > 0 or self._settings.clip_actions
+        if uses and spec.actions != "continuous":
+            raise SettingsError(
+                f"problem: bins, action_noise and clip_actions are for continuous actions; "
+                f"{spec.id} has {spec.action_size} discrete ones."
+            )
+        if bins is None:
+            return None
+        if not np.isfinite([spec.low, spec.high]).all():
+            raise SettingsError(f"problem.bins: the actions of {spec.id} have no bounds.")
+        return np.linspace(spec.low, spec.high, bins, axis=1)
+
+    def evaluate(self, members: Members, tick: Tick) -> Sequence[Score]:
+        return [
+            self._score(members.candidate(number), members.key(number), tick)
+            for number in members.numbers
+        ]
+
+    def _score(self, candidate: Vector, key: Key, tick: Tick) -> Score:
+        settings = self._settings
+        if not np.isfinite(candidate).all():
+            return Score(math.nan)
+        self._policy.load(candidate, self._filter.mean, self._filter.scale)
+        fitness, steps, statistics = 0.0, 0, np.zeros(self.statistics_size, np.int64)
+        for index in range(settings.episodes):
+            child = key.child("episode", index)
+            episode = self._play(child, self._cap, settings.action_noise, tick)
+            steps += episode.steps
+            fitness += episode.total - settings.shift * episode.steps
+            if not (math.isfinite(fitness) and np.isfinite(episode.observations).all()):
+                return Score(math.nan, steps)
+            statistics[0] += episode.cut and episode.steps == self._cap
+            if self._counts(child):
+                statistics[1:] += self._filter.statistics(episode.observations)
+        return Score(fitness / settings.episodes, steps, statistics)
+
+    def _counts(self, key: Key) -> bool:
+        """Whether an episode's observations go into the filter."""
+        sampling = self._settings.filter.sampling
+        return sampling == 1.0 or key.child("sampled").generator().random() < sampling
+
+    def test(self, candidate: Vector, key: Key, tick: Tick) -> Score:
+        if not np.isfinite(candidate).all():
+            return Score(math.nan)
+        self._policy.load(candidate, self._filter.mean, self._filter.scale)
+        episode = self._play(key, self._test_limit, 0.0, tick)
+        return Score(episode.total, episode.steps)
+
+    def _play(self, key: Key, limit: int, noise: float, tick: Tick) -> _Episode:
+        """An episode with the policy that is loaded."""
+        seed = key.integer()
+        try:
+            return self._steps(seed, limit, self._action(noise, key), tick)
+        except VeldtError:
+            raise
+        except Exception as error:
+            name = self._single.spec.id
+            raise EnvironmentFault(f"{name}, seed {seed}: {error!r}") from error
+
+    def _steps(
+        self, seed: int, limit: int, action: Callable[[Vector], Any], tick: Tick
+    ) -> _Episode:
+        step, clock = self._single.step, time.perf_counter
+        begun = clock()
+        observation = self._single.reset(seed)
+        inside, total, steps = clock() - begun, 0.0, 0
+        terminated = False
+        while steps < limit and not terminated:
+            if steps % TICK == 0:
+                tick()
+                if steps + TICK > len(self._buffer):
+                    self._buffer = np.concatenate([self._buffer, np.empty_like(self._buffer)])
+                buffer = self._buffer
+            buffer[steps] = observation
+            chosen = action(observation)
+            begun = clock()
+            observation, reward, terminated = step(chosen)
+            inside += clock() - begun
+            total += reward
+            steps += 1
+        self.environment_seconds += inside
+        return _Episode(total, steps, not terminated, self._buffer[:steps])
+
+    def _action(self, noise: float, key: Key) -> Callable[[Vector], Any]:
+        """Observation [n] -> what the environment takes."""
+        act, spec, choices = self._policy.act, self._single.spec, self._choices
+        if self._discrete:
+            return lambda observation: int(act(observation).argmax())
+        if not (noise or choices is not None or self._settings.clip_actions):
+            return act
+        generator, clip = key.child("actions").generator(), self._settings.clip_actions
+        rows = np.arange(spec.action_size)
+
+        def refined(observation: Vector) -> Vector:
+            action = act(observation)
+            if choices is not None:
+                action = choices[rows, action.reshape(choices.shape).argmax(1)]
+            if noise:
+                action = action + noise * generator.standard_normal(len(action))
+            return action.clip(spec.low, spec.high) if clip else action
+
+        return refined
+
+    def merge(self, scores: Scores) -> None:
+        self._filter.merge(scores.statistics[1:])
+        cap = self._settings.cap
+        played = len(scores.fitness) * self._settings.episodes
+        if cap is not None and scores.statistics[0] >= cap.fraction * played:
+            self._cap = min(self._horizon, math.ceil(self._cap * cap.ratio))
+
+    def policy(self, candidate: Vector) -> State:
+        found = dict(self._policy.named(candidate))
+        if self._settings.filter.enabled:
+            found |= {"filter.mean": self._filter.mean, "filter.scale": self._filter.scale}
+        return found
+
+    def film(self, candidate: Vector, key: Key) -> tuple[Iterator[NDArray[np.uint8]], float]:
+        """The frames of a test episode, [height, width, 3], and how many make a second."""
+        environment = self._settings.environment
+        seen = make_single(environment.id, environment.options, render=True)
+        self._policy.load(candidate, self._filter.mean, self._filter.scale)
+        action = self._action(0.0, key)
+
+        def frames() -> Iterator[NDArray[np.uint8]]:
+            try:
+                observation, terminated, steps = seen.reset(key.integer()), False, 0
+                while steps < self._test_limit and not terminated:
+                    yield seen.render()
+                    observation, _, terminated = seen.step(action(observation))
+                    steps += 1
+                yield seen.render()
+            finally:
+                seen.close()
+
+        return frames(), seen.spec.frames_per_second
+
+    def recorded(self, candidate: Vector, key: Key) -> tuple[int, list[Any]]:
+        """The seed and the actions of a training episode, to be played again elsewhere."""
+        self._policy.load(candidate, self._filter.mean, self._filter.scale)
+        child, actions = key.child("episode", 0), []
+        action = self._action(0.0, child)
+
+        def record(observation: Vector) -> Any:
+            chosen = action(observation)
+            actions.append(chosen if isinstance(chosen, int) else chosen.copy())
+            return chosen
+
+        self._steps(child.integer(), self._cap, record, lambda: None)
+        return child.integer(), actions
+
+    def state(self) -> State:
+        return {"cap": np.array(self._cap), **self._filter.state()}
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        self._filter.restore(state)
+        self._cap = int(state["cap"])
+
+    def close(self) -> None:
+        self._single.close()

@@ -1,0 +1,56 @@
+"""A matrix and nothing else, as in augmented random search.
+
+Mania, Guy and Recht 2018, arXiv:1803.07055, algorithm 2: a = M diag(Sigma)^-1/2 (x - mu), M
+zero at the start, no bias, no squashing.
+"""
+
+from typing import Literal
+
+import numpy as np
+
+from veldt.platform.envs.single import SingleSpec
+from veldt.platform.keys import Key
+from veldt.platform.settings import Settings
+from veldt.search.vectors import State, Vector
+
+
+class LinearSettings(Settings):
+    """There is nothing to set but the bias."""
+
+    name: Literal["linear"] = "linear"
+    bias: bool = False
+
+
+class Linear:
+    """a = M (x - mean) scale, M [m, n], with a bias [m] if asked for."""
+
+    Settings = LinearSettings
+
+    def __init__(self, settings: LinearSettings, spec: SingleSpec, clip: float | None) -> None:
+        self._n, self._m, self._clip = spec.observation_size, spec.action_size, clip
+        self._bias = settings.bias
+        self.size = self._m * (self._n + settings.bias)
+        self._filtered, self._out = np.zeros(self._n), np.zeros(self._m)
+
+    def start(self, key: Key) -> Vector:
+        return np.zeros(self.size)
+
+    def load(self, parameters: Vector, mean: Vector, scale: Vector) -> None:
+        named = self.named(parameters)
+        self._mean, self._scale = mean.copy(), scale.copy()
+        self._weight, self._offset = named["weight"].copy(), named.get("bias")
+
+    def act(self, observation: Vector) -> Vector:
+        x = np.subtract(observation, self._mean, out=self._filtered)
+        x *= self._scale
+        if self._clip is not None:
+            x.clip(-self._clip, self._clip, out=x)
+        action = np.dot(self._weight, x, out=self._out)
+        if self._offset is not None:
+            action += self._offset
+        return action
+
+    def named(self, parameters: Vector) -> State:
+        weight = parameters[: self._m * self._n].reshape(self._m, self._n)
+        bias = {"bias": parameters[self._m * self._n :].copy()} if self._bias else {}
+        return {"weight": weight} | bias
