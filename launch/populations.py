@@ -49,14 +49,11 @@ def run(
                 f"searching in {folder} on {ranks.size} rank(s); stopped at any time, "
                 "the same command with --resume goes on"
             )
-        summary = search(
-            settings,
-            folder,
-            ranks,
-            resume=resume,
-            report=GenerationTable(console),
-            stop=stop,
-        )
+        table = GenerationTable(console)
+        try:
+            summary = search(settings, folder, ranks, resume=resume, report=table, stop=stop)
+        finally:
+            table.flush()
         if summary is not None:
             path = write(folder, folder / "report.html")
             console.summary(summary | {"report": str(path)}, f"{title}: {folder}")
