@@ -51,36 +51,35 @@ class PlanarMujoco:
         skipped = skipped if robot._exclude_current_positions_from_observation else 0
         self._seen_position = self._position[skipped:]
         self._split = len(self._seen_position)
-        self._size = self._split + len(self._velocity)
+        self._sum = np.add.reduce
         self._legs = hasattr(robot, "_healthy_reward")
         if self._legs:
             self._survival, self._falls = robot._healthy_reward, robot._terminate_when_unhealthy
             self._z, self._angle = robot._healthy_z_range, robot._healthy_angle_range
             self._range = getattr(robot, "_healthy_state_range", None)
 
-    def reset(self, seed: int) -> Observation:
+    def reset(self, seed: int, seen: Observation) -> None:
         observation, _ = self._robot.reset(seed=seed)
-        seen: Observation = observation
-        return seen
+        seen[:] = observation
 
-    def step(self, action: NDArray[np.float64]) -> tuple[Observation, float, bool]:
+    def step(self, action: NDArray[np.float64], seen: Observation) -> tuple[float, bool]:
         position = self._position
         before = position.item(0)
         self._control[:] = action
-        self._step(self._model, self._data, nstep=self._frames)
+        self._step(self._model, self._data, self._frames)
         # (mj_rnePostConstraint, which Gymnasium calls here, only fills in contact forces,
         # and these robots do not look at them.)
-        speed = (position.item(0) - before) / self._dt
-        seen = np.empty(self._size)
+        reward = self._forward * ((position.item(0) - before) / self._dt)
         seen[: self._split] = self._seen_position
         seen[self._split :] = self._velocity
-        cost = self._cost * float(np.add.reduce(action * action))
+        cost = self._cost * self._sum(action * action)
         if not self._legs:
-            return seen, self._forward * speed - cost, False
-        seen[self._split :].clip(-10.0, 10.0, out=seen[self._split :])
+            return float(reward - cost), False
+        velocity = seen[self._split :]
+        velocity.clip(-10.0, 10.0, out=velocity)
         healthy = self._stands()
-        reward = self._forward * speed + healthy * self._survival - cost
-        return seen, reward, self._falls and not healthy
+        reward += healthy * self._survival
+        return float(reward - cost), self._falls and not healthy
 
     def _stands(self) -> bool:
         z, angle = self._position.item(1), self._position.item(2)

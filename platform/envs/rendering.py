@@ -34,7 +34,7 @@ def renderer(name: str, options: Mapping[str, Any]) -> Single:
     choose_backend()
     environment = make_single(name, options, render=True)
     try:
-        environment.reset(0)
+        environment.reset(0, np.empty(environment.spec.observation_size))
         frame = environment.render()
         if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
             raise RunFailed(

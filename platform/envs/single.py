@@ -44,14 +44,20 @@ class Single(Protocol):
 
     spec: SingleSpec
 
-    def reset(self, seed: int) -> Observation:
-        """Begins an episode that depends on the seed and the actions alone; [n]."""
+    def reset(self, seed: int, seen: Observation) -> None:
+        """Begins an episode that depends on the seed and the actions alone.
 
-    def step(self, action: Any) -> tuple[Observation, float, bool]:
-        """Observation [n], reward, and whether the episode terminated; the limit is not kept.
+        Args:
+            seed: Of the episode.
+            seen: The first observation is written here, [n].
+        """
+
+    def step(self, action: Any, seen: Observation) -> tuple[float, bool]:
+        """The reward, and whether the episode terminated; the time limit is not kept.
 
         Args:
             action: [m] float64, or an int from 0.
+            seen: The next observation is written here, [n].
         """
 
     def render(self) -> NDArray[np.uint8]:
@@ -92,20 +98,20 @@ class Bare:
         actions = self._environment.action_space
         self._first = int(actions.start) if isinstance(actions, spaces.Discrete) else 0
 
-    def _seen(self, observation: Any) -> Observation:
-        if not self._flat:
-            observation = spaces.flatten(self._space, observation)
-        return np.asarray(observation, np.float64)
+    def _write(self, observation: Any, seen: Observation) -> None:
+        flat: Any = observation if self._flat else spaces.flatten(self._space, observation)
+        seen[:] = flat
 
-    def reset(self, seed: int) -> Observation:
+    def reset(self, seed: int, seen: Observation) -> None:
         observation, _ = self._environment.reset(seed=seed)
-        return self._seen(observation)
+        self._write(observation, seen)
 
-    def step(self, action: Any) -> tuple[Observation, float, bool]:
-        if self.spec.actions == "discrete":
+    def step(self, action: Any, seen: Observation) -> tuple[float, bool]:
+        if self._first:
             action = action + self._first
         observation, reward, terminated, truncated, _ = self._environment.step(action)
-        return self._seen(observation), float(reward), bool(terminated or truncated)
+        self._write(observation, seen)
+        return float(reward), bool(terminated or truncated)
 
     def render(self) -> NDArray[np.uint8]:
         frame: NDArray[np.uint8] = np.asarray(self._environment.render())

@@ -18,6 +18,7 @@ import pydantic
 from numpy.typing import NDArray
 
 from veldt.platform import plugins
+from veldt.platform.envs.rendering import renderer
 from veldt.platform.envs.single import Single, make_single
 from veldt.platform.errors import EnvironmentFault, SettingsError, VeldtError
 from veldt.platform.keys import Key
@@ -133,7 +134,7 @@ class Episodes:
         self._cap = min(limit, settings.cap.start) if settings.cap else limit
         self.statistics_size = 1 + self._filter.statistics_size  # first: episodes that were cut
         self.environment_seconds = 0.0
-        self._buffer = np.empty((1024, spec.observation_size))
+        self._seen = np.empty((1024, spec.observation_size))
 
     def _make(self) -> Single:
         environment = self._settings.environment
@@ -205,25 +206,25 @@ class Episodes:
         self, seed: int, limit: int, action: Callable[[Vector], Any], tick: Tick
     ) -> _Episode:
         step, clock = self._single.step, time.perf_counter
+        seen = self._seen
         begun = clock()
-        observation = self._single.reset(seed)
-        inside, total, steps = clock() - begun, 0.0, 0
-        terminated = False
-        while steps < limit and not terminated:
-            if steps % TICK == 0:
+        self._single.reset(seed, seen[0])
+        inside, total, terminated, steps = clock() - begun, 0.0, False, 0
+        for steps in range(1, limit + 1):
+            if steps % TICK == 1:
                 tick()
-                if steps + TICK > len(self._buffer):
-                    self._buffer = np.concatenate([self._buffer, np.empty_like(self._buffer)])
-                buffer = self._buffer
-            buffer[steps] = observation
-            chosen = action(observation)
+                if steps + TICK > len(seen):
+                    self._seen = seen = np.concatenate([seen, np.empty_like(seen)])
+            chosen = action(seen[steps - 1])
+            following = seen[steps]
             begun = clock()
-            observation, reward, terminated = step(chosen)
+            reward, terminated = step(chosen, following)
             inside += clock() - begun
             total += reward
-            steps += 1
+            if terminated:
+                break
         self.environment_seconds += inside
-        return _Episode(total, steps, not terminated, self._buffer[:steps])
+        return _Episode(total, steps, not terminated, seen[:steps])
 
     def _action(self, noise: float, key: Key) -> Callable[[Vector], Any]:
         """Observation [n] -> what the environment takes."""
@@ -261,18 +262,20 @@ class Episodes:
     def film(self, candidate: Vector, key: Key) -> tuple[Iterator[NDArray[np.uint8]], float]:
         """The frames of a test episode, [height, width, 3], and how many make a second."""
         environment = self._settings.environment
-        seen = make_single(environment.id, environment.options, render=True)
+        seen = renderer(environment.id, environment.options)
         self._policy.load(candidate, self._filter.mean, self._filter.scale)
         action = self._action(0.0, key)
 
         def frames() -> Iterator[NDArray[np.uint8]]:
             try:
-                observation, terminated, steps = seen.reset(key.integer()), False, 0
-                while steps < self._test_limit and not terminated:
-                    yield seen.render()
-                    observation, _, terminated = seen.step(action(observation))
-                    steps += 1
+                observation = np.empty(seen.spec.observation_size)
+                seen.reset(key.integer(), observation)
                 yield seen.render()
+                for _ in range(self._test_limit):
+                    _, terminated = seen.step(action(observation), observation)
+                    yield seen.render()
+                    if terminated:
+                        break
             finally:
                 seen.close()
 

@@ -30,24 +30,27 @@ class Linear:
         self._n, self._m, self._clip = spec.observation_size, spec.action_size, clip
         self._bias = settings.bias
         self.size = self._m * (self._n + settings.bias)
-        self._filtered, self._out = np.zeros(self._n), np.zeros(self._m)
+        self._out = np.zeros(self._m)
 
     def start(self, key: Key) -> Vector:
         return np.zeros(self.size)
 
     def load(self, parameters: Vector, mean: Vector, scale: Vector) -> None:
         named = self.named(parameters)
+        self._weight = named["weight"].copy()
+        self._offset = named.get("bias", np.zeros(self._m)).copy()
         self._mean, self._scale = mean.copy(), scale.copy()
-        self._weight, self._offset = named["weight"].copy(), named.get("bias")
+        if self._clip is None:
+            # The filter is as linear as the policy: one product does for both.
+            self._weight *= scale
+            self._offset -= self._weight @ mean
 
     def act(self, observation: Vector) -> Vector:
-        x = np.subtract(observation, self._mean, out=self._filtered)
-        x *= self._scale
         if self._clip is not None:
-            x.clip(-self._clip, self._clip, out=x)
-        action = np.dot(self._weight, x, out=self._out)
-        if self._offset is not None:
-            action += self._offset
+            observation = (observation - self._mean) * self._scale
+            observation.clip(-self._clip, self._clip, out=observation)
+        action = np.dot(self._weight, observation, out=self._out)
+        action += self._offset
         return action
 
     def named(self, parameters: Vector) -> State:
