@@ -5,6 +5,7 @@ command that needs it, so that `veldt --help` answers at once.
 """
 
 import enum
+import os
 import signal
 import sys
 import time
@@ -134,11 +135,15 @@ def search(
     """Search over an agent's settings or a policy's parameters; `mpirun` spreads it over ranks."""
     from veldt.launch import mpi
     from veldt.platform.ranks import launched_by_mpi
-    from veldt.search.population.settings import PopulationSettings
-    from veldt.search.settings import SearchSettings
 
     data = cookbook.load(recipe, "search", assignments or (), seed)
     population = "strategy" in data
+    if population:
+        # A rank is one core. What reads this is loaded below.
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
+    from veldt.search.population.settings import PopulationSettings
+    from veldt.search.settings import SearchSettings
+
     settings = (PopulationSettings if population else SearchSettings).parse(data)
     if launched_by_mpi():
         if restarts:

@@ -16,12 +16,13 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, Protocol
 
 from veldt.platform.errors import MissingProgram, RankLost, RunFailed
+
+if TYPE_CHECKING:  # `veldt --help` does without
+    import numpy as np
+    from numpy.typing import NDArray
 
 POLL_S = 0.01
 SPINS = 20  # looks without a sleep between them
@@ -59,10 +60,10 @@ class Ranks(Protocol):
     def take(self, tag: int) -> tuple[int, bytes] | None:
         """The next bytes posted to this rank under `tag`, and by whom; None if there are none."""
 
-    def broadcast(self, data: NDArray[np.uint8]) -> None:
+    def broadcast(self, data: "NDArray[np.uint8]") -> None:
         """Rank 0's content into everybody's `data`, of one size everywhere."""
 
-    def total(self, part: NDArray[np.float64]) -> NDArray[np.float64]:
+    def total(self, part: "NDArray[np.float64]") -> "NDArray[np.float64]":
         """The sum over the ranks' arrays of one shape, in no particular order."""
 
     def gather(self, data: bytes) -> list[bytes]:
@@ -104,10 +105,10 @@ class OneRank:
     def take(self, tag: int) -> tuple[int, bytes] | None:
         return None
 
-    def broadcast(self, data: NDArray[np.uint8]) -> None:
+    def broadcast(self, data: "NDArray[np.uint8]") -> None:
         pass
 
-    def total(self, part: NDArray[np.float64]) -> NDArray[np.float64]:
+    def total(self, part: "NDArray[np.float64]") -> "NDArray[np.float64]":
         return part
 
     def gather(self, data: bytes) -> list[bytes]:
@@ -194,15 +195,19 @@ class MpiRanks:
             self._comm.Recv([data, self._mpi.BYTE], source, tag)
         return source, bytes(data)
 
-    def broadcast(self, data: NDArray[np.uint8]) -> None:
+    def broadcast(self, data: "NDArray[np.uint8]") -> None:
         self._wait(lambda: self._comm.Ibcast([data, self._mpi.BYTE], 0), data)
 
-    def total(self, part: NDArray[np.float64]) -> NDArray[np.float64]:
+    def total(self, part: "NDArray[np.float64]") -> "NDArray[np.float64]":
+        import numpy as np
+
         part, whole = np.ascontiguousarray(part), np.empty_like(part)
         self._wait(lambda: self._comm.Iallreduce(part, whole, self._mpi.SUM), (part, whole))
         return whole
 
     def gather(self, data: bytes) -> list[bytes]:
+        import numpy as np
+
         sizes = np.zeros(self.size, np.int64)
         mine = np.array([len(data)], np.int64)
         self._wait(lambda: self._comm.Iallgather(mine, sizes), (mine, sizes))

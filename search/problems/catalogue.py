@@ -2,5 +2,7 @@
 
 PROBLEMS = {
     "episodes": "veldt.search.problems.episodes:Episodes",
+    "function": "veldt.search.problems.function:Function",
     "learning-rate": "veldt.search.problems.learning_rate:LearningRate",
+    "lqr": "veldt.search.problems.lqr:Lqr",
 }
