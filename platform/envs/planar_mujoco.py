@@ -36,7 +36,7 @@ class PlanarMujoco:
     """
 
     def __init__(self, environment: gymnasium.Env[Any, Any], spec: SingleSpec) -> None:
-        import mujoco  # type: ignore[import-untyped, unused-ignore]
+        import mujoco
 
         self.spec = spec
         robot: Any = environment.unwrapped

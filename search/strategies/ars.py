@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from veldt.platform.keys import Key
 from veldt.platform.settings import Settings
-from veldt.search.strategies.mirrored import MirroredPairs, failures_last
+from veldt.search.strategies.fitness import failures_last
+from veldt.search.strategies.mirrored import MirroredPairs
 from veldt.search.strategies.noise import WHOLE, Share
 from veldt.search.strategies.strategy import Population
 from veldt.search.vectors import State, Vector

@@ -4,8 +4,6 @@ Brockhoff et al. 2010, "Mirrored Sampling and Sequential Selection for Evolution
 Strategies", PPSN XI; the same as antithetic sampling.
 """
 
-import numpy as np
-
 from veldt.platform.keys import Key
 from veldt.search.strategies import noise
 from veldt.search.strategies.noise import Share
@@ -46,10 +44,3 @@ class MirroredPairs:
         return noise.weighted_sum(
             weights, lambda pair: self.draw(generation, pair, dimensions), dimensions, share
         )
-
-
-def failures_last(scores: Vector) -> Vector:
-    """`scores` with failures (NaN) and infinities no better than the worst of the others."""
-    finite = np.isfinite(scores)
-    worst = scores[finite].min(initial=np.inf)
-    return np.where(finite, scores, worst if np.isfinite(worst) else 0.0)

@@ -1,0 +1,108 @@
+"""Evolution strategies that climb an estimated gradient, all but where their noise comes from.
+
+Salimans et al. 2017, arXiv:1703.03864, algorithm 2. What differs between OpenAI's strategy,
+persistent and noise-reuse strategies is which perturbation a member wears in a generation,
+and which one its score is credited to; both are functions of generation and pair, passed in.
+
+Legend: k a pair of n, epsilon_k what its members wear, xi_k what is credited, theta the
+centre [P], sigma the noise's size, u the shaped scores.
+
+    members   theta +- sigma epsilon_k
+    gradient  sum_k (u_k+ - u_k-) xi_k / (2 n), without 1/sigma: the optimiser's rate has it
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pydantic
+from numpy.typing import NDArray
+
+from veldt.platform.settings import Settings
+from veldt.search.strategies.ascent import Ascent, OptimizerSettings
+from veldt.search.strategies.fitness import SHAPINGS, ShapingName
+from veldt.search.strategies.noise import CUT, WHOLE, Share, weighted_sum
+from veldt.search.strategies.strategy import Population
+from veldt.search.vectors import State, Vector
+
+Draw = Callable[[int, int], Vector]  # (generation, pair) -> [P], on the grid of noise.py
+
+
+class GradientSettings(Settings):
+    """What they have in common."""
+
+    pairs: int = pydantic.Field(ge=1, le=1_000_000)
+    """n; a generation is twice as many members"""
+    sigma: float = pydantic.Field(gt=0.0)
+    weight_decay: float = pydantic.Field(0.0, ge=0.0)
+    """times theta is taken off the gradient"""
+    shaping: ShapingName = "centred-ranks"
+    optimizer: OptimizerSettings = OptimizerSettings()
+
+
+class GradientES:
+    """The strategy.
+
+    Args:
+        settings: Of it.
+        start: theta at first.
+        worn: epsilon.
+        credited: xi; the same if not given.
+        bound: The largest number that xi may have.
+        shaping: Another than the settings name.
+        ascent: Another optimiser than the settings name.
+    """
+
+    def __init__(
+        self,
+        settings: GradientSettings,
+        start: Vector,
+        worn: Draw,
+        credited: Draw | None = None,
+        bound: float = CUT,
+        shaping: Callable[[Vector], Vector] | None = None,
+        ascent: Ascent | None = None,
+    ) -> None:
+        self._settings = settings
+        self._worn, self._credited, self._bound = worn, credited or worn, bound
+        self._shaping = shaping or SHAPINGS[settings.shaping]
+        self._ascent = ascent or Ascent(settings.optimizer)
+        self._theta = start.astype(float)
+        self._generation = 0
+
+    @property
+    def centre(self) -> Vector:
+        return self._theta
+
+    def ask(self) -> Population:
+        theta, generation, sigma = self._theta, self._generation, self._settings.sigma
+
+        def candidate(member: int) -> Vector:
+            pair, second = divmod(member, 2)
+            step = sigma * self._worn(generation, pair)
+            return theta - step if second else theta + step
+
+        return Population(2 * self._settings.pairs, candidate)
+
+    def tell(self, scores: Vector, share: Share = WHOLE) -> None:
+        settings = self._settings
+        u = self._shaping(scores).reshape(-1, 2)
+        total = weighted_sum(
+            u[:, 0] - u[:, 1],
+            lambda pair: self._credited(self._generation, pair),
+            len(self._theta),
+            share,
+            self._bound,
+        )
+        gradient = total / (2 * settings.pairs) - settings.weight_decay * self._theta
+        self._theta = self._theta + self._ascent.step(gradient)
+        self._generation += 1
+
+    def state(self) -> State:
+        return {"theta": self._theta, "generation": np.array(self._generation)} | (
+            self._ascent.state()
+        )
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        self._theta, self._generation = state["theta"].copy(), int(state["generation"])
+        self._ascent.restore(state)
