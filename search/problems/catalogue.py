@@ -1,6 +1,7 @@
 """The problems we ship, by name."""
 
 PROBLEMS = {
+    "atari": "veldt.search.problems.atari:AtariProblem",
     "episodes": "veldt.search.problems.episodes:Episodes",
     "function": "veldt.search.problems.function:Function",
     "learning-rate": "veldt.search.problems.learning_rate:LearningRate",

@@ -69,9 +69,9 @@ class ObservationFilter:
         self._refresh()
 
     def _refresh(self) -> None:
-        count, n = self._sums[0], self._size
-        if count < 2:
+        if not self._sums or self._sums[0] < 2:
             return
+        count, n = self._sums[0], self._size
         grid = int(GRID)
         first, second = self._sums[1 : 1 + n], self._sums[1 + n :]
         # Integers to the last: sum (x - mean)^2 = (N sum x^2 - (sum x)^2) / N.

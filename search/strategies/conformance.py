@@ -120,7 +120,8 @@ def _in_parts(new: Callable[[], Strategy], state: State, told: Vector, count: in
                 if known is None:
                     parts.append(part.copy())
                     raise ConnectionError
-                return known
+                summed: Vector = known
+                return summed
 
             strategy = new()
             strategy.restore(state)
