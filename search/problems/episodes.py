@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from veldt.platform import plugins
 from veldt.platform.envs.rendering import renderer
 from veldt.platform.envs.single import Single, make_single
-from veldt.platform.errors import EnvironmentFault, SettingsError, VeldtError
+from veldt.platform.errors import EnvironmentFault, SettingsError
 from veldt.platform.keys import Key
 from veldt.platform.settings import Path, Settings, dotted
 from veldt.search.problems.observation_filter import FilterSettings, ObservationFilter
@@ -193,14 +193,7 @@ class Episodes:
 
     def _play(self, key: Key, limit: int, noise: float, tick: Tick) -> _Episode:
         """An episode with the policy that is loaded."""
-        seed = key.integer()
-        try:
-            return self._steps(seed, limit, self._action(noise, key), tick)
-        except VeldtError:
-            raise
-        except Exception as error:
-            name = self._single.spec.id
-            raise EnvironmentFault(f"{name}, seed {seed}: {error!r}") from error
+        return self._steps(key.integer(), limit, self._action(noise, key), tick)
 
     def _steps(
         self, seed: int, limit: int, action: Callable[[Vector], Any], tick: Tick
@@ -208,7 +201,10 @@ class Episodes:
         step, clock = self._single.step, time.perf_counter
         seen = self._seen
         begun = clock()
-        self._single.reset(seed, seen[0])
+        try:
+            self._single.reset(seed, seen[0])
+        except Exception as error:
+            raise self._fault(seed, error) from error
         inside, total, terminated, steps = clock() - begun, 0.0, False, 0
         for steps in range(1, limit + 1):
             if steps % TICK == 1:
@@ -218,13 +214,19 @@ class Episodes:
             chosen = action(seen[steps - 1])
             following = seen[steps]
             begun = clock()
-            reward, terminated = step(chosen, following)
+            try:
+                reward, terminated = step(chosen, following)
+            except Exception as error:
+                raise self._fault(seed, error) from error
             inside += clock() - begun
             total += reward
             if terminated:
                 break
         self.environment_seconds += inside
         return _Episode(total, steps, not terminated, seen[:steps])
+
+    def _fault(self, seed: int, error: Exception) -> EnvironmentFault:
+        return EnvironmentFault(f"{self._single.spec.id}, seed {seed}: {error!r}")
 
     def _action(self, noise: float, key: Key) -> Callable[[Vector], Any]:
         """Observation [n] -> what the environment takes."""
