@@ -20,6 +20,8 @@ from veldt.launch.console import Console, set_up_warnings
 from veldt.platform.errors import InputError, VeldtError
 from veldt.platform.ranks import launched_rank
 
+GRACE_S = 5.0
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -141,10 +143,7 @@ def search(
     if population:
         # A rank is one core. What reads this is loaded below.
         os.environ.setdefault("OMP_NUM_THREADS", "1")
-    from veldt.search.population.settings import PopulationSettings
-    from veldt.search.settings import SearchSettings
-
-    settings = (PopulationSettings if population else SearchSettings).parse(data)
+    settings = _search_settings(data)
     if launched_by_mpi():
         if restarts:
             raise InputError("--restarts starts `mpirun` itself: use it with --ranks.")
@@ -152,13 +151,13 @@ def search(
         launcher = [] if ranks is None else mpi.command(ranks, survive=population)
         arguments = _without(sys.argv[1:], "--ranks", "--restarts")
         line = [*launcher, *mpi.itself(arguments)]
-        if restarts == 0:
-            mpi.become(line)
-        raise typer.Exit(mpi.supervise(line, restarts))
+        if restarts or population:
+            raise typer.Exit(mpi.supervise(line, restarts))
+        mpi.become(line)
     # Every rank has to name the same folder, so the default one is not named by the clock.
     folder = out or Path("runs") / Path(recipe).stem
     console = Console(json)
-    if isinstance(settings, PopulationSettings):
+    if population:
         from veldt.launch import populations
 
         populations.run(settings, folder, resume=resume, console=console, title=recipe)
@@ -166,6 +165,17 @@ def search(
         from veldt.launch import studies
 
         studies.run(settings, folder, resume=resume, console=console, title=recipe)
+
+
+def _search_settings(data: dict[str, Any]) -> Any:
+    """Of a population search or of a study, whose settings bring torch with them."""
+    if "strategy" in data:
+        from veldt.search.population.settings import PopulationSettings
+
+        return PopulationSettings.parse(data)
+    from veldt.search.settings import SearchSettings
+
+    return SearchSettings.parse(data)
 
 
 def _without(arguments: list[str], *options: str) -> list[str]:
@@ -322,7 +332,10 @@ def main(arguments: list[str] | None = None) -> Any:
         app(arguments)
     except VeldtError as error:
         if launched_rank() == 0:
-            print(f"veldt: {error}", file=sys.stderr)
+            print(f"veldt: {error}", file=sys.stderr, flush=True)
+        else:
+            # The launcher ends all ranks when the first one has ended: rank 0 speaks first.
+            time.sleep(GRACE_S)
         sys.exit(error.exit_code)
     except _Stopped:
         print("veldt: stopped at once; what was not yet saved is lost.", file=sys.stderr)

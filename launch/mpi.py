@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
 from typing import NoReturn
 
 from veldt.platform.errors import MissingProgram
@@ -67,21 +68,36 @@ def become(line: list[str]) -> NoReturn:
     os.execve(line[0], line, environment())
 
 
-def supervise(line: Sequence[str], restarts: int) -> int:
+def supervise(line: Sequence[str], restarts: int = 0) -> int:
     """Runs a command, and again with --resume each time it dies; its last exit code.
 
-    Wrong input (2) and Ctrl-C end it at once.
+    Ctrl-C and SIGTERM reach it as SIGUSR1, which `mpirun` passes on to its ranks, whereas
+    after its own Ctrl-C it gives them a fraction of a second to save what they have. Wrong
+    input (2) and Ctrl-C are not started again.
 
     Args:
-        line: The command.
+        line: The command; it ends when this process dies.
         restarts: How often it may be started again.
     """
-    line, stopped = list(line), []
-    before = signal.signal(signal.SIGINT, lambda number, frame: stopped.append(number))
+    line, asked = list(line), []
+    child: subprocess.Popen[bytes] | None = None
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        asked.append(number)
+        if child is not None and child.poll() is None:
+            child.send_signal(signal.SIGUSR1 if len(asked) == 1 else signal.SIGTERM)
+
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, stop) for number in signals}
+    sys.stdout.flush()
     try:
         for left in range(restarts, -1, -1):
-            code = subprocess.Popen(line, env=environment()).wait()
-            if code in (0, 2) or stopped or left == 0:
+            # A session of its own, or the terminal would send its Ctrl-C there as well.
+            child = subprocess.Popen(
+                line, env=environment(), start_new_session=True, preexec_fn=_die_with_parent
+            )
+            code = child.wait()
+            if code in (0, 2) or asked or left == 0:
                 return code if code >= 0 else 1
             print(
                 f"veldt: ended with {code}; going on from the last checkpoint "
@@ -91,5 +107,14 @@ def supervise(line: Sequence[str], restarts: int) -> int:
             if "--resume" not in line:
                 line.append("--resume")
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     return 1
+
+
+def _die_with_parent() -> None:
+    if sys.platform == "linux":
+        import ctypes
+
+        death_signal = 1  # PR_SET_PDEATHSIG
+        ctypes.CDLL(None).prctl(death_signal, int(signal.SIGKILL))

@@ -23,10 +23,11 @@ def evaluate(
     best = Best(folder)
     try:
         key = Key(seed).child("test")
-        result = {"seed": seed} | best.evaluate(episodes, key)
-        if video is not None:
+        film = {}
+        if video is not None:  # first: what is wrong with the file is said at once
             frames, rate = best.film(key.child("film"))
-            result["video"] = str(record(video, frames, rate))
+            film["video"] = str(record(video, frames, rate))
+        result = {"seed": seed} | best.evaluate(episodes, key) | film
     finally:
         best.close()
     write_json(folder / "evaluation.json", result)

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs veldt and its developers' tools into .venv and runs every check and every test.
+# Installs veldt and its developers' tools into .venv and runs every check and every test, the
+# tests on all cores but four at most. Arguments go to pytest: `-n 0 -x` runs them one by one.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 extras=dev source launch/setup.sh
@@ -8,4 +9,5 @@ ruff check .
 ruff format --check .
 mypy
 lint-imports
-python -m pytest "$@"
+cores=$(getconf _NPROCESSORS_ONLN)
+python -m pytest -n "$((cores < 4 ? cores : 4))" --dist loadgroup "$@"

@@ -1,18 +1,21 @@
-"""Ctrl-C and SIGTERM as a question the work asks itself, instead of an exception anywhere."""
+"""Ctrl-C and SIGTERM as a question the work asks itself, instead of an exception anywhere.
+
+So is SIGUSR1: `mpirun` passes it on to its ranks, and Slurm can send it ahead of a time limit.
+"""
 
 import signal
 from types import FrameType, TracebackType
 
 
 class Interrupts:
-    """While entered, the first SIGINT or SIGTERM is remembered; a second one acts as before.
+    """While entered, the first of these signals is remembered; a second one acts as before.
 
     Example:
         with Interrupts() as interrupts:
             train(settings, folder, stop=interrupts)
     """
 
-    SIGNALS = (signal.SIGINT, signal.SIGTERM)
+    SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
     def __init__(self) -> None:
         self._asked = False

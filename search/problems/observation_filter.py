@@ -18,10 +18,11 @@ from veldt.platform.settings import Settings
 from veldt.search.problems.problem import Integers
 from veldt.search.vectors import State, Vector
 
-# A resolution of 1e-6. An episode's sums are cut at 2.7e8, so that int64 holds those of
-# 2^14 episodes whatever they are.
-GRID = 2.0**20
-LARGEST = 2.0**28
+# A resolution of 1e-9, in two limbs: the lower holds 40 bits, so that int64 holds the sums
+# of 2^22 episodes. What is beyond LARGEST (observations of 1e7, say) is cut.
+GRID = 2.0**30
+LIMB = 2.0**40
+LARGEST = 2.0**58
 
 
 class FilterSettings(Settings):
@@ -48,24 +49,28 @@ class ObservationFilter:
 
     def __init__(self, settings: FilterSettings, size: int) -> None:
         self._settings, self._size = settings, size
-        self.statistics_size = 1 + 2 * size if settings.enabled else 0
+        self.statistics_size = 1 + 4 * size if settings.enabled else 0
         # Python's integers: the sum over a search never overflows.
-        self._sums = [0] * self.statistics_size
+        self._sums = [0] * (1 + 2 * size) if settings.enabled else []
         self.mean, self.scale = np.zeros(size), np.ones(size)
 
     def statistics(self, observations: Vector) -> Integers:
-        """Those of an episode's observations [N, n]: N, the sums of x, the sums of x^2."""
+        """Those of an episode's observations [N, n]: N, and the sums of x and x^2 in limbs."""
         if not self._settings.enabled:
             return np.zeros(0, np.int64)
         sums = np.concatenate([observations.sum(0), np.square(observations).sum(0)])
         grid = np.rint(np.clip(sums, -LARGEST, LARGEST) * GRID)
-        return np.concatenate([[len(observations)], grid]).astype(np.int64)
+        high = np.floor(grid / LIMB)
+        return np.concatenate([[len(observations)], high, grid - high * LIMB]).astype(np.int64)
 
     def merge(self, statistics: Integers) -> None:
         """Takes in the sum of a generation's statistics."""
         if not self._settings.enabled:
             return
-        self._sums = [a + b for a, b in zip(self._sums, statistics.tolist(), strict=True)]
+        count, *limbs = statistics.tolist()
+        half, limb = len(limbs) // 2, int(LIMB)
+        whole = [high * limb + low for high, low in zip(limbs[:half], limbs[half:], strict=True)]
+        self._sums = [a + b for a, b in zip(self._sums, [count, *whole], strict=True)]
         self._refresh()
 
     def _refresh(self) -> None:
@@ -90,8 +95,8 @@ class ObservationFilter:
 
     def restore(self, state: Any) -> None:
         array: NDArray[np.int64] = state["filter"]
-        if array.shape != (2, self.statistics_size):
-            raise ValueError(f"a filter of {array.shape[1]} numbers, not {self.statistics_size}")
+        if array.shape != (2, len(self._sums)):
+            raise ValueError(f"a filter of {array.shape[1]} numbers, not {len(self._sums)}")
         high, low = array.tolist()
         self._sums = [(a << 62) + b for a, b in zip(high, low, strict=True)]
         self.mean, self.scale = np.zeros(self._size), np.ones(self._size)

@@ -71,8 +71,7 @@ class ARS:
     def tell(self, scores: Vector, share: Share = WHOLE) -> None:
         settings = self._settings
         plus, minus = failures_last(scores).reshape(-1, 2).T
-        kept = np.argsort(-np.maximum(plus, minus), kind="stable")
-        kept = np.sort(kept[: settings.top or settings.directions])
+        kept = best_directions(plus, minus, settings.top or settings.directions)
         used = np.concatenate([plus[kept], minus[kept]])
         deviation = float(used.std()) if settings.scale_by_deviation else 1.0
         if deviation > 0.0:
@@ -87,3 +86,9 @@ class ARS:
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         self._m, self._generation = state["m"].copy(), int(state["generation"])
+
+
+def best_directions(plus: Vector, minus: Vector, top: int) -> NDArray[np.intp]:
+    """The `top` directions whose better member is best, ascending; ties to the earlier."""
+    order = np.argsort(-np.maximum(plus, minus), kind="stable")
+    return np.sort(order[:top])

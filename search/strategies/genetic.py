@@ -116,8 +116,7 @@ class Genetic:
         totals, counts = known.copy(), np.ones(size, np.int64)
         totals[:elites] += self._totals[:elites]
         counts[:elites] += self._counts[:elites]
-        order = np.argsort(-totals / counts, kind="stable")
-        best = [int(i) for i in order[: self._settings.parents] if totals[i] > -np.inf]
+        best = truncation(totals / counts, self._settings.parents)
         if best:
             population = self.ask()
             thetas = [population.candidate(member) for member in best]
@@ -150,3 +149,9 @@ class Genetic:
         self._totals, self._counts = state["totals"].copy(), state["counts"].copy()
         self._generation = int(state["generation"])
         self._thetas = [self.rebuild(chain) for chain in self._chains]
+
+
+def truncation(merits: Vector, parents: int) -> list[int]:
+    """The members with the highest merits, best first; ties to the earlier, no failures."""
+    order = np.argsort(-merits, kind="stable")[:parents]
+    return [int(member) for member in order if merits[member] > -np.inf]

@@ -60,3 +60,27 @@ for name, fault in {
     "Hangs": "hangs",
 }.items():
     gymnasium.register(f"{name}-v0", entry_point=Faulty, kwargs={"fault": fault})
+
+
+class Lopsided(gymnasium.Env):
+    """Wants the sum of two hidden numbers; shows one a thousand times too large, and far off."""
+
+    observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (2,), np.float64)
+    action_space = gymnasium.spaces.Box(-np.inf, np.inf, (1,), np.float64)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.now = 0
+        return self._seen(), {}
+
+    def _seen(self):
+        self.hidden = self.np_random.normal(size=2)
+        return self.hidden * np.array([1e3, 1e-2]) + np.array([5e3, 0.0])
+
+    def step(self, action):
+        reward = -float((action[0] - self.hidden.sum()) ** 2)
+        self.now += 1
+        return self._seen(), reward, self.now == 20, False, {}
+
+
+gymnasium.register("Lopsided-v0", Lopsided)

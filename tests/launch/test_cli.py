@@ -13,6 +13,7 @@ import pytest
 
 from veldt.agents.settings import TrainSettings
 from veldt.launch import cookbook
+from veldt.search.population.settings import PopulationSettings
 from veldt.search.settings import SearchSettings
 
 COMMANDS = ("train", "evaluate", "search", "report", "bench", "list", "doctor")
@@ -36,7 +37,8 @@ def test_every_recipe_is_sound():
         try:
             TrainSettings.parse(cookbook.load(name, "train"))
         except cookbook.InputError:
-            SearchSettings.parse(cookbook.load(name, "search"))
+            data = cookbook.load(name, "search")
+            (PopulationSettings if "strategy" in data else SearchSettings).parse(data)
 
 
 @pytest.mark.parametrize(

@@ -162,10 +162,10 @@ def test_mpirun_itself_is_killed_five_times_and_resumed(veldt, recipe, until):
     assert [x["update"] for x in lines] == [x["update"] for x in expected]
 
 
-@pytest.mark.parametrize("ranks", [None, 3])
+@pytest.mark.parametrize("ranks", [(), ("--ranks", 3)])
 def test_ctrl_c_saves_and_says_how_to_go_on(veldt, recipe, until, ranks):
     path = recipe(generations=400, seconds=0.002)
-    process = veldt.start("search", path, "--out", "stopped", ranks=ranks)
+    process = veldt.start("search", path, "--out", "stopped", *ranks)
     until(lambda: len(generations(veldt.folder / "stopped")) > 2)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
