@@ -1,4 +1,4 @@
-"""The command line: `veldt train | evaluate | search | report | bench | list | doctor`.
+"""The command line: `veldt train | evaluate | search | export | report | bench | list | doctor`.
 
 Exit codes: 0 done, 1 the run failed, 2 wrong input. What is heavy is imported by the
 command that needs it, so that `veldt --help` answers at once.
@@ -208,6 +208,34 @@ def report(
         console.summary({"report": str(path)}, "report")
     else:
         console.say(f"report: {path}")
+
+
+@app.command(epilog="Example: veldt export runs/evolved cartpole --out runs/agent")
+def export(
+    folder: Annotated[Path, typer.Argument(help="The folder of a population search.")],
+    recipe: Annotated[str, typer.Argument(help="A training's recipe, for the agent.")],
+    out: Annotated[Path, typer.Option("--out", help="The training's folder to be made.")],
+    assignments: Assignments = None,
+    json: Json = False,
+) -> None:
+    """Make an evolved network an agent's, to be evaluated, or trained on with --resume."""
+    from veldt.agents.flat_network import export as write_agent
+    from veldt.agents.settings import TrainSettings
+    from veldt.search.population.evaluate import Best
+
+    settings = TrainSettings.parse(cookbook.load(recipe, "train", assignments or ()))
+    best = Best(folder)
+    try:
+        write_agent(best.problem.policy(best.candidate), settings, out)
+    finally:
+        best.close()
+    console = Console(json)
+    if json:
+        console.summary({"training": str(out)}, "export")
+    else:
+        console.say(
+            f"exported: veldt evaluate {out}, or veldt train {recipe} --out {out} --resume"
+        )
 
 
 class Benchmark(enum.StrEnum):

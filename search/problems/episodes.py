@@ -257,8 +257,10 @@ class Episodes:
 
     def policy(self, candidate: Vector) -> State:
         found = dict(self._policy.named(candidate))
-        if self._settings.filter.enabled:
+        filtered = self._settings.filter
+        if filtered.enabled:
             found |= {"filter.mean": self._filter.mean, "filter.scale": self._filter.scale}
+            found |= {} if filtered.clip is None else {"filter.clip": np.array(filtered.clip)}
         return found
 
     def film(self, candidate: Vector, key: Key) -> tuple[Iterator[NDArray[np.uint8]], float]:
