@@ -1,6 +1,27 @@
-"""The searchers we ship, by name."""
+"""The searchers we ship, by name; every strategy is one as well."""
+
+from typing import Any
+
+from veldt.platform import plugins
+from veldt.platform.errors import UnknownName, unknown
+from veldt.search.generational import Generational
+from veldt.search.strategies.catalogue import STRATEGIES
 
 SEARCHERS = {
     "random": "veldt.search.random_search:RandomSearch",
-    "es": "veldt.search.evolution_strategy:EvolutionStrategy",
 }
+
+
+def searcher(method: str) -> Any:
+    """The class that a stage's `method` names: a searcher, or a strategy that is made one.
+
+    Raises:
+        UnknownName: with the nearest known name.
+    """
+    searchers = plugins.known("searchers", SEARCHERS)
+    strategies = plugins.known("strategies", STRATEGIES)
+    if method in searchers:
+        return plugins.attribute(searchers[method])
+    if method in strategies:
+        return Generational
+    raise UnknownName(unknown("searchers", method, searchers | strategies))

@@ -6,10 +6,9 @@ import pydantic
 
 from veldt.agents.evaluate import EvaluationSettings
 from veldt.agents.settings import TrainSettings
-from veldt.platform import plugins
 from veldt.platform.errors import SettingsError
 from veldt.platform.settings import Path, Settings, merge
-from veldt.search.catalogue import SEARCHERS
+from veldt.search.catalogue import searcher
 from veldt.search.space import Node, Point, Space, bind
 
 
@@ -99,4 +98,4 @@ def _stage(stage: Any, at: Path) -> Any:
         return stage
     if "method" not in stage:
         raise SettingsError(f"{'.'.join(map(str, at))}.method: this setting is required.")
-    return plugins.load("searchers", str(stage["method"]), SEARCHERS).Settings.parse(stage, at)
+    return searcher(str(stage["method"])).Settings.parse(stage, at)

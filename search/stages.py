@@ -3,10 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from veldt.platform import plugins
 from veldt.platform.keys import Key
 from veldt.platform.settings import Settings
-from veldt.search.catalogue import SEARCHERS
+from veldt.search.catalogue import searcher
 from veldt.search.searcher import Question, Searcher
 from veldt.search.space import Point, Space
 
@@ -23,14 +22,14 @@ class Stages:
     def __init__(self, settings: Sequence[Settings], space: Space, key: Key) -> None:
         self._build: list[Callable[[Point | None], Searcher]] = []
         for index, stage in enumerate(settings):
-            build = plugins.load("searchers", stage.method, SEARCHERS)  # type: ignore[attr-defined]
+            build = searcher(stage.method)  # type: ignore[attr-defined]
             child = key.child("stage", index)
 
             def built(
                 start: Point | None, build: Any = build, stage: Any = stage, child: Key = child
             ) -> Searcher:
-                searcher: Searcher = build(stage, space, child, start)
-                return searcher
+                begun: Searcher = build(stage, space, child, start)
+                return begun
 
             self._build.append(built)
         self._stages: list[Searcher] = [self._build[0](None)]

@@ -4,7 +4,7 @@ Every shaping takes scores in which failures are NaN, higher is better; failures
 last place.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
@@ -52,7 +52,7 @@ def z_scores(scores: Vector) -> Vector:
     return scaled
 
 
-SHAPINGS: Mapping[str, Callable[[Vector], Vector]] = {
+SHAPINGS: dict[str, Callable[[Vector], Vector]] = {
     "centred-ranks": centred_ranks,
     "z-score": z_scores,
     "raw": failures_last,

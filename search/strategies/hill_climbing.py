@@ -7,7 +7,6 @@ The best point is a member of every generation (member 0), so that a lucky score
 problem is found out: its merit is the mean of all scores it has had.
 """
 
-import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -20,6 +19,8 @@ from veldt.platform.settings import Settings
 from veldt.search.strategies.noise import WHOLE, Share, normal
 from veldt.search.strategies.strategy import Population
 from veldt.search.vectors import State, Vector
+
+FAILED = -1e300  # worse than any score, and finite: a state has to be written down
 
 
 class HillClimbingSettings(Settings):
@@ -64,7 +65,7 @@ class HillClimbing:
 
     def tell(self, scores: Vector, share: Share = WHOLE) -> None:
         population = self.ask()
-        known = np.where(np.isfinite(scores), scores, -math.inf)
+        known = np.where(np.isfinite(scores), scores, FAILED)
         self._total, self._count = self._total + float(known[0]), self._count + 1
         merit = self._total / self._count
         challenger = 1 + int(known[1:].argmax())

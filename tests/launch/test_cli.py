@@ -46,8 +46,10 @@ def test_every_recipe_is_sound():
     [
         ("recipes", ["cartpole", "quickstart", "atari/pong"]),
         ("agents", ["impala"]),
+        ("strategies", ["ars", "cma-es", "genetic", "openai-es"]),
+        ("problems", ["atari", "episodes", "function", "lqr"]),
         ("networks", ["mlp", "shallow"]),
-        ("searchers", ["es", "random"]),
+        ("searchers", ["random"]),
         ("environments", ["CartPole-v1", "atari/pong", "atari/breakout"]),
     ],
 )

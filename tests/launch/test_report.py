@@ -117,7 +117,7 @@ class Study:
                 },
                 "stages": [
                     {"method": "random", "trials": 4},
-                    {"method": "es", "generations": 1, "pairs": 1},
+                    {"method": "openai-es", "generations": 1, "pairs": 1, "sigma": 0.1},
                 ],
                 "heldout": {"settings": {"frames": 2 * FRAMES}},
             }
@@ -257,7 +257,7 @@ def test_a_finished_search(tmp_path):
 def test_stages_and_times_of_trials(tmp_path):
     study = whole(tmp_path / "study")
     trials = Trials(tmp_path / "study", study.settings)
-    assert [trial.stage for trial in trials.all.values()] == ["random"] * 4 + ["es"] * 2
+    assert [trial.stage for trial in trials.all.values()] == ["random"] * 4 + ["openai-es"] * 2
     assert [trial.number for trial in trials.scored] == [2, 5, 4, 3, 0]
     assert trials.all[1].state == "failed" and "alert" in trials.all[1].reason
     assert [span.name for span in trials.spans] == [*map(trial_name, range(6)), "winner"]

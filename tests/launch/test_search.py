@@ -21,9 +21,10 @@ method = "random"
 trials = 4
 
 [[stages]]
-method = "es"
+method = "openai-es"
 generations = 2
 pairs = 1
+sigma = 0.1
 
 [space]
 "optimizer.learning_rate" = {kind = "log", low = 1e-3, high = 3e-2}

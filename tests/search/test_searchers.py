@@ -4,22 +4,34 @@ import numpy as np
 import pytest
 
 from veldt.platform import plugins
-from veldt.platform.errors import BrokenContract
+from veldt.platform.errors import BrokenContract, SettingsError, UnknownName
 from veldt.platform.keys import Key
-from veldt.search import evolution_strategy
-from veldt.search.catalogue import SEARCHERS
+from veldt.search.catalogue import SEARCHERS, searcher
 from veldt.search.conformance import check
-from veldt.search.evolution_strategy import EvolutionStrategy, EvolutionStrategySettings
+from veldt.search.generational import Generational, GenerationalSettings, folded
 from veldt.search.random_search import RandomSearch, RandomSearchSettings
 from veldt.search.searcher import Question
 from veldt.search.space import Real, Space
 from veldt.search.stages import Stages
-from veldt.search.strategies.fitness import centred_ranks
+from veldt.search.strategies import fitness
 
 SETTINGS = {
     "random": {"trials": 12},
-    "es": {"generations": 3, "pairs": 4},
 }
+
+
+STRATEGY_SETTINGS = {
+    "openai-es": {"pairs": 4, "sigma": 0.1},
+    "cma-es": {"sigma": 0.2},
+    "genetic": {"population": 6, "parents": 2, "sigma": 0.1},
+    "random-search": {"population": 6, "sigma": 0.1},
+}
+
+
+def es(generations, pairs, learning_rate=0.5):
+    optimizer = {"name": "sgd", "learning_rate": learning_rate}
+    knobs = {"pairs": pairs, "sigma": 0.1, "optimizer": optimizer}
+    return GenerationalSettings.parse({"method": "openai-es", "generations": generations, **knobs})
 
 
 @pytest.mark.parametrize("name", SEARCHERS)
@@ -28,8 +40,27 @@ def test_conformance(name):
     check(build, build.Settings.parse(SETTINGS[name]))
 
 
+@pytest.mark.parametrize("method", STRATEGY_SETTINGS)
+def test_strategies_are_searchers_too(method):
+    knobs = {"method": method, "generations": 3} | STRATEGY_SETTINGS[method]
+    settings = GenerationalSettings.parse(knobs)
+    assert GenerationalSettings.parse(settings.dump()) == settings
+    check(Generational, settings)
+
+
+def test_folding_is_a_mirror():
+    x = np.array([-0.25, 0.0, 0.3, 1.0, 1.2, 2.0, 2.75, -1.5])
+    np.testing.assert_allclose(folded(x), [0.25, 0.0, 0.3, 1.0, 0.8, 0.0, 0.75, 0.5])
+    assert searcher("openai-es") is Generational
+    with pytest.raises(UnknownName, match="Did you mean 'openai-es'"):
+        searcher("openai_es")
+    with pytest.raises(SettingsError, match=r"stages\.1\.unrolls: a trial is a whole life"):
+        knobs = {"method": "persistent-es", "generations": 1, "pairs": 1, "sigma": 0.1}
+        GenerationalSettings.parse(knobs | {"unrolls": 2}, ("stages", 1))
+
+
 def test_stages_conform_too():
-    settings = [RandomSearchSettings(trials=5), EvolutionStrategySettings(generations=2, pairs=2)]
+    settings = [RandomSearchSettings(trials=5), es(generations=2, pairs=2)]
     check(lambda _, space, key, start: Stages(settings, space, key), None)
 
 
@@ -53,17 +84,6 @@ def test_conformance_notices():
             check(build, RandomSearchSettings(trials=6))
 
 
-def test_ranks_against_counting():
-    scores = [3.0, None, 1.0, 3.0, float("nan"), -2.0, 7.0]
-    plain = [-1e9 if s is None or s != s else s for s in scores]
-    for got, mine in zip(centred_ranks(scores), plain, strict=True):
-        worse = sum(other < mine for other in plain)
-        ties = sum(other == mine for other in plain) - 1
-        assert got == pytest.approx((worse + ties / 2) / 6 - 0.5)
-    assert centred_ranks(scores).sum() == pytest.approx(0)
-    assert centred_ranks([5.0]).tolist() == [0.0]
-
-
 PLANE = Space({f"x{i}": Real(low=-1.0, high=1.0) for i in range(5)})
 
 
@@ -80,32 +100,14 @@ def run(searcher, score):
     return best
 
 
-def test_one_step_is_the_papers():
-    settings = EvolutionStrategySettings(generations=1, pairs=3, sigma=0.05, learning_rate=0.01)
-    searcher = EvolutionStrategy(settings, PLANE, Key(4), None)
-    before = searcher._theta.copy()
-    scores = [2.0, -1.0, None, 0.5, 0.5, 9.0]
-    points = [searcher.ask().point for _ in range(6)]
-    for number, value in enumerate(scores):
-        searcher.tell(number, value)
-    # F_1 ... F_2n and epsilon_1 ... epsilon_2n as in algorithm 2, one member after another.
-    epsilons = [(PLANE.encode(point) - before) / 0.05 for point in points]
-    u = centred_ranks(scores)
-    step = sum(u[i] * epsilons[i] for i in range(6)) / (6 * 0.05)
-    np.testing.assert_allclose(searcher._theta, before + 0.01 * step, atol=1e-4)
-    for i in range(3):  # mirrored
-        np.testing.assert_allclose(epsilons[2 * i], -epsilons[2 * i + 1], atol=1e-3)
-
-
 def sphere(point):
     return -sum((value - 0.6) ** 2 for value in point.values())
 
 
 def compare(seeds):
-    """Wins of the strategy over random search, same number of questions."""
-    strategy = EvolutionStrategySettings(generations=15, pairs=5, sigma=0.1, learning_rate=0.05)
+    """Wins of a strategy over random search, same number of questions."""
     return sum(
-        run(EvolutionStrategy(strategy, PLANE, Key(seed), None), sphere)
+        run(Generational(es(15, 5), PLANE, Key(seed), None), sphere)
         > run(RandomSearch(RandomSearchSettings(trials=150), PLANE, Key(seed), None), sphere)
         for seed in seeds
     )
@@ -116,12 +118,12 @@ def test_the_strategy_beats_random_search():
 
 
 def test_with_its_selection_inverted_it_does_not(monkeypatch):
-    monkeypatch.setattr(evolution_strategy, "centred_ranks", lambda s: -centred_ranks(s))
+    monkeypatch.setitem(fitness.SHAPINGS, "centred-ranks", lambda s: -fitness.centred_ranks(s))
     assert compare(range(20)) <= 5
 
 
 def test_a_stage_begins_at_the_best_so_far():
-    settings = [RandomSearchSettings(trials=8), EvolutionStrategySettings(generations=1, pairs=1)]
+    settings = [RandomSearchSettings(trials=8), es(generations=1, pairs=1)]
     stages = Stages(settings, PLANE, Key(0))
     told = {}
     for _ in range(8):

@@ -72,7 +72,10 @@ SEARCH = {
         ({"space": {"agent.discount": {"kind": "reel", "low": 0, "high": 1}}}, "kind"),
         ({"space": {"agent.name": {"kind": "choice", "values": ["impala"]}}}, "at least 2"),
         ({"space": {}}, "space"),
-        ({"stages": [{"method": "es", "generations": 1}]}, r"stages.0.pairs.*required"),
+        (
+            {"stages": [{"method": "openai-es", "generations": 1, "sigma": 0.1}]},
+            r"stages.0.pairs.*required",
+        ),
         ({"stages": [{"trials": 1}]}, r"stages.0.method.*required"),
         ({"stages": [{"method": "random", "trial": 1}]}, "'trials'"),
         ({"train": {"frames": 0, "environment": {"id": "x"}}}, r"train: frames.*greater"),
