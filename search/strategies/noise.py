@@ -17,6 +17,7 @@ from veldt.search.vectors import Vector
 
 GRID = 2.0**16
 CUT = 8.0
+SMALLEST = 2.0**-900  # weights that are all smaller count as zeros
 
 
 def normal(key: Key, dimensions: int) -> Vector:
@@ -62,7 +63,7 @@ def weighted_sum(
         [n].
     """
     largest = float(np.abs(weights).max(initial=0.0))
-    if largest == 0.0:
+    if largest < SMALLEST:
         return np.zeros(dimensions)
     # Bits of draws, of weights and of carries together stay below float64's 53.
     taken = math.ceil(math.log2(bound * GRID)) + math.ceil(math.log2(max(2, len(weights))))
