@@ -286,6 +286,7 @@ class Kind(enum.StrEnum):
     searchers = "searchers"
     strategies = "strategies"
     problems = "problems"
+    policies = "policies"
 
 
 @app.command("list", epilog="Example: veldt list recipes")
@@ -337,6 +338,8 @@ def _listed(kind: Kind) -> dict[str, str]:
             from veldt.search.catalogue import SEARCHERS as builtin
         case Kind.strategies:
             from veldt.search.strategies.catalogue import STRATEGIES as builtin
+        case Kind.policies:
+            from veldt.search.problems.policies.catalogue import POLICIES as builtin
         case Kind.problems:
             from veldt.search.problems.catalogue import PROBLEMS as builtin
     return plugins.known(str(kind), builtin)

@@ -8,8 +8,10 @@ own: it copies each observation once, into the array that is returned, and looks
 at no `info`.
 """
 
+import contextlib
 import dataclasses
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import gymnasium
@@ -34,6 +36,7 @@ from veldt.platform.errors import (
 )
 from veldt.platform.keys import Key
 
+log = logging.getLogger("veldt")
 Environment = gymnasium.Env[Any, Any]
 Writer = Callable[[NDArray[np.generic], Any], None]  # (row of the batch, what was observed)
 
@@ -210,8 +213,13 @@ class _Place:
         )
 
 
-def make_gymnasium(name: str, options: dict[str, Any]) -> Environment:
-    """One environment; whatever prevents it as an error of ours."""
+def make_gymnasium(name: str, options: Mapping[str, Any]) -> Environment:
+    """One environment; whatever prevents it as an error of ours.
+
+    Raises:
+        UnknownName, SettingsError, MissingProgram, EnvironmentFault: as `GymnasiumVector`.
+    """
+    _hear_mujoco()
     if name.startswith("ALE/"):
         import ale_py
 
@@ -233,6 +241,18 @@ def make_gymnasium(name: str, options: dict[str, Any]) -> Environment:
         if options:
             raise SettingsError(f"{name} refuses its options {options}: {error!r}") from error
         raise EnvironmentFault(f"{name} could not be made: {error!r}") from error
+
+
+def _hear_mujoco() -> None:
+    """Has MuJoCo warn through our log: by itself it prints, and writes a file where it stands."""
+    with contextlib.suppress(ImportError):
+        import mujoco
+
+        mujoco.set_mju_user_warning(_mujoco_warns)
+
+
+def _mujoco_warns(message: str) -> None:
+    log.debug("MuJoCo: %s", message)
 
 
 def _frames_per_step(name: str, environment: Environment) -> int:

@@ -47,6 +47,7 @@ def test_every_recipe_is_sound():
         ("recipes", ["cartpole", "quickstart", "atari/pong"]),
         ("agents", ["impala"]),
         ("strategies", ["ars", "cma-es", "genetic", "openai-es"]),
+        ("policies", ["linear", "mlp", "network"]),
         ("problems", ["atari", "episodes", "function", "lqr"]),
         ("networks", ["mlp", "shallow"]),
         ("searchers", ["random"]),

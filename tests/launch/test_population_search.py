@@ -83,6 +83,14 @@ def test_the_same_bits_in_process_and_on_1_2_3_and_4_ranks(veldt, recipe):
             assert line["update"] == other["update"]
 
 
+def test_sums_that_are_made_in_parts_have_the_same_bits(veldt, recipe):
+    path = recipe(generations=3)
+    large = ("--set", "problem.dimensions=300000")  # times 8 members: drawn by parts
+    alone = veldt.summary("search", path, *large, "--out", "alone")
+    summary = veldt.summary("search", path, *large, "--out", "ranks", ranks=3)
+    assert same(summary) == same(alone)
+
+
 def survivors(veldt, path, victims, out, until, pause):
     """A search on 6 ranks of which some are killed, one after another."""
     line = [*mpi.command(6, survive=True), *mpi.itself(["search", str(path), "--json"])]
