@@ -11,6 +11,7 @@ from typing import Any
 import rich.console
 
 from veldt.launch.console import number
+from veldt.launch.evolution_results import evolution_tables, markdown
 
 COMMANDS = {
     "cartpole-{}": "veldt train cartpole --seed {} --json",
@@ -20,12 +21,15 @@ COMMANDS = {
 
 
 def tables(folder: Path) -> str:
-    """Everything the README claims, from the JSON files in `folder`.
+    """What the README claims, from the sections of measurements that are in `folder`.
 
     Raises:
-        FileNotFoundError: if a measurement is missing.
+        FileNotFoundError: if a measurement of a section that was begun is missing.
     """
-    return "\n\n".join((_training(folder), _search(folder), _throughput(folder)))
+    found = evolution_tables(folder)
+    if not found or (folder / "cartpole-1.json").exists():
+        found = [_training(folder), _search(folder), _throughput(folder), *found]
+    return "\n\n".join(found)
 
 
 def _training(folder: Path) -> str:
@@ -62,7 +66,7 @@ def _training(folder: Path) -> str:
     )
     names = ["command", "frames", "mean return, last 100 episodes"]
     names += ["evaluation, 100 fresh episodes", "wall", "steps/s", "mean lag", "dropped"]
-    return f"{_table(names, rows)}\n\n{_killed(killed)}"
+    return f"{markdown(names, rows)}\n\n{_killed(killed)}"
 
 
 def _killed(found: dict[str, Any]) -> str:
@@ -92,7 +96,7 @@ def _search(folder: Path) -> str:
     ]
     names = ["command", "trials", "winner's score", "validation, 3 seeds"]
     names += ["held out, 100 episodes", "steps", "wall", "ranks"]
-    return _table(names, rows)
+    return markdown(names, rows)
 
 
 def _throughput(folder: Path) -> str:
@@ -108,17 +112,12 @@ def _throughput(folder: Path) -> str:
             ]
         )
     names = ["command", "environments", "inference", "learning", "acting", "whole", "limit"]
-    return _table([*names, "whole / limit"], rows)
+    return markdown([*names, "whole / limit"], rows)
 
 
 def _read(path: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(path.read_text())
     return found
-
-
-def _table(names: list[str], rows: list[list[str]]) -> str:
-    lines = [names, ["---"] * len(names), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 if __name__ == "__main__":

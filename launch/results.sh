@@ -1,26 +1,81 @@
 #!/usr/bin/env bash
-# Measures everything the README claims, and writes the tables to runs/results/results.md.
-# About 8 minutes on 2 cores, alone on the machine.
+# Measures what the README claims, and writes the tables to runs/results/results.md. Alone on
+# the machine, on 2 cores:
+#
+#   bash launch/results.sh                  all of it, many hours
+#   bash launch/results.sh training         8 minutes: training, the quickstart, throughput
+#   bash launch/results.sh evolution        2 hours: population searches, 3 seeds each
+#   bash launch/results.sh comparison       1 hour: every strategy on several problems
+#   bash launch/results.sh long             half a day: Walker2d, Ant, Freeway
+#   bash launch/results.sh kills            10 minutes: ranks that die, twenty times
+#
+# A search that was stopped goes on; what is finished is kept. `rm -r runs/results` begins anew.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 extras=dev source launch/setup.sh
 export OMP_NUM_THREADS=1
 out=runs/results
-rm -rf "$out"
 mkdir -p "$out"
 
-for seed in 1 2 3; do
-  veldt train cartpole --seed "$seed" --out "$out/cartpole-$seed" --json > "$out/cartpole-$seed.json"
-  veldt evaluate "$out/cartpole-$seed" --episodes 100 --json > "$out/cartpole-$seed-evaluation.json"
+training() {
+  rm -rf "$out"/cartpole-* "$out"/pong* "$out"/quickstart* "$out"/killed*
+  for seed in 1 2 3; do
+    veldt train cartpole --seed "$seed" --out "$out/cartpole-$seed" --json > "$out/cartpole-$seed.json"
+    veldt evaluate "$out/cartpole-$seed" --episodes 100 --json > "$out/cartpole-$seed-evaluation.json"
+  done
+  veldt train atari/pong --set frames=400000 --out "$out/pong" --json > "$out/pong.json"
+  veldt search quickstart --ranks 3 --out "$out/quickstart" --json > "$out/quickstart.json"
+  # SIGKILL of an actor in the middle of a run: the children of the learner's zygote are its actors.
+  veldt train cartpole --seed 4 --out "$out/killed" --json > "$out/killed.json" &
+  learner=$!
+  until [ "$(wc -l < "$out/killed/metrics.jsonl" 2>/dev/null || echo 0)" -gt 50 ]; do sleep 0.2; done
+  kill -9 "$(pgrep -P "$(pgrep -P "$learner")" | head -n 1)"
+  wait "$learner"
+  veldt bench throughput cartpole --json > "$out/bench-cartpole.json"
+  veldt bench throughput atari/pong --json > "$out/bench-pong.json"
+}
+
+# evolve FOLDER RECIPE SEEDS [OPTION...]: runs/results/FOLDER/SEED for each seed
+evolve() {
+  local folder=$1 recipe=$2 seeds=$3
+  shift 3
+  for seed in $seeds; do
+    veldt search "$recipe" --seed "$seed" --ranks 2 --restarts 3 --resume \
+      --out "$out/$folder/$seed" "$@" --json > /dev/null
+  done
+}
+
+evolution() {
+  veldt bench evolution --json > "$out/bench-evolution.json"
+  evolve swimmer/v1 ars/swimmer "1 2 3"
+  evolve hopper/shift ars/hopper "1 2 3"
+  evolve hopper/no-shift ars/hopper "1 2 3" --set problem.shift=0.0
+  evolve halfcheetah/filter ars/halfcheetah "1 2 3"
+  evolve halfcheetah/no-filter ars/halfcheetah "1 2 3" --set problem.filter.enabled=false
+  evolve es-pendulum/es es/inverted-pendulum "1 2 3"
+  evolve es-halfcheetah/es es/halfcheetah "1 2 3"
+  evolve ga-cartpole/ga ga/cartpole "1 2 3"
+  evolve cma-cartpole/cma cma/cartpole "1 2 3"
+  veldt report "$out/hopper"
+  veldt report "$out/halfcheetah"
+}
+
+comparison() {
+  "$(command -v mpirun)" --oversubscribe --bind-to none --allow-run-as-root -n 2 \
+    python -P -m veldt.launch.comparison "$out/comparison"
+}
+
+long() {
+  evolve walker2d/shift ars/walker2d "1"
+  evolve ant/shift ars/ant "1"
+  evolve freeway/vbn es/freeway "1"
+}
+
+kills() {
+  python -m pytest -m slow -q tests/launch/test_population_search.py
+}
+
+for section in "${@:-training evolution comparison kills long}"; do
+  for name in $section; do "$name"; done
 done
-veldt train atari/pong --set frames=400000 --out "$out/pong" --json > "$out/pong.json"
-veldt search quickstart --ranks 3 --out "$out/quickstart" --json > "$out/quickstart.json"
-# SIGKILL of an actor in the middle of a run: the children of the learner's zygote are its actors.
-veldt train cartpole --seed 4 --out "$out/killed" --json > "$out/killed.json" &
-learner=$!
-until [ "$(wc -l < "$out/killed/metrics.jsonl" 2>/dev/null || echo 0)" -gt 50 ]; do sleep 0.2; done
-kill -9 "$(pgrep -P "$(pgrep -P "$learner")" | head -n 1)"
-wait "$learner"
-veldt bench throughput cartpole --json > "$out/bench-cartpole.json"
-veldt bench throughput atari/pong --json > "$out/bench-pong.json"
 python -P -m veldt.launch.results "$out" | tee "$out/results.md"
