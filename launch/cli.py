@@ -144,6 +144,8 @@ def search(
         # A rank is one core. What reads this is loaded below.
         os.environ.setdefault("OMP_NUM_THREADS", "1")
     settings = _search_settings(data)
+    # Every rank has to name the same folder, so the default one is not named by the clock.
+    folder = out or Path("runs") / Path(recipe).stem
     if launched_by_mpi():
         if restarts:
             raise InputError("--restarts starts `mpirun` itself: use it with --ranks.")
@@ -152,10 +154,9 @@ def search(
         arguments = _without(sys.argv[1:], "--ranks", "--restarts")
         line = [*launcher, *mpi.itself(arguments)]
         if restarts or population:
-            raise typer.Exit(mpi.supervise(line, restarts))
+            done = (folder / "summary.json").exists
+            raise typer.Exit(mpi.supervise(line, restarts, done))
         mpi.become(line)
-    # Every rank has to name the same folder, so the default one is not named by the clock.
-    folder = out or Path("runs") / Path(recipe).stem
     console = Console(json)
     if population:
         from veldt.launch import populations

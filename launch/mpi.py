@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -68,7 +68,7 @@ def become(line: list[str]) -> NoReturn:
     os.execve(line[0], line, environment())
 
 
-def supervise(line: Sequence[str], restarts: int = 0) -> int:
+def supervise(line: Sequence[str], restarts: int, finished: Callable[[], bool]) -> int:
     """Runs a command, and again with --resume each time it dies; its last exit code.
 
     Ctrl-C and SIGTERM reach it as SIGUSR1, which `mpirun` passes on to its ranks, whereas
@@ -78,6 +78,8 @@ def supervise(line: Sequence[str], restarts: int = 0) -> int:
     Args:
         line: The command; it ends when this process dies.
         restarts: How often it may be started again.
+        finished: Whether it has done its work: where ranks may die, `mpirun` ends with 0 though
+            all of them did.
     """
     line, asked = list(line), []
     child: subprocess.Popen[bytes] | None = None
@@ -97,6 +99,9 @@ def supervise(line: Sequence[str], restarts: int = 0) -> int:
                 line, env=environment(), start_new_session=True, preexec_fn=_die_with_parent
             )
             code = child.wait()
+            if code == 0 and not finished():
+                print("veldt: every rank died.", file=sys.stderr)
+                code = 1
             if code in (0, 2) or asked or left == 0:
                 return code if code >= 0 else 1
             print(

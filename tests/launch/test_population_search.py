@@ -202,6 +202,13 @@ def test_restarts_go_on_by_themselves(veldt, recipe, until):
     assert "restart(s) left" in err
 
 
+def test_a_member_that_kills_every_rank_is_no_success(veldt, recipe):
+    path = recipe(problem='fault = "killed"')
+    done = veldt("search", path, "--out", "dead", "--ranks", 2)
+    assert done.returncode == 1, done.stderr
+    assert not (veldt.folder / "dead" / "summary.json").exists()
+
+
 @pytest.mark.parametrize("ranks", [None, 2])
 def test_a_rank_that_raises_ends_it_with_traceback_and_key(veldt, recipe, ranks):
     path = recipe(problem='fault = "raises"')
