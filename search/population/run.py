@@ -41,19 +41,20 @@ def search(
         InputError: if what is asked for cannot be done.
         RunFailed: if it came to grief; Interrupted if `stop` ended it.
     """
-    evolution, book, trouble = None, None, None
+    evolution, book, trouble, start = None, None, None, b""
     try:
         evolution = Evolution(settings)
         _demand_work(evolution, ranks.size)
         if ranks.rank == 0:
             book = Book(settings, folder, resume, report)
+            start = book.load()
     except VeldtError as error:
         trouble = error
     try:
         if not _agree(ranks, trouble):
             return None
         assert evolution is not None
-        return _Search(settings, folder, ranks, evolution, book, report, stop).run()
+        return _Search(settings, folder, ranks, evolution, book, report, stop).run(start)
     finally:
         if evolution is not None:
             evolution.close()
@@ -102,9 +103,10 @@ class _Search:
         self._news: list[Event] = []  # not yet in the book
         self._last: Event | None = None
 
-    def run(self) -> dict[str, Any] | None:
+    def run(self, start: bytes) -> dict[str, Any] | None:
+        """The summary on rank 0; `start` is the checkpoint there, packed."""
         try:
-            if self._go_on():
+            if self._go_on(start):
                 return self._book.summary if self._book is not None else None
             return self._loop()
         except Interrupted:
@@ -113,10 +115,9 @@ class _Search:
             if self._book is not None:
                 self._book.close()
 
-    def _go_on(self) -> bool:
+    def _go_on(self, start: bytes) -> bool:
         """Everybody begins where rank 0's checkpoint says; whether it is all over."""
         book = self._book
-        start = b"" if book is None else book.load()
         over = book is not None and book.summary is not None
         lost = 0 if book is None else book.lost_ranks
         start = self._ranks.gather(START.pack(over, lost) + start)[0]

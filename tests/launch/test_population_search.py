@@ -255,6 +255,16 @@ def test_folders_are_not_mixed_up(veldt, recipe):
     assert veldt.summary("search", path, "--out", "run", "--resume", ranks=2)["ranks"] == 2
 
 
+def test_a_damaged_checkpoint_is_no_hang(veldt, recipe):
+    veldt.summary("search", recipe(), "--out", "run")
+    (veldt.folder / "run" / "summary.json").unlink()
+    for file in (veldt.folder / "run" / "checkpoints").glob("*/state.json"):
+        file.write_text("{")
+    done = veldt("search", recipe(), "--out", "run", "--resume", ranks=2)
+    assert done.returncode == 2
+    assert "no whole checkpoint is left" in done.stderr
+
+
 def test_more_ranks_than_cores_do_not_wait_busily(veldt, recipe, until):
     # Everybody sleeps in the environment: what processor time there is, is waiting.
     process = veldt.start("search", recipe(400, 0.01), "--out", "idle", ranks=4)
