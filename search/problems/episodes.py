@@ -63,7 +63,7 @@ class EpisodesSettings(Settings):
     episodes: int = pydantic.Field(1, ge=1, le=10_000)
     """of a member; its fitness is the mean of their returns"""
     horizon: int | None = pydantic.Field(None, ge=1)
-    """steps after which a training episode is cut; the environment's own limit if not given"""
+    """steps after which a training episode is cut, if the environment does not cut it before"""
     cap: CapSettings | None = None
     """a limit below the horizon that grows as needed"""
     shift: float = 0.0
@@ -126,15 +126,17 @@ class Episodes:
         self._policy: Policy = build(settings.policy, wanted, settings.filter.clip)
         self._filter = ObservationFilter(settings.filter, spec.observation_size)
         self.start = self._policy.start(key.child("start"))
-        limit = settings.horizon or spec.max_steps
-        if limit is None:
+        limits = [steps for steps in (settings.horizon, spec.max_steps) if steps is not None]
+        if not limits:
             raise SettingsError(f"problem.horizon: {spec.id} has no time limit of its own.")
+        limit = min(limits)
         self._horizon = limit
         self._test_limit = spec.max_steps or limit
         self._cap = min(limit, settings.cap.start) if settings.cap else limit
         self.statistics_size = 1 + self._filter.statistics_size  # first: episodes that were cut
         self.environment_seconds = 0.0
         self._seen = np.empty((1024, spec.observation_size))
+        self._rows = list(self._seen)  # views: an index into the array costs more
 
     def _make(self) -> Single:
         environment = self._settings.environment
@@ -199,20 +201,20 @@ class Episodes:
         self, seed: int, limit: int, action: Callable[[Vector], Any], tick: Tick
     ) -> _Episode:
         step, clock = self._single.step, time.perf_counter
-        seen = self._seen
+        rows = self._rows
         begun = clock()
         try:
-            self._single.reset(seed, seen[0])
+            self._single.reset(seed, rows[0])
         except Exception as error:
             raise self._fault(seed, error) from error
         inside, total, terminated, steps = clock() - begun, 0.0, False, 0
         for steps in range(1, limit + 1):
             if steps % TICK == 1:
                 tick()
-                if steps + TICK > len(seen):
-                    self._seen = seen = np.concatenate([seen, np.empty_like(seen)])
-            chosen = action(seen[steps - 1])
-            following = seen[steps]
+                if steps + TICK > len(rows):
+                    rows = self._lengthen()
+            chosen = action(rows[steps - 1])
+            following = rows[steps]
             begun = clock()
             try:
                 reward, terminated = step(chosen, following)
@@ -223,7 +225,13 @@ class Episodes:
             if terminated:
                 break
         self.environment_seconds += inside
-        return _Episode(total, steps, not terminated, seen[:steps])
+        return _Episode(total, steps, not terminated, self._seen[:steps])
+
+    def _lengthen(self) -> list[Vector]:
+        """Doubles the room for observations; those that are there stay."""
+        self._seen = np.concatenate([self._seen, np.empty_like(self._seen)])
+        self._rows = list(self._seen)
+        return self._rows
 
     def _fault(self, seed: int, error: Exception) -> EnvironmentFault:
         return EnvironmentFault(f"{self._single.spec.id}, seed {seed}: {error!r}")

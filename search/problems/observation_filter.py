@@ -58,7 +58,8 @@ class ObservationFilter:
         """Those of an episode's observations [N, n]: N, and the sums of x and x^2 in limbs."""
         if not self._settings.enabled:
             return np.zeros(0, np.int64)
-        sums = np.concatenate([observations.sum(0), np.square(observations).sum(0)])
+        with np.errstate(over="ignore"):  # an infinite sum is cut below
+            sums = np.concatenate([observations.sum(0), np.square(observations).sum(0)])
         grid = np.rint(np.clip(sums, -LARGEST, LARGEST) * GRID)
         high = np.floor(grid / LIMB)
         return np.concatenate([[len(observations)], high, grid - high * LIMB]).astype(np.int64)

@@ -44,12 +44,13 @@ class Linear:
             # The filter is as linear as the policy: one product does for both.
             self._weight *= scale
             self._offset -= self._weight @ mean
+        self._product = self._weight.dot
 
     def act(self, observation: Vector) -> Vector:
         if self._clip is not None:
             observation = (observation - self._mean) * self._scale
             observation.clip(-self._clip, self._clip, out=observation)
-        action = np.dot(self._weight, observation, out=self._out)
+        action: Vector = self._product(observation, self._out)
         action += self._offset
         return action
 

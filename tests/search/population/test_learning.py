@@ -58,9 +58,10 @@ def test_ars_needs_its_selection(monkeypatch):
     bowl = {"kind": "function", "dimensions": 20, "start": 2.0}  # 80 at the start
     settings = {"method": "ars", "directions": 16, "top": 1, "step_size": 0.05, "noise": 0.05}
     assert evolve(settings, bowl, 100, episodes=1).counters.best_score > -1.0
-    # Inverted: the direction that says least about the way down.
-    right = ars.best_directions
-    monkeypatch.setattr(ars, "best_directions", lambda p, m, top: right(-p, -m, top))
+    # Inverted: the directions whose better member is worst, which say least of the way down.
+    monkeypatch.setattr(
+        ars, "best_directions", lambda plus, minus, top: np.argsort(np.maximum(plus, minus))[:top]
+    )
     assert evolve(settings, bowl, 100, episodes=1).counters.best_score < -60.0
 
 
