@@ -2,7 +2,8 @@
 
 The strategy's vectors live in all of R^n, encoded points in the unit cube; a coordinate is
 folded into [0, 1] as by mirrors at 0 and 1, so that no direction ends at a wall and small
-steps stay small.
+steps stay small. On a mirror itself the two members of a mirrored pair are one point, and
+nothing would ever drive a strategy off it: a start that lies there is moved inside first.
 """
 
 from collections.abc import Mapping
@@ -16,10 +17,12 @@ from veldt.platform.errors import SettingsError
 from veldt.platform.keys import Key
 from veldt.platform.settings import Path, Settings, dotted
 from veldt.search.searcher import Question
-from veldt.search.space import Point, Space, Vector
+from veldt.search.space import Choice, Point, Space, Vector
 from veldt.search.strategies.catalogue import STRATEGIES
 
 OWN = ("method", "generations", "strategy")
+MARGIN = 0.02  # of the unit cube, between a start and its sides
+CHOICE_MARGIN = 0.4  # the chosen value's coordinate is 0.6, the others' 0.4
 
 
 class GenerationalSettings(Settings):
@@ -52,7 +55,7 @@ class Generational:
         self, settings: GenerationalSettings, space: Space, key: Key, start: Point | None
     ) -> None:
         build = plugins.load("strategies", settings.method, STRATEGIES)
-        centre = np.full(space.dimensions, 0.5) if start is None else space.encode(start)
+        centre = np.full(space.dimensions, 0.5) if start is None else inside(space, start)
         self._strategy = build(settings.strategy, centre, key)
         self._space, self._generations = space, settings.generations
         self._generation = self._first = self._asked = 0
@@ -89,8 +92,17 @@ class Generational:
         }
 
 
+def inside(space: Space, point: Point) -> Vector:
+    """A point encoded, off the cube's sides; choices are the same, but within sigma's reach."""
+    parts = []
+    for name, node in space.nodes.items():
+        margin = CHOICE_MARGIN if isinstance(node, Choice) else MARGIN
+        parts.append(node.encode(point[name]).clip(margin, 1.0 - margin))
+    return np.concatenate(parts)
+
+
 def folded(x: Vector) -> Vector:
     """x [n] into [0, 1] by a triangle wave of period 2."""
     rest = np.mod(x, 2.0)
-    inside: Vector = np.minimum(rest, 2.0 - rest)
-    return inside
+    within: Vector = np.minimum(rest, 2.0 - rest)
+    return within

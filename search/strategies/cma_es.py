@@ -14,6 +14,7 @@ import numpy as np
 import pydantic
 from numpy.typing import NDArray
 
+from veldt.platform.errors import SettingsError
 from veldt.platform.keys import Key
 from veldt.platform.settings import Settings
 from veldt.search.strategies.fitness import failures_last
@@ -29,8 +30,8 @@ LARGEST = 1e30  # the library refuses points beyond 1e32
 class CmaSettings(Settings):
     """All else follows from these (the tutorial's table 1)."""
 
-    population: int | None = pydantic.Field(None, ge=2, le=1_000_000)
-    """4 + 3 ln n if not given"""
+    population: int | None = pydantic.Field(None, ge=4, le=1_000_000)
+    """4 + 3 ln n if not given; with fewer than 4 no weights are left to learn a shape from"""
     sigma: float = pydantic.Field(gt=0.0)
     """the step size at first"""
 
@@ -92,7 +93,9 @@ class _Cmaes:
         if np.isfinite(scores).any():
             values = -failures_last(scores)
             members = [member.clip(-LARGEST, LARGEST) for member in self._members]
-            self._library.tell(list(zip(members, values.tolist(), strict=True)))
+            # On an endless slope sigma outgrows a float before the library cuts it.
+            with np.errstate(over="ignore"):
+                self._library.tell(list(zip(members, values.tolist(), strict=True)))
         self._begin()
 
     def state(self) -> State:
@@ -127,4 +130,6 @@ class SepCmaES(_Cmaes):
     Settings = SepCmaESSettings
 
     def __init__(self, settings: SepCmaESSettings, start: Vector, key: Key) -> None:
+        if len(start) < 2:
+            raise SettingsError("sep-cma-es: one parameter has nothing to separate; use cma-es.")
         super().__init__(settings, start, key, cmaes.SepCMA)

@@ -11,6 +11,7 @@ import numpy as np
 
 from veldt.search.vectors import Vector
 
+LARGEST = 1e100
 ShapingName = Literal["centred-ranks", "z-score", "raw"]
 
 
@@ -38,10 +39,14 @@ def centred_ranks(scores: Sequence[float | None] | Vector) -> Vector:
 
 
 def failures_last(scores: Vector) -> Vector:
-    """`scores` with failures (NaN) and infinities no better than the worst of the others."""
+    """`scores` with failures (NaN) and infinities no better than the worst of the others.
+
+    What is larger than `LARGEST` is cut there, so that its square is a number.
+    """
     finite = np.isfinite(scores)
     worst = scores[finite].min(initial=np.inf)
-    return np.where(finite, scores, worst if np.isfinite(worst) else 0.0)
+    values = np.where(finite, scores, worst if np.isfinite(worst) else 0.0)
+    return values.clip(-LARGEST, LARGEST)
 
 
 def z_scores(scores: Vector) -> Vector:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from veldt.platform.keys import Key
 from veldt.platform.settings import Settings
+from veldt.search.strategies.fitness import LARGEST
 from veldt.search.strategies.noise import WHOLE, Share, normal
 from veldt.search.strategies.strategy import Population
 from veldt.search.vectors import State, Vector
@@ -112,7 +113,7 @@ class Genetic:
 
     def tell(self, scores: Vector, share: Share = WHOLE) -> None:
         elites, size = self._elites, self._settings.population
-        known = np.where(np.isfinite(scores), scores, -np.inf)
+        known = np.where(np.isfinite(scores), scores.clip(-LARGEST, LARGEST), -np.inf)
         totals, counts = known.copy(), np.ones(size, np.int64)
         totals[:elites] += self._totals[:elites]
         counts[:elites] += self._counts[:elites]

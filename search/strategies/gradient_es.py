@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from veldt.platform.settings import Settings
 from veldt.search.strategies.ascent import Ascent, OptimizerSettings
 from veldt.search.strategies.fitness import SHAPINGS, ShapingName
+from veldt.search.strategies.mirrored import mirrored
 from veldt.search.strategies.noise import CUT, WHOLE, Share, weighted_sum
 from veldt.search.strategies.strategy import Population
 from veldt.search.vectors import State, Vector
@@ -75,17 +76,13 @@ class GradientES:
         return self._theta
 
     def ask(self) -> Population:
-        theta, generation, sigma = self._theta, self._generation, self._settings.sigma
+        settings, generation = self._settings, self._generation
+        return mirrored(
+            self._theta, settings.sigma, lambda k: self._worn(generation, k), settings.pairs
+        )
 
-        def candidate(member: int) -> Vector:
-            pair, second = divmod(member, 2)
-            step = sigma * self._worn(generation, pair)
-            return theta - step if second else theta + step
-
-        return Population(2 * self._settings.pairs, candidate)
-
-    def tell(self, scores: Vector, share: Share = WHOLE) -> None:
-        settings = self._settings
+    def _estimate(self, scores: Vector, share: Share) -> Vector:
+        """The gradient [P], before weight decay; changes nothing."""
         u = self._shaping(scores).reshape(-1, 2)
         total = weighted_sum(
             u[:, 0] - u[:, 1],
@@ -94,7 +91,14 @@ class GradientES:
             share,
             self._bound,
         )
-        gradient = total / (2 * settings.pairs) - settings.weight_decay * self._theta
+        return total / (2 * self._settings.pairs)
+
+    def tell(self, scores: Vector, share: Share = WHOLE) -> None:
+        self._climb(self._estimate(scores, share))
+
+    def _climb(self, estimate: Vector) -> None:
+        """One step of the optimiser, and on to the next generation."""
+        gradient = estimate - self._settings.weight_decay * self._theta
         self._theta = self._theta + self._ascent.step(gradient)
         self._generation += 1
 

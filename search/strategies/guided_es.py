@@ -35,14 +35,14 @@ class GuidedESSettings(GradientSettings):
 
 
 class GuidedES(GradientES):
-    """Its noise leans towards the steps it took last."""
+    """Its noise leans towards the gradients it found last."""
 
     Settings = GuidedESSettings
     unrolls = 1
 
     def __init__(self, settings: GuidedESSettings, start: Vector, key: Key) -> None:
         self._key, self._alpha = key, settings.alpha
-        self._history = np.zeros((0, len(start)))  # the last steps, newest last
+        self._history = np.zeros((0, len(start)))  # the last estimates, newest last
         self._basis = np.zeros((len(start), 0))  # U
         self._most = min(settings.subspace, len(start))
         largest = CUT * (1.0 + np.sqrt(len(start)))
@@ -61,12 +61,11 @@ class GuidedES(GradientES):
         return rounded
 
     def tell(self, scores: Vector, share: Share = WHOLE) -> None:
-        before = self._theta
-        super().tell(scores, share)
-        step = self._theta - before
-        if step.any():
-            self._history = np.concatenate([self._history, step[None]])[-self._most :]
+        estimate = self._estimate(scores, share)
+        if estimate.any():
+            self._history = np.concatenate([self._history, estimate[None]])[-self._most :]
             self._span()
+        self._climb(estimate)
 
     def _span(self) -> None:
         if len(self._history):

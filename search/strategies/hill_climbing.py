@@ -7,6 +7,7 @@ The best point is a member of every generation (member 0), so that a lucky score
 problem is found out: its merit is the mean of all scores it has had.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -16,11 +17,12 @@ from numpy.typing import NDArray
 
 from veldt.platform.keys import Key
 from veldt.platform.settings import Settings
+from veldt.search.strategies.fitness import LARGEST
 from veldt.search.strategies.noise import WHOLE, Share, normal
 from veldt.search.strategies.strategy import Population
 from veldt.search.vectors import State, Vector
 
-FAILED = -1e300  # worse than any score, and finite: a state has to be written down
+FAILED = -1e300  # worse than LARGEST below zero, and finite: a state has to be written down
 
 
 class HillClimbingSettings(Settings):
@@ -30,6 +32,8 @@ class HillClimbingSettings(Settings):
     population: int = pydantic.Field(ge=2, le=1_000_000)
     sigma: float = pydantic.Field(gt=0.0)
     """deviation of a step"""
+    shape: Literal["normal", "uniform"] = "normal"
+    """of a step's distribution"""
     independent: bool = False
     """steps from the start, not from the best"""
 
@@ -58,14 +62,20 @@ class HillClimbing:
         def candidate(member: int) -> Vector:
             if member == 0:
                 return best
-            noise = normal(self._key.child("noise", generation, member), len(best))
-            return origin + self._settings.sigma * noise
+            return origin + self._step(self._key.child("noise", generation, member))
 
         return Population(self._settings.population, candidate)
 
+    def _step(self, key: Key) -> Vector:
+        n, sigma = len(self._start), self._settings.sigma
+        if self._settings.shape == "normal":
+            return sigma * normal(key, n)
+        side = math.sqrt(3.0) * sigma  # of deviation sigma
+        return key.generator().uniform(-side, side, n)
+
     def tell(self, scores: Vector, share: Share = WHOLE) -> None:
         population = self.ask()
-        known = np.where(np.isfinite(scores), scores, FAILED)
+        known = np.where(np.isfinite(scores), scores.clip(-LARGEST, LARGEST), FAILED)
         self._total, self._count = self._total + float(known[0]), self._count + 1
         merit = self._total / self._count
         challenger = 1 + int(known[1:].argmax())

@@ -4,6 +4,8 @@ Brockhoff et al. 2010, "Mirrored Sampling and Sequential Selection for Evolution
 Strategies", PPSN XI; the same as antithetic sampling.
 """
 
+from collections.abc import Callable
+
 from veldt.platform.keys import Key
 from veldt.search.strategies import noise
 from veldt.search.strategies.noise import Share
@@ -28,14 +30,9 @@ class MirroredPairs:
 
     def population(self, centre: Vector, scale: float | Vector, generation: int) -> Population:
         """Members around `centre` [n]; `scale` is the perturbation's size, a number or [n]."""
-
-        def candidate(member: int) -> Vector:
-            pair, second = divmod(member, 2)
-            epsilon = self.draw(generation, pair, len(centre))
-            perturbed: Vector = centre - scale * epsilon if second else centre + scale * epsilon
-            return perturbed
-
-        return Population(2 * self._pairs, candidate)
+        return mirrored(
+            centre, scale, lambda pair: self.draw(generation, pair, len(centre)), self._pairs
+        )
 
     def weighted_sum(
         self, weights: Vector, generation: int, dimensions: int, share: Share
@@ -44,3 +41,16 @@ class MirroredPairs:
         return noise.weighted_sum(
             weights, lambda pair: self.draw(generation, pair, dimensions), dimensions, share
         )
+
+
+def mirrored(
+    centre: Vector, scale: float | Vector, draw: Callable[[int], Vector], pairs: int
+) -> Population:
+    """Members centre +- scale epsilon_k, all of them [n], epsilon_k = draw(k)."""
+
+    def candidate(member: int) -> Vector:
+        pair, second = divmod(member, 2)
+        step = scale * draw(pair)
+        return centre - step if second else centre + step
+
+    return Population(2 * pairs, candidate)

@@ -17,6 +17,7 @@ from veldt.search.vectors import Vector
 
 GRID = 2.0**16
 CUT = 8.0
+FEWEST = 10  # bits of a weight, at least
 SMALLEST = 2.0**-900  # weights that are all smaller count as zeros
 
 
@@ -67,6 +68,8 @@ def weighted_sum(
         return np.zeros(dimensions)
     # Bits of draws, of weights and of carries together stay below float64's 53.
     taken = math.ceil(math.log2(bound * GRID)) + math.ceil(math.log2(max(2, len(weights))))
+    if 52 - taken < FEWEST:
+        raise OverflowError(f"{len(weights)} draws of up to {bound:g} leave no bits for weights.")
     scale = 2.0 ** (math.ceil(math.log2(largest)) - (52 - taken))
     integers = np.rint(weights / scale)
     total = np.zeros(dimensions)

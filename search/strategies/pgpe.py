@@ -21,6 +21,7 @@ from veldt.platform.keys import Key
 from veldt.platform.settings import Settings
 from veldt.search.strategies.ascent import Ascent, OptimizerSettings
 from veldt.search.strategies.fitness import SHAPINGS, ShapingName
+from veldt.search.strategies.mirrored import mirrored
 from veldt.search.strategies.noise import CUT, GRID, WHOLE, Share, normal, weighted_sum
 from veldt.search.strategies.strategy import Population
 from veldt.search.vectors import State, Vector
@@ -62,14 +63,10 @@ class PGPE:
         return normal(self._key.child("noise", generation, pair), len(self._mu))
 
     def ask(self) -> Population:
-        mu, sigma, generation = self._mu, self._sigma, self._generation
-
-        def candidate(member: int) -> Vector:
-            pair, second = divmod(member, 2)
-            step = sigma * self._draw(generation, pair)
-            return mu - step if second else mu + step
-
-        return Population(2 * self._settings.pairs, candidate)
+        generation = self._generation
+        return mirrored(
+            self._mu, self._sigma, lambda k: self._draw(generation, k), self._settings.pairs
+        )
 
     def tell(self, scores: Vector, share: Share = WHOLE) -> None:
         settings, generation = self._settings, self._generation
@@ -89,9 +86,7 @@ class PGPE:
         most = settings.sigma_change
         change = (settings.sigma_learning_rate * spread).clip(-most, most)
         self._mu = self._mu + self._ascent.step(along * self._sigma)
-        self._sigma = self._sigma * (
-            1.0 + change.clip(-settings.sigma_change, settings.sigma_change)
-        )
+        self._sigma = self._sigma * (1.0 + change)
         self._generation += 1
 
     def state(self) -> State:

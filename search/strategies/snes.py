@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 
 from veldt.platform.keys import Key
 from veldt.platform.settings import Settings
-from veldt.search.strategies.fitness import mean_ranks
 from veldt.search.strategies.noise import CUT, WHOLE, Share, normal, weighted_sum
 from veldt.search.strategies.pgpe import squared_minus_1
 from veldt.search.strategies.strategy import Population
@@ -49,14 +48,11 @@ def utilities(scores: Vector) -> Vector:
     size = len(scores)
     raw = np.maximum(0.0, math.log(size / 2 + 1) - np.log(np.arange(1, size + 1)))
     by_rank = raw / raw.sum() - 1.0 / size
-    from_top = size - 1 - mean_ranks(scores)
-    # A tie from place a to b has mean place (a + b) / 2; its members share u's mean there.
-    shared = np.empty(size)
-    for place in np.unique(from_top):
-        tied = from_top == place
-        first = round(place - (tied.sum() - 1) / 2)
-        shared[tied] = by_rank[first : first + int(tied.sum())].mean()
-    return shared
+    worst_last = np.where(np.isfinite(scores), -scores, np.inf)
+    _, place, counts = np.unique(worst_last, return_inverse=True, return_counts=True)
+    shared = np.add.reduceat(by_rank, np.cumsum(counts) - counts) / counts
+    u: Vector = shared[place]
+    return u
 
 
 class SNES:

@@ -243,7 +243,7 @@ def test_a_finished_search(tmp_path):
     page, text = report(tmp_path / "study")
     assert "best score 81.5 trial 2" in text
     assert "held-out mean return 68.333 of the winner, trained again" in text
-    assert "trials 6 1 failed" in text and "stages random, es" in text
+    assert "trials 6 1 failed" in text and "stages random, openai-es" in text
     assert "difference 13.167" in text and "chosen among 5 scores" in text
     assert "heldout.settings (frames: 4000 -> 8000)" in text
     assert "Diverged: " + " ".join(EVIL.split()) in text  # as text, in the table

@@ -6,12 +6,13 @@ import pytest
 from veldt.platform import plugins
 from veldt.platform.errors import BrokenContract, SettingsError, UnknownName
 from veldt.platform.keys import Key
+from veldt.search import generational
 from veldt.search.catalogue import SEARCHERS, searcher
 from veldt.search.conformance import check
 from veldt.search.generational import Generational, GenerationalSettings, folded
 from veldt.search.random_search import RandomSearch, RandomSearchSettings
 from veldt.search.searcher import Question
-from veldt.search.space import Real, Space
+from veldt.search.space import Choice, Real, Space
 from veldt.search.stages import Stages
 from veldt.search.strategies import fitness
 
@@ -146,3 +147,16 @@ def test_failures_are_never_the_best():
     for number, score in zip(numbers, [None, -5.0, -5.0], strict=True):
         stages.tell(number, score)
     assert stages.best.number == 1 and stages.done
+
+
+def test_a_start_on_a_side_of_the_cube_is_left(monkeypatch):
+    space = Space({"x": Real(low=-1.0, high=1.0), "y": Choice(values=("a", "b", "c"))})
+
+    def found():
+        searcher = Generational(es(20, 8), space, Key(0), {"x": 1.0, "y": "a"})
+        return run(searcher, lambda point: -abs(point["x"]) - 0.5 * (point["y"] != "b"))
+
+    assert found() > -0.3
+    monkeypatch.setattr(generational, "MARGIN", 0.0)
+    monkeypatch.setattr(generational, "CHOICE_MARGIN", 0.0)
+    assert found() < -0.7
