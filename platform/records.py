@@ -9,6 +9,7 @@ import contextlib
 import json
 import logging
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +35,7 @@ class Records:
         self._file = path.open("ab")
         self._events: Any = None
         if tensorboard:
-            from tensorboardX import SummaryWriter
-
-            self._events = SummaryWriter(str(folder / "tensorboard"), write_to_disk=True)
+            self._events = _event_writer()(str(folder / "tensorboard"), write_to_disk=True)
         self.write(update, {}, kind="session")
 
     def write(self, update: int, values: dict[str, Any], kind: str = "metrics") -> None:
@@ -45,7 +44,7 @@ class Records:
         self._file.write(json.dumps(line, allow_nan=False).encode() + b"\n")
         self._file.flush()
         if self._events is not None and kind == "metrics":
-            step = values.get("frames", update)
+            step = values.get("frames", values.get("generation", update))
             for name, value in values.items():
                 if isinstance(value, int | float):
                     self._events.add_scalar(name, value, step)
@@ -57,6 +56,19 @@ class Records:
         self._file.close()
         if self._events is not None:
             self._events.close()
+
+
+def _event_writer() -> Any:
+    """TensorboardX's class. It imports torch where it can: seconds, for who has no use for it."""
+    without = "torch" not in sys.modules
+    if without:
+        sys.modules["torch"] = None  # type: ignore[assignment]
+    try:
+        from tensorboardX import SummaryWriter
+    finally:
+        if without:
+            del sys.modules["torch"]
+    return SummaryWriter
 
 
 def read(folder: Path) -> list[dict[str, Any]]:

@@ -69,11 +69,10 @@ class Book:
         return checkpoints.pack(arrays, plain)
 
     def begin(self, evolution: Evolution) -> None:
-        """From here on records are written, after those up to the search's generation."""
-        known = evolution.counters.generation
-        self._records = Records(self.path, known)
+        """From here on records are written, after those of the search's turns so far."""
+        self._records = Records(self.path, evolution.counters.turns)
         self._begun = time.monotonic() - self._tally.wall_seconds
-        if known:
+        if evolution.counters.turns:
             self._report({"kind": "resumed", **dataclasses.asdict(evolution.counters)})
 
     @property
@@ -96,7 +95,7 @@ class Book:
         assert self._records is not None
         kind, values = event["kind"], {k: v for k, v in event.items() if k != "kind"}
         values["wall_seconds"] = self.wall_seconds
-        self._records.write(event["generation"], values, kind)
+        self._records.write(event["turn"], values, kind)
         self._report(event | values)
         self._heartbeat()
         if time.monotonic() - self._saved_at >= self._settings.checkpoint_seconds:
@@ -148,6 +147,6 @@ class Book:
         self._folder.close()
 
 
-def last_generation(folder: Path, kind: str) -> int:
-    """The generation of the newest record of a kind; -1 if there is none."""
-    return max((line["update"] for line in read(folder) if line["kind"] == kind), default=-1)
+def last_turn(folder: Path) -> int:
+    """The newest that is written down; 0 if there is none."""
+    return max((line["update"] for line in read(folder)), default=0)

@@ -191,7 +191,7 @@ class Evolution:
             else self._apply_evaluation(scores)
         )
         self.counters.turns += 1
-        return event
+        return event | {"turn": self.counters.turns}
 
     def _apply_generation(self, scores: Scores, share: Share) -> Event:
         counters, fitness = self.counters, scores.fitness

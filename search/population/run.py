@@ -9,7 +9,7 @@ from typing import Any
 from veldt.platform import checkpoints
 from veldt.platform.errors import InputError, Interrupted, RankLost, VeldtError
 from veldt.platform.ranks import Ranks
-from veldt.search.population.book import Book, Report, last_generation
+from veldt.search.population.book import Book, Report, last_turn
 from veldt.search.population.evolution import Event, Evolution
 from veldt.search.population.rank_team import RankTeam
 from veldt.search.population.settings import PopulationSettings
@@ -177,9 +177,7 @@ class _Search:
             self._book = Book(self._settings, self._folder, True, self._report)
             self._book.load()
             self._book.begin(self._evolution)
-            if self._last is not None and self._last["generation"] > last_generation(
-                self._folder, self._last["kind"]
-            ):
+            if self._last is not None and self._last["turn"] > last_turn(self._folder):
                 self._news.append(self._last)
         self._book.lost(self._lost_before + self._ranks.lost, self._ranks.size)
 

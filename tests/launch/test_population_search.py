@@ -66,7 +66,7 @@ def ranks_of(process):
 
 
 def generations(folder):
-    return [line["update"] for line in read(folder) if line["kind"] == "metrics"]
+    return [line["generation"] for line in read(folder) if line["kind"] == "metrics"]
 
 
 def test_the_same_bits_in_process_and_on_1_2_3_and_4_ranks(veldt, recipe):

@@ -199,7 +199,7 @@ def test_a_killed_trial_is_tried_again(veldt, recipe, undisturbed, until, ranks,
 
 def test_a_trial_that_hangs_is_tried_again(veldt, recipe):
     summary = veldt.summary(
-        *("search", recipe, "--out", "s", "--set", "trial.silence_s=15"),  # on a busy machine too
+        *("search", recipe, "--out", "s", "--set", "trial.silence_s=8"),  # on a busy machine too
         *("--set", 'stages=[{method = "random", trials = 2}]'),
         *("--set", "train.environment.id=faulty_environments:Hangs-v0"),
         *("--set", f'train.environment.options.once="{veldt.folder}/once"'),
