@@ -174,7 +174,8 @@ class Episodes:
             episode = self._play(child, self._cap, settings.action_noise, tick)
             steps += episode.steps
             fitness += episode.total - settings.shift * episode.steps
-            if not (math.isfinite(fitness) and np.isfinite(episode.observations).all()):
+            # A sum is finite if all of it is; what is not so on its way has failed as well.
+            if not math.isfinite(fitness + episode.observations.sum()):
                 return Score(math.nan, steps)
             statistics[0] += episode.cut and episode.steps == self._cap
             if self._counts(child):
@@ -208,22 +209,25 @@ class Episodes:
         except Exception as error:
             raise self._fault(seed, error) from error
         inside, total, terminated, steps = clock() - begun, 0.0, False, 0
-        for steps in range(1, limit + 1):
-            if steps % TICK == 1:
-                tick()
-                if steps + TICK > len(rows):
-                    rows = self._lengthen()
-            chosen = action(rows[steps - 1])
-            following = rows[steps]
-            begun = clock()
-            try:
-                reward, terminated = step(chosen, following)
-            except Exception as error:
-                raise self._fault(seed, error) from error
-            inside += clock() - begun
-            total += reward
-            if terminated:
-                break
+        while steps < limit and not terminated:
+            tick()
+            until = min(limit, steps + TICK)
+            if until >= len(rows):
+                rows = self._lengthen()
+            observation = rows[steps]
+            for following in rows[steps + 1 : until + 1]:
+                chosen = action(observation)
+                begun = clock()
+                try:
+                    reward, terminated = step(chosen, following)
+                except Exception as error:
+                    raise self._fault(seed, error) from error
+                inside += clock() - begun
+                total += reward
+                steps += 1
+                if terminated:
+                    break
+                observation = following
         self.environment_seconds += inside
         return _Episode(total, steps, not terminated, self._seen[:steps])
 

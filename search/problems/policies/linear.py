@@ -4,6 +4,7 @@ Mania, Guy and Recht 2018, arXiv:1803.07055, algorithm 2: a = M diag(Sigma)^-1/2
 zero at the start, no bias, no squashing.
 """
 
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -12,6 +13,8 @@ from veldt.platform.envs.single import SingleSpec
 from veldt.platform.keys import Key
 from veldt.platform.settings import Settings
 from veldt.search.vectors import State, Vector
+
+Act = Callable[[Vector], Vector]
 
 
 class LinearSettings(Settings):
@@ -30,31 +33,45 @@ class Linear:
         self._n, self._m, self._clip = spec.observation_size, spec.action_size, clip
         self._bias = settings.bias
         self.size = self._m * (self._n + settings.bias)
-        self._out = np.zeros(self._m)
+        self.act: Act = _unloaded
 
     def start(self, key: Key) -> Vector:
         return np.zeros(self.size)
 
     def load(self, parameters: Vector, mean: Vector, scale: Vector) -> None:
         named = self.named(parameters)
-        self._weight = named["weight"].copy()
-        self._offset = named.get("bias", np.zeros(self._m)).copy()
-        self._mean, self._scale = mean.copy(), scale.copy()
+        weight = named["weight"].copy()
+        offset = named.get("bias", np.zeros(self._m)).copy()
         if self._clip is None:
             # The filter is as linear as the policy: one product does for both.
-            self._weight *= scale
-            self._offset -= self._weight @ mean
-        self._product = self._weight.dot
-
-    def act(self, observation: Vector) -> Vector:
-        if self._clip is not None:
-            observation = (observation - self._mean) * self._scale
-            observation.clip(-self._clip, self._clip, out=observation)
-        action: Vector = self._product(observation, self._out)
-        action += self._offset
-        return action
+            weight *= scale
+            offset -= weight @ mean
+            self.act = _affine(weight, offset)
+        else:
+            clip, affine = self._clip, _affine(weight, offset)
+            mean, scale = mean.copy(), scale.copy()
+            self.act = lambda x: affine(((x - mean) * scale).clip(-clip, clip))
 
     def named(self, parameters: Vector) -> State:
         weight = parameters[: self._m * self._n].reshape(self._m, self._n)
         bias = {"bias": parameters[self._m * self._n :].copy()} if self._bias else {}
         return {"weight": weight} | bias
+
+
+def _affine(weight: Vector, offset: Vector) -> Act:
+    """x -> weight x + offset, in an array of its own; closures look fewer names up."""
+    out, product, add = np.zeros(len(weight)), weight.dot, np.add
+
+    def linear(x: Vector) -> Vector:
+        found: Vector = product(x, out)
+        return found
+
+    def affine(x: Vector) -> Vector:
+        product(x, out)
+        return add(out, offset, out)
+
+    return affine if offset.any() else linear
+
+
+def _unloaded(x: Vector) -> Vector:
+    raise RuntimeError("load the policy's parameters first")

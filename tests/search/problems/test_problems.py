@@ -248,9 +248,9 @@ def test_the_cap_grows_when_episodes_reach_it():
 def test_bins_choose_among_values_between_the_bounds():
     problem = build("episodes", **HOPPER, bins=3)
     assert len(problem.start) == 3 * 3 * 11
-    act = problem._action(0.0, Key(0))
     candidate = np.random.default_rng(0).normal(size=99)
     problem._policy.load(candidate, np.zeros(11), np.ones(11))
+    act = problem._action(0.0, Key(0))
     chosen = np.array([act(x) for x in np.random.default_rng(1).normal(size=(50, 11))])
     assert set(np.unique(chosen)) == {-1.0, 0.0, 1.0}
 
