@@ -58,6 +58,7 @@ class FlatNetwork:
     """
 
     Settings = FlatNetworkSettings
+    act_with_1 = None
 
     def __init__(
         self, settings: FlatNetworkSettings, spec: SingleSpec, clip: float | None

@@ -30,6 +30,7 @@ from veldt.search.problems.problem import Members, Score, Scores, Tick
 from veldt.search.vectors import State, Vector
 
 TICK = 50  # steps from one tick to the next
+TIMED = 4  # of so many stretches between ticks, the steps of one are timed
 
 
 class EnvironmentSettings(Settings):
@@ -135,8 +136,8 @@ class Episodes:
         self._cap = min(limit, settings.cap.start) if settings.cap else limit
         self.statistics_size = 1 + self._filter.statistics_size  # first: episodes that were cut
         self.environment_seconds = 0.0
-        self._seen = np.empty((1024, spec.observation_size))
-        self._rows = list(self._seen)  # views: an index into the array costs more
+        self._room = np.ones((0, spec.observation_size + 1))
+        self._lengthen()
 
     def _make(self) -> Single:
         environment = self._settings.environment
@@ -201,48 +202,62 @@ class Episodes:
     def _steps(
         self, seed: int, limit: int, action: Callable[[Vector], Any], tick: Tick
     ) -> _Episode:
-        step, clock = self._single.step, time.perf_counter
-        rows = self._rows
-        begun = clock()
+        begun = time.perf_counter()
         try:
-            self._single.reset(seed, rows[0])
+            self._single.reset(seed, self._rows[0])
         except Exception as error:
             raise self._fault(seed, error) from error
-        inside, total, terminated, steps = clock() - begun, 0.0, False, 0
+        resetting = time.perf_counter() - begun
+        self._timed_seconds, self._timed_steps = 0.0, 0
+        total, terminated, steps = 0.0, False, 0
         while steps < limit and not terminated:
             tick()
             until = min(limit, steps + TICK)
-            if until >= len(rows):
-                rows = self._lengthen()
-            observation = rows[steps]
-            for following in rows[steps + 1 : until + 1]:
+            if until >= len(self._rows):
+                self._lengthen()
+            rows = self._rows if self._policy.act_with_1 is None else self._rows_with_1
+            # Looking at the clock twice a step would cost as much as a third of the policy.
+            step = self._timed if steps % (TIMED * TICK) == 0 else self._single.step
+            for observation, following in zip(
+                rows[steps:until], self._rows[steps + 1 : until + 1], strict=True
+            ):
                 chosen = action(observation)
-                begun = clock()
                 try:
                     reward, terminated = step(chosen, following)
                 except Exception as error:
                     raise self._fault(seed, error) from error
-                inside += clock() - begun
                 total += reward
                 steps += 1
                 if terminated:
                     break
-                observation = following
-        self.environment_seconds += inside
-        return _Episode(total, steps, not terminated, self._seen[:steps])
+        stepping = self._timed_seconds / self._timed_steps * steps
+        self.environment_seconds += resetting + stepping
+        return _Episode(total, steps, not terminated, self._room[:steps, :-1])
 
-    def _lengthen(self) -> list[Vector]:
-        """Doubles the room for observations; those that are there stay."""
-        self._seen = np.concatenate([self._seen, np.empty_like(self._seen)])
-        self._rows = list(self._seen)
-        return self._rows
+    def _timed(self, action: Any, seen: Vector) -> tuple[float, bool]:
+        """A step of the environment, and the time it takes."""
+        begun = time.perf_counter()
+        found = self._single.step(action, seen)
+        self._timed_seconds += time.perf_counter() - begun
+        self._timed_steps += 1
+        return found
+
+    def _lengthen(self) -> None:
+        """Doubles the room for observations, each with a 1 behind it; those there stay.
+
+        The rows are views: an index into the array costs more.
+        """
+        more = np.ones((max(1024, len(self._room)), self._room.shape[1]))
+        self._room = np.concatenate([self._room, more])
+        self._rows, self._rows_with_1 = list(self._room[:, :-1]), list(self._room)
 
     def _fault(self, seed: int, error: Exception) -> EnvironmentFault:
         return EnvironmentFault(f"{self._single.spec.id}, seed {seed}: {error!r}")
 
     def _action(self, noise: float, key: Key) -> Callable[[Vector], Any]:
-        """Observation [n] -> what the environment takes."""
-        act, spec, choices = self._policy.act, self._single.spec, self._choices
+        """Observation, with a 1 behind it if the policy likes -> what the environment takes."""
+        act = self._policy.act_with_1 or self._policy.act
+        spec, choices = self._single.spec, self._choices
         if self._discrete:
             return lambda observation: int(act(observation).argmax())
         if not (noise or choices is not None or self._settings.clip_actions):
@@ -284,11 +299,13 @@ class Episodes:
 
         def frames() -> Iterator[NDArray[np.uint8]]:
             try:
-                observation = np.empty(seen.spec.observation_size)
+                row = np.ones(seen.spec.observation_size + 1)
+                observation = row[:-1]
+                taken = observation if self._policy.act_with_1 is None else row
                 seen.reset(key.integer(), observation)
                 yield seen.render()
                 for _ in range(self._test_limit):
-                    _, terminated = seen.step(action(observation), observation)
+                    _, terminated = seen.step(action(taken), observation)
                     yield seen.render()
                     if terminated:
                         break

@@ -59,7 +59,8 @@ class ObservationFilter:
         if not self._settings.enabled:
             return np.zeros(0, np.int64)
         with np.errstate(over="ignore"):  # an infinite sum is cut below
-            sums = np.concatenate([observations.sum(0), np.square(observations).sum(0)])
+            x = observations
+            sums = np.concatenate([np.einsum("ij->j", x), np.einsum("ij,ij->j", x, x)])
         grid = np.rint(np.clip(sums, -LARGEST, LARGEST) * GRID)
         high = np.floor(grid / LIMB)
         return np.concatenate([[len(observations)], high, grid - high * LIMB]).astype(np.int64)

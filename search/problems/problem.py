@@ -76,7 +76,7 @@ class Problem(Protocol):
     carry_size: int
     """c"""
     environment_seconds: float
-    """spent inside `env.step` and its like so far, in this process; 0 if nothing is known"""
+    """about so much was spent inside `env.step` and its like in this process; 0 if not known"""
 
     def evaluate(self, members: Members, tick: Tick) -> Sequence[Score]:
         """Scores some members: a function of its arguments and of the problem's state alone.

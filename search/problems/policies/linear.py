@@ -34,6 +34,7 @@ class Linear:
         self._bias = settings.bias
         self.size = self._m * (self._n + settings.bias)
         self.act: Act = _unloaded
+        self.act_with_1: Act | None = None
 
     def start(self, key: Key) -> Vector:
         return np.zeros(self.size)
@@ -46,31 +47,19 @@ class Linear:
             # The filter is as linear as the policy: one product does for both.
             weight *= scale
             offset -= weight @ mean
-            self.act = _affine(weight, offset)
+            extended = np.column_stack([weight, offset])
+            out, product = np.zeros(self._m), extended.dot
+            # (A closure: a hot loop pays for every name that it looks up.)
+            self.act_with_1 = lambda x: product(x, out)
+            self.act = lambda x: product(np.append(x, 1.0), out)
         else:
-            clip, affine = self._clip, _affine(weight, offset)
-            mean, scale = mean.copy(), scale.copy()
-            self.act = lambda x: affine(((x - mean) * scale).clip(-clip, clip))
+            clip, mean, scale = self._clip, mean.copy(), scale.copy()
+            self.act = lambda x: weight @ ((x - mean) * scale).clip(-clip, clip) + offset
 
     def named(self, parameters: Vector) -> State:
         weight = parameters[: self._m * self._n].reshape(self._m, self._n)
         bias = {"bias": parameters[self._m * self._n :].copy()} if self._bias else {}
         return {"weight": weight} | bias
-
-
-def _affine(weight: Vector, offset: Vector) -> Act:
-    """x -> weight x + offset, in an array of its own; closures look fewer names up."""
-    out, product, add = np.zeros(len(weight)), weight.dot, np.add
-
-    def linear(x: Vector) -> Vector:
-        found: Vector = product(x, out)
-        return found
-
-    def affine(x: Vector) -> Vector:
-        product(x, out)
-        return add(out, offset, out)
-
-    return affine if offset.any() else linear
 
 
 def _unloaded(x: Vector) -> Vector:

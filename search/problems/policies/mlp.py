@@ -35,6 +35,7 @@ class Mlp:
     """tanh(... tanh(W_1 x + b_1) ...), the last layer linear."""
 
     Settings = MlpSettings
+    act_with_1 = None
 
     def __init__(self, settings: MlpSettings, spec: SingleSpec, clip: float | None) -> None:
         sizes = (spec.observation_size, *settings.hidden, spec.action_size)

@@ -3,6 +3,7 @@
 Legend: P parameters, n numbers in an observation, m in an action (or m to choose from).
 """
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from veldt.platform.envs.single import SingleSpec
@@ -34,6 +35,9 @@ class Policy(Protocol):
 
         The array may be the policy's own, valid until the next call.
         """
+
+    act_with_1: Callable[[Vector], Vector] | None
+    """`act` for an observation with a 1 behind it, [n + 1], if that is faster; set by `load`"""
 
     def named(self, parameters: Vector) -> State:
         """Parameters [P] as the arrays they are, for others to load."""

@@ -191,12 +191,12 @@ def test_an_episode_is_gymnasiums_own():
         candidate = generator.normal(size=len(problem.start))
         score = evaluate(problem, candidate)
         environment = gymnasium.make(settings["environment"]["id"])
-        weight = problem.policy(candidate)["weight"]
+        problem._policy.load(candidate, problem._filter.mean, problem._filter.scale)
         seed = Key(0).child("member").child("episode", 0).integer()
         observation, _ = environment.reset(seed=seed)
         total, steps, over = 0.0, 0, False
         while not over and steps < settings.get("horizon", 500):
-            action = weight @ np.asarray(observation, float)
+            action = problem._policy.act(np.asarray(observation, float))
             observation, reward, terminated, truncated, _ = environment.step(
                 int(action.argmax()) if discrete else action
             )
@@ -251,7 +251,7 @@ def test_bins_choose_among_values_between_the_bounds():
     candidate = np.random.default_rng(0).normal(size=99)
     problem._policy.load(candidate, np.zeros(11), np.ones(11))
     act = problem._action(0.0, Key(0))
-    chosen = np.array([act(x) for x in np.random.default_rng(1).normal(size=(50, 11))])
+    chosen = np.array([act(x) for x in np.random.default_rng(1).normal(size=(50, 12))])
     assert set(np.unique(chosen)) == {-1.0, 0.0, 1.0}
 
 
