@@ -7,7 +7,8 @@
 #   bash launch/results.sh evolution        2 hours: population searches, 3 seeds each
 #   bash launch/results.sh comparison       1 hour: every strategy on several problems
 #   bash launch/results.sh long             half a day: Walker2d, Ant, Freeway
-#   bash launch/results.sh kills            10 minutes: ranks that die, twenty times
+#   bash launch/results.sh slow             10 minutes: the tests that take too long for every day,
+#                                           ranks that die in twenty searches among them
 #
 # A search that was stopped goes on; what is finished is kept. `rm -r runs/results` begins anew.
 set -euo pipefail
@@ -71,11 +72,11 @@ long() {
   evolve freeway/vbn es/freeway "1"
 }
 
-kills() {
-  python -m pytest -m slow -q tests/launch/test_population_search.py
+slow() {
+  python -m pytest -m slow -q
 }
 
-for section in "${@:-training evolution comparison kills long}"; do
+for section in "${@:-training evolution comparison slow long}"; do
   for name in $section; do "$name"; done
 done
 python -P -m veldt.launch.results "$out" | tee "$out/results.md"

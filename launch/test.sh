@@ -10,4 +10,4 @@ ruff format --check .
 mypy
 lint-imports
 cores=$(getconf _NPROCESSORS_ONLN)
-python -m pytest -n "$((cores < 4 ? cores : 4))" --dist loadgroup "$@"
+python -m pytest -n "$((cores < 4 ? cores : 4))" --dist loadfile "$@"

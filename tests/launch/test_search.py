@@ -117,7 +117,7 @@ def test_the_summary_and_the_folder(undisturbed):
     assert len(seeds) == 8 + 6 + 1  # every training has a seed of its own
 
 
-@pytest.mark.parametrize("ranks", [1, 2, 4])
+@pytest.mark.parametrize("ranks", [pytest.param(1, marks=pytest.mark.slow), 2, 4])
 def test_the_same_search_on_any_number_of_ranks(veldt, recipe, undisturbed, ranks):
     summary = veldt.summary("search", recipe, "--out", "s", ranks=ranks)
     expected, answered, _ = undisturbed
@@ -177,8 +177,15 @@ def trials(process):
     return found
 
 
-@pytest.mark.parametrize("victims", [trials, workers_zygotes])
-@pytest.mark.parametrize("ranks", [None, 3])
+@pytest.mark.parametrize(
+    ("ranks", "victims"),
+    [
+        (None, trials),
+        (3, workers_zygotes),
+        pytest.param(None, workers_zygotes, marks=pytest.mark.slow),
+        pytest.param(3, trials, marks=pytest.mark.slow),
+    ],
+)
 def test_a_killed_trial_is_tried_again(veldt, recipe, undisturbed, until, ranks, victims):
     process = veldt.start("search", recipe, "--out", "s", "--json", ranks=ranks)
     folder = veldt.folder / "s"

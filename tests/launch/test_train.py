@@ -95,7 +95,9 @@ def test_lockstep_with_a_killed_actor_comes_to_the_same_bits(veldt, until):
     assert bits(hurt) == bits(veldt.folder / "whole")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_an_interrupted_run_goes_on_where_it_was(veldt, until, number):
     frames = ("--set", "frames=100000")
     process = veldt.start("train", "cartpole", "--out", "run", *frames)
