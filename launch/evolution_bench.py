@@ -55,7 +55,9 @@ def evolution(
         InputError: if the recipe's problem has no environment.
         RunFailed: if a rank came to grief.
     """
-    PopulationSettings.parse(cookbook.load(recipe, "search", assignments))
+    settings = PopulationSettings.parse(cookbook.load(recipe, "search", assignments))
+    if not isinstance(settings.problem, EpisodesSettings):
+        raise InputError(f"{recipe}: only a problem of kind = 'episodes' has an environment.")
     result: dict[str, Any] = {"recipe": recipe}
     received = {}
     for size in (1, ranks):
@@ -111,8 +113,6 @@ def show(result: dict[str, Any], console: Console) -> None:
 def measure(settings: PopulationSettings, seconds: float, ranks: Ranks) -> dict[str, Any]:
     """This rank's part; the same figures on every rank."""
     search = Evolution(settings)
-    if not isinstance(search.problem, Episodes):
-        raise InputError("only searches whose problem is kind = 'episodes' can be compared.")
     team: Team = Alone(_never) if ranks.size == 1 else RankTeam(ranks, _never)
     _generation(search, team)  # warm
     rates, shares, pairs = [], [], 0

@@ -4,7 +4,6 @@ from veldt.search.problems.conformance import check
 check(MyProblem, MyProblemSettings())
 """
 
-import io
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,7 +13,7 @@ from veldt.platform.errors import BrokenContract
 from veldt.platform.keys import Key
 from veldt.search.problems.problem import Builder, Members, Problem, Score, Scores
 from veldt.search.strategies.strategy import digest
-from veldt.search.vectors import State, Vector
+from veldt.search.vectors import State, Vector, reloaded
 
 SIZE = 6  # members of a generation
 
@@ -58,9 +57,12 @@ def _check(new: Callable[[], Problem], spread: float, generations: int) -> None:
     for generation in range(generations):
         noise = Key(generation).child("members").generator().standard_normal((SIZE, len(start)))
         candidates = start + spread * noise
-        state = saved(first)
+        state = reloaded(first.state())
         scores = _generation(first, candidates, generation, reverse=False)
-        _demand(digest(saved(first)) == digest(state), "evaluating must leave the state alone")
+        _demand(
+            digest(reloaded(first.state())) == digest(state),
+            "evaluating must leave the state alone",
+        )
         other = new()
         other.restore(state)
         _demand(digest(other.state()) == digest(state), "restored, it is not the same")
@@ -73,15 +75,6 @@ def _check(new: Callable[[], Problem], spread: float, generations: int) -> None:
         other.merge(merged)
         _demand(digest(first.state()) == digest(other.state()), "merged the same, they differ")
     _demand(all(isinstance(array, np.ndarray) for array in first.policy(start).values()), "policy")
-
-
-def saved(problem: Problem) -> State:
-    """Its state as it comes back from a file."""
-    file = io.BytesIO()
-    np.savez(file, allow_pickle=False, **problem.state())
-    file.seek(0)
-    with np.load(file) as arrays:
-        return dict(arrays)
 
 
 def _generation(
@@ -154,7 +147,7 @@ def _tested(first: Problem, other: Problem, start: Vector, state: State) -> None
     key = Key(9).child("test")
     one, two = (p.test(start.copy(), key, lambda: None) for p in (first, other))
     _demand(_equal([one], [two]), "a test must depend on its arguments and the state alone")
-    _demand(digest(saved(first)) == digest(state), "a test must leave the state alone")
+    _demand(digest(reloaded(first.state())) == digest(state), "a test must leave the state alone")
 
 
 def _together(scores: Sequence[Score], problem: Problem) -> Scores:

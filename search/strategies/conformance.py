@@ -4,7 +4,6 @@ from veldt.search.strategies.conformance import check
 check(MyStrategy, MySettings(pairs=4, sigma=0.1))
 """
 
-import io
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +13,7 @@ from veldt.platform.errors import BrokenContract
 from veldt.platform.keys import Key
 from veldt.search.strategies.noise import Share
 from veldt.search.strategies.strategy import Builder, Strategy, digest
-from veldt.search.vectors import State, Vector
+from veldt.search.vectors import State, Vector, reloaded
 
 GENERATIONS = 6
 
@@ -32,7 +31,7 @@ def check(build: Builder, settings: Any, dimensions: int = 7) -> None:
 
     first, states, scores = new(), [], []
     for _ in range(GENERATIONS):
-        states.append(saved(first))
+        states.append(reloaded(first.state()))
         scores.append(_scores(first))
         first.tell(scores[-1])
     end = digest(first.state())
@@ -42,15 +41,6 @@ def check(build: Builder, settings: Any, dimensions: int = 7) -> None:
     _demand(_run(new(1)) != end, "other keys must give other searches")
     _parts(new, states, scores)
     _failures(new)
-
-
-def saved(strategy: Strategy) -> State:
-    """Its state as it comes back from a file."""
-    file = io.BytesIO()
-    np.savez(file, allow_pickle=False, **strategy.state())
-    file.seek(0)
-    with np.load(file) as arrays:
-        return dict(arrays)
 
 
 def _scores(strategy: Strategy) -> Vector:

@@ -1,4 +1,4 @@
-"""`veldt bench throughput`: what it returns hangs together; how fast it was decides nothing."""
+"""`veldt bench`: what it returns hangs together; how fast it was decides nothing."""
 
 import types
 
@@ -86,3 +86,18 @@ def test_the_watch_counts_from_the_first_report_after_the_warm_up(monkeypatch):
     now = iter([106.0])
     watch.report({"steps": 3000})
     assert watch.stop() and watch.rates()[0] == 250.0
+
+
+def test_evolution(veldt):
+    small = ("--set", "strategy.directions=4", "--set", "strategy.top=2")
+    result = veldt.summary("bench", "evolution", "--seconds", 1, *small)
+    for size in (1, 2):
+        assert result[f"env_only_{size}"] > 0 and result[f"ars_{size}"] > 0
+        assert result[f"ratio_{size}"] > 0
+    expected = result["ars_2"] / (2 * result["ars_1"])
+    assert result["efficiency_2"] == pytest.approx(expected)
+    assert 0 < result["outside_env_share"] < 1
+    # Rank 1 gets 16 bytes a pair and its tickets, rank 0 24 of each pair that it did not score.
+    assert 0 < result["bytes_per_pair"] <= 24
+    done = veldt("bench", "evolution", "cma/sphere", "--seconds", 1)
+    assert done.returncode == 2 and "kind = 'episodes'" in done.stderr
