@@ -15,6 +15,7 @@ import torch
 
 from veldt.agents.agent import Agent
 from veldt.agents.build import make_agent, make_environments
+from veldt.agents.inputs import Memory
 from veldt.agents.settings import TrainSettings
 from veldt.platform.channels import ActorChannel, Arrays
 from veldt.platform.envs.vector import VectorEnvironment
@@ -65,7 +66,11 @@ class Player:
         self._length, self._key = unroll_length, key
         self._generator = torch.Generator()
         self._observation: np.ndarray[Any, Any] | None = None
-        self._first = np.ones(environments.size, np.bool_)
+        self._memory = self._nothing()
+
+    def _nothing(self) -> Memory:
+        environments = self._environments
+        return Memory(environments.spec, environments.size, self._agent.state_size)
 
     def unroll(
         self, number: int, fresh: bool
@@ -84,46 +89,53 @@ class Player:
         self._generator.manual_seed(self._key.child("actions", number).integer())
         if fresh or self._observation is None:
             self._observation = self._environments.reset(self._key.child("episodes", number))
-            self._first[:] = True
-        now = self._observation
+            self._memory = self._nothing()
+        now, memory = self._observation, self._memory
         observation = np.empty((T + 1, *now.shape), now.dtype)
         first = np.empty((T + 1, B), np.bool_)
-        action = np.empty((T, B), np.int64)
+        action = np.empty((T, *memory.last_action.shape), memory.last_action.dtype)
         reward = np.empty((T, B), np.float32)
         terminated, truncated = np.empty((2, T, B), np.bool_)
-        logits, final_index, final_observation, episodes = [], [], [], []
+        before_all = (memory.state.numpy(), memory.last_action, memory.last_reward)
+        policies, final_index, final_observation, episodes = [], [], [], []
         acting = 0.0
         begun = time.perf_counter()
         with torch.inference_mode():
             for t in range(T):
-                observation[t], first[t] = now, self._first
+                observation[t], first[t] = now, memory.first
                 before = time.perf_counter()
-                actions, behaviour = self._agent.act(torch.from_numpy(now), self._generator)
-                action[t] = actions.numpy()
-                logits.append(behaviour)
+                acted = self._agent.act(memory.inputs(now), self._generator)
+                action[t] = acted.action.numpy()
+                policies.append(acted.policy)
                 acting += time.perf_counter() - before
                 step = self._environments.step(action[t])
                 now, reward[t] = step.observation, step.reward
                 terminated[t], truncated[t] = step.terminated, step.truncated
-                self._first = step.terminated | step.truncated
+                memory.first = step.terminated | step.truncated
+                memory.last_action, memory.last_reward = action[t], reward[t]
+                memory.state = acted.state
                 if len(step.final_rows):
                     final_index += [(t, row) for row in step.final_rows]
                     final_observation.append(step.final_observation)
                 episodes += [(item.episode_return, item.steps) for item in step.episodes]
-            observation[T], first[T] = now, self._first
-            behaviour_logits = torch.stack(logits).numpy()
+            observation[T], first[T] = now, memory.first
+            behaviour_policy = torch.stack(policies).numpy()
         self._observation = now
         finals = np.concatenate(final_observation) if final_observation else now[:0]
+        state, last_action, last_reward = before_all
         trajectory = Trajectory(
             observation=observation,
             first=first,
             action=action,
-            behaviour_logits=behaviour_logits,
+            behaviour_policy=behaviour_policy,
             reward=reward,
             terminated=terminated,
             truncated=truncated,
             final_index=np.array(final_index, np.int64).reshape(-1, 2),
             final_observation=finals,
+            state=state,
+            last_action=last_action,
+            last_reward=last_reward,
         )
         stepping = time.perf_counter() - begun - acting
         return trajectory, episodes, {"environment": stepping, "inference": acting}

@@ -7,7 +7,7 @@ import torch
 
 from veldt.agents.agent import Agent
 from veldt.agents.catalogue import AGENTS
-from veldt.agents.networks import initialise
+from veldt.agents.networks.actor_critic import initialise
 from veldt.agents.settings import TrainSettings
 from veldt.platform import plugins
 from veldt.platform.envs import catalogue

@@ -1,3 +1,7 @@
 """The agents we ship, by name."""
 
-AGENTS = {"impala": "veldt.agents.impala:Impala"}
+AGENTS = {
+    "impala": "veldt.agents.impala:Impala",
+    "a2c": "veldt.agents.a2c:A2C",
+    "ppo": "veldt.agents.ppo:PPO",
+}

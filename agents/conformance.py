@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from veldt.agents.agent import Agent, to_batch
-from veldt.agents.networks import initialise
-from veldt.platform.envs.vector import EnvironmentSpec
-from veldt.platform.errors import BrokenContract
+from veldt.agents.agent import Agent
+from veldt.agents.inputs import Acted, Memory, to_batch
+from veldt.agents.networks.actor_critic import initialise
+from veldt.platform.envs.vector import EnvironmentSpec, check_actions, random_actions
+from veldt.platform.errors import BrokenContract, EnvironmentFault
 from veldt.platform.trajectory import Trajectory
 
 
@@ -27,34 +28,46 @@ def check(build: type[Agent], settings: Any, spec: EnvironmentSpec) -> None:
     again = initialise(lambda: build(settings, spec), 0)
     _demand(_same(agent, again), "equal seeds must draw equal networks")
 
-    trajectory = synthetic_trajectory(spec, T=7, B=3, seed=0)
-    observation = torch.from_numpy(trajectory.observation[0])
-    with torch.inference_mode():
-        for generator in (torch.Generator().manual_seed(1), None):
-            actions, logits = agent.act(observation, generator)
-            _demand(
-                actions.shape == (3,) and actions.dtype == torch.int64,
-                f"act must give int64 actions [B], got {actions.dtype} {[*actions.shape]}",
-            )
-            _demand(
-                bool((actions >= 0).all() and (actions < spec.actions.count).all()),
-                "act gave an action that the environment does not have",
-            )
-            _demand(logits.shape[0] == 3, f"act must give logits [B, ...], got {logits.shape}")
-        first, second = (
-            agent.act(observation, torch.Generator().manual_seed(2))[0] for _ in range(2)
+    size = agent.state_size
+    acts = [_acts(agent, spec, generator) for generator in (1, 2, 2, None)]
+    policy_size = acts[0].policy.shape[1] if acts[0].policy.ndim == 2 else None
+    for acted in acts:
+        _demand(acted.policy.shape == (3, policy_size), "act must give a policy [B, P]")
+        _demand(
+            acted.state.shape == (3, size),
+            f"act must give a state [B, {size}], as state_size says; got {[*acted.state.shape]}",
         )
-        _demand(torch.equal(first, second), "equal generators must give equal actions")
+        try:
+            check_actions(spec, acted.action.numpy(), 3)
+        except EnvironmentFault as fault:
+            raise BrokenContract(
+                f"act gave actions that the environment refuses: {fault}"
+            ) from fault
+    _demand(
+        torch.equal(acts[1].action, acts[2].action), "equal generators must give equal actions"
+    )
+    _demand(
+        _forgets(agent, spec),
+        "at the first step of an episode, the state, action and reward before must not count",
+    )
 
+    trajectory = synthetic_trajectory(
+        spec, T=7, B=3, seed=0, policy_size=policy_size or 0, state_size=size
+    )
     batch = to_batch(trajectory, torch.device("cpu"))
     before = copy.deepcopy(agent.network.state_dict())
-    loss, metrics = agent.loss(batch)
-    _demand(loss.shape == () and loss.requires_grad, "the loss must be a scalar with a gradient")
-    _demand(
-        all(torch.as_tensor(value).numel() == 1 for value in metrics.values()),
-        "metrics must be scalars",
-    )
-    loss.backward()
+    losses = 0
+    for loss, metrics in agent.losses(batch, torch.Generator().manual_seed(0)):
+        losses += 1
+        _demand(
+            loss.shape == () and loss.requires_grad, "the loss must be a scalar with a gradient"
+        )
+        _demand(
+            all(torch.as_tensor(value).numel() == 1 for value in metrics.values()),
+            "metrics must be scalars",
+        )
+        loss.backward()
+    _demand(losses > 0, "an update must have a loss")
     gradients = [p.grad for p in agent.network.parameters() if p.requires_grad]
     _demand(
         all(g is not None and bool(torch.isfinite(g).all()) for g in gradients),
@@ -67,30 +80,65 @@ def check(build: type[Agent], settings: Any, spec: EnvironmentSpec) -> None:
     )
 
 
-def synthetic_trajectory(spec: EnvironmentSpec, T: int, B: int, seed: int) -> Trajectory:
+def synthetic_trajectory(
+    spec: EnvironmentSpec, T: int, B: int, seed: int, policy_size: int, state_size: int = 0
+) -> Trajectory:
     """A trajectory of noise with the shapes of `spec`; some episodes end, some are cut."""
     random = np.random.default_rng(seed)
-    shape = spec.observations.shape
-
-    def show(*lead: int) -> np.ndarray[Any, Any]:
-        if spec.observations.dtype == "uint8":
-            return random.integers(0, 256, (*lead, *shape), np.uint8)
-        return random.normal(size=(*lead, *shape)).astype(np.float32)
-
     terminated = random.random((T, B)) < 0.1
     truncated = (random.random((T, B)) < 0.1) & ~terminated
     index = np.argwhere(truncated)
     return Trajectory(
-        observation=show(T + 1, B),
+        observation=_observations(spec, random, T + 1, B),
         first=np.concatenate([np.ones((1, B), np.bool_), terminated | truncated]),
-        action=random.integers(0, spec.actions.count, (T, B)),
-        behaviour_logits=random.normal(size=(T, B, spec.actions.count)).astype(np.float32),
+        action=np.stack([random_actions(spec.actions, B, random) for _ in range(T)]),
+        behaviour_policy=random.normal(size=(T, B, policy_size)).astype(np.float32),
         reward=(3 * random.normal(size=(T, B))).astype(np.float32),
         terminated=terminated,
         truncated=truncated,
         final_index=index,
-        final_observation=show(len(index)),
+        final_observation=_observations(spec, random, len(index)),
+        state=random.normal(size=(B, state_size)).astype(np.float32),
+        last_action=random_actions(spec.actions, B, random),
+        last_reward=random.normal(size=B).astype(np.float32),
     )
+
+
+def _observations(
+    spec: EnvironmentSpec, random: np.random.Generator, *lead: int
+) -> np.ndarray[Any, Any]:
+    shape = (*lead, *spec.observations.shape)
+    if spec.observations.dtype == "uint8":
+        return random.integers(0, 256, shape, np.uint8)
+    return random.normal(size=shape).astype(np.float32)
+
+
+def _memory(agent: Agent, spec: EnvironmentSpec, seed: int) -> Memory:
+    """As if something had been."""
+    random, memory = np.random.default_rng(seed), Memory(spec, 3, agent.state_size)
+    memory.last_action = random_actions(spec.actions, 3, random)
+    memory.last_reward = random.normal(size=3).astype(np.float32)
+    memory.state = torch.from_numpy(random.normal(size=(3, agent.state_size)).astype(np.float32))
+    return memory
+
+
+def _acts(agent: Agent, spec: EnvironmentSpec, seed: int | None) -> Acted:
+    memory = _memory(agent, spec, 0)
+    memory.first[:] = (True, False, False)
+    inputs = memory.inputs(_observations(spec, np.random.default_rng(0), 3))
+    with torch.inference_mode():
+        return agent.act(inputs, None if seed is None else torch.Generator().manual_seed(seed))
+
+
+def _forgets(agent: Agent, spec: EnvironmentSpec) -> bool:
+    """Whether what was before an episode does not change its first step."""
+    observation = _observations(spec, np.random.default_rng(0), 3)
+    with torch.inference_mode():
+        one, other = (
+            agent.act(_memory(agent, spec, seed).inputs(observation), None).policy
+            for seed in (1, 2)
+        )
+    return torch.equal(one, other)
 
 
 def _same(one: Agent, other: Agent) -> bool:

@@ -12,6 +12,7 @@ import torch
 from veldt.agents.actor import load_weights
 from veldt.agents.agent import Agent
 from veldt.agents.build import make_agent, make_environments
+from veldt.agents.inputs import Memory
 from veldt.agents.settings import TrainSettings
 from veldt.platform import checkpoints
 from veldt.platform.errors import InputError, RunFailed
@@ -83,6 +84,7 @@ def evaluate(
     generator = torch.Generator().manual_seed(key.child("actions").integer())
     returns: list[list[float]] = [[] for _ in range(size)]
     observation, steps = environments.reset(key.child("episodes")), 0
+    memory = Memory(environments.spec, size, agent.state_size)
     ages = np.zeros(size, np.int64)  # steps in the episode under way
     try:
         with torch.inference_mode():
@@ -93,11 +95,14 @@ def evaluate(
                         f"{train.environment.id}: an episode does not end within "
                         f"{settings.max_steps} steps; set environment.options.max_episode_steps."
                     )
-                action, _ = agent.act(
-                    torch.from_numpy(observation),
-                    generator if settings.policy == "sample" else None,
+                acted = agent.act(
+                    memory.inputs(observation), generator if settings.policy == "sample" else None
                 )
-                step = environments.step(action.numpy())
+                action = acted.action.numpy()
+                step = environments.step(action)
+                memory.first = step.terminated | step.truncated
+                memory.last_action, memory.last_reward = action, step.reward
+                memory.state = acted.state
                 observation, steps, ages = step.observation, steps + size, ages + 1
                 for episode in step.episodes:
                     ages[episode.environment] = 0

@@ -25,13 +25,15 @@ from torch.nn import Linear
 from veldt.agents.actor import load_weights
 from veldt.agents.build import environment_spec, make_agent, use_threads
 from veldt.agents.learner import Learner
-from veldt.agents.networks import MLP, ActorCritic, NetworkSettings, initialise
+from veldt.agents.networks.actor_critic import ActorCritic, initialise
+from veldt.agents.networks.mlp import MLP
+from veldt.agents.networks.settings import NetworkSettings
 from veldt.agents.progress import Progress
 from veldt.agents.settings import TrainSettings
 from veldt.platform import checkpoints
 from veldt.platform.envs.single import SingleSpec
-from veldt.platform.envs.vector import Actions, EnvironmentSpec, Observations
-from veldt.platform.errors import InputError
+from veldt.platform.envs.vector import EnvironmentSpec, Observations, discrete
+from veldt.platform.errors import InputError, SettingsError
 from veldt.platform.keys import Key
 from veldt.platform.runs import RunFolder
 
@@ -64,7 +66,12 @@ class FlatNetwork:
         self, settings: FlatNetworkSettings, spec: SingleSpec, clip: float | None
     ) -> None:
         use_threads(1)
-        actions = Actions("discrete", spec.action_size, f"{spec.actions}({spec.action_size})")
+        for name in ("last_action", "last_reward"):
+            if getattr(settings, name):
+                raise SettingsError(f"problem.policy.{name}: a policy sees the observation alone.")
+        if settings.core != "none":
+            raise SettingsError("problem.policy.core: a policy has no memory; use none.")
+        actions = discrete(spec.action_size, f"{spec.actions}({spec.action_size})")
         shape = EnvironmentSpec(
             spec.id, Observations((spec.observation_size,), "float32"), actions, 1
         )

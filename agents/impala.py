@@ -7,13 +7,14 @@ from typing import Literal
 
 import pydantic
 import torch
-from torch import Tensor
 
 from veldt.agents import losses, vtrace
-from veldt.agents.agent import Agent, AgentSettings, Batch, sample
-from veldt.agents.networks import ActorCritic, NetworkSettings
+from veldt.agents.agent import Agent, AgentSettings, Loss
+from veldt.agents.inputs import Acted, Batch, Inputs
+from veldt.agents.networks.actor_critic import ActorCritic
+from veldt.agents.networks.settings import NetworkSettings
+from veldt.agents.returns import final_values
 from veldt.platform.envs.vector import EnvironmentSpec
-from veldt.platform.errors import UnsupportedSpace
 
 
 class ImpalaSettings(AgentSettings):
@@ -51,64 +52,42 @@ class Impala(Agent):
     """Policy gradient, baseline and entropy on V-trace targets (section 4.2)."""
 
     Settings = ImpalaSettings
+    network: ActorCritic
 
     def __init__(self, settings: ImpalaSettings, spec: EnvironmentSpec) -> None:
-        if spec.actions.kind != "discrete":
-            raise UnsupportedSpace(
-                f"agent impala has a categorical head and needs a Discrete action space; "
-                f"{spec.id} has {spec.actions.description}. Choose an environment with "
-                "discrete actions, or an agent with a head for these."
-            )
         self.settings = settings
         self.network = ActorCritic(spec, settings.network)
+        self.state_size = self.network.state_size
 
-    def act(self, observation: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
-        logits, _ = self.network(observation)
-        return sample(logits, generator), logits
+    def act(self, inputs: Inputs, generator: torch.Generator | None) -> Acted:
+        return self.network.act(inputs, generator)
 
-    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        settings = self.settings
-        logits, values = self.network(batch.observation)
-        logits, bootstrap_value, values = logits[:-1], values[-1], values[:-1]
-        targets = vtrace.from_logits(
-            batch.behaviour_logits,
-            logits,
-            batch.action,
+    def loss(self, batch: Batch) -> Loss:
+        settings, distribution = self.settings, self.network.distribution
+        said = self.network.unroll(batch)
+        policy, values = said.policy[:-1], said.value[:-1]
+        log_pi = distribution.log_probability(policy, batch.action)
+        log_mu = distribution.log_probability(batch.behaviour_policy, batch.action)
+        targets = vtrace.from_importance_weights(
+            (log_pi - log_mu).detach(),
             settings.discount * (~batch.terminated).to(values.dtype),
             losses.clip_rewards(batch.reward, settings.reward_clipping),
             values.detach(),
-            bootstrap_value.detach(),
+            said.value[-1].detach(),
             truncated=batch.truncated,
-            final_values=self._final_values(batch),
+            final_values=final_values(batch, said.final_value),
             clip_rho_threshold=settings.clip_rho_threshold,
             clip_pg_rho_threshold=settings.clip_pg_rho_threshold,
             clip_c_threshold=settings.clip_c_threshold,
             lambda_=settings.lambda_,
         )
-        reduction = settings.reduction
-        policy_loss = losses.policy_gradient_loss(
-            logits, batch.action, targets.pg_advantages, reduction
+        return losses.actor_critic_loss(
+            log_pi,
+            targets.pg_advantages,
+            targets.vs,
+            values,
+            distribution.entropy(policy),
+            baseline_cost=settings.baseline_cost,
+            entropy_cost=settings.entropy_cost,
+            reduction=settings.reduction,
         )
-        baseline_loss = losses.baseline_loss(targets.vs - values, reduction)
-        entropy = losses.entropy(logits)
-        total = (
-            policy_loss
-            + settings.baseline_cost * baseline_loss
-            - settings.entropy_cost * losses.reduce(entropy, reduction)
-        )
-        metrics = {
-            "policy_loss": policy_loss,
-            "baseline_loss": baseline_loss,
-            "entropy": entropy.mean(),
-            "value": values.mean(),
-        }
-        return total, {name: value.detach() for name, value in metrics.items()}
-
-    @torch.no_grad()
-    def _final_values(self, batch: Batch) -> Tensor:
-        """V of the final observations of truncated episodes at their places, else 0; `[T, B]`."""
-        values = torch.zeros_like(batch.reward)
-        if len(batch.final_index):
-            t, b = batch.final_index.unbind(-1)
-            values[t, b] = self.network(batch.final_observation)[1]
-        return values

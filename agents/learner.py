@@ -5,11 +5,14 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from veldt.agents.agent import Agent, to_batch
+from veldt.agents.agent import Agent
+from veldt.agents.inputs import to_batch
 from veldt.agents.optimizers import Adam, Optimizer, RMSProp
 from veldt.agents.settings import OptimizerSettings
 from veldt.platform.errors import BrokenCheckpoint, Diverged
+from veldt.platform.keys import Key
 from veldt.platform.trajectory import Trajectory
 
 Arrays = dict[str, NDArray[Any]]
@@ -23,11 +26,18 @@ class Learner:
         settings: Of the optimiser.
         device: Where the network lives.
         updates: In the whole run, for the learning-rate schedule.
+        key: Of whatever chance there is in an update.
     """
 
     def __init__(
-        self, agent: Agent, settings: OptimizerSettings, device: torch.device, updates: int
+        self,
+        agent: Agent,
+        settings: OptimizerSettings,
+        device: torch.device,
+        updates: int,
+        key: Key = Key(0),  # noqa: B008
     ) -> None:
+        self._key, self._generator = key, torch.Generator()
         self.agent, self._settings, self._device, self._updates = agent, settings, device, updates
         agent.network.to(device)
         parameters = agent.network.named_parameters()
@@ -40,33 +50,45 @@ class Learner:
             self._optimizer = Adam(parameters, epsilon=settings.epsilon)
 
     def update(self, trajectory: Trajectory, done: int) -> dict[str, float]:
-        """One step down the loss.
+        """Steps down the losses that the agent has for a trajectory.
 
         Args:
             trajectory: `[T+1, B, ...]`, several unrolls side by side.
             done: Updates done before this one.
 
         Raises:
-            Diverged: if the loss or its gradient is not finite; nothing was changed.
+            Diverged: if a loss or its gradient is not finite; it was not stepped down.
         """
         settings = self._settings
         rate = settings.learning_rate
         if settings.anneal:
             rate *= 1.0 - done / self._updates
-        loss, metrics = self.agent.loss(to_batch(trajectory, self._device))
+        self._generator.manual_seed(self._key.child("update", done).integer())
+        batch = to_batch(trajectory, self._device)
+        taken: list[dict[str, Tensor]] = []
+        for loss, metrics in self.agent.losses(batch, self._generator):
+            norm = self._descend(loss, metrics, rate, done)
+            taken.append(metrics | {"loss": loss.detach(), "gradient_norm": norm})
+        means = {name: sum(float(each[name]) for each in taken) / len(taken) for name in taken[0]}
+        return means | {"learning_rate": rate}
+
+    def _descend(self, loss: Tensor, metrics: dict[str, Tensor], rate: float, done: int) -> Tensor:
+        """One step; the norm of the gradient before it was scaled down."""
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(
-            self.agent.network.parameters(), settings.max_gradient_norm
+            self.agent.network.parameters(), self._settings.max_gradient_norm
         )
         if not torch.isfinite(norm):
+            values = {"loss": loss.detach()} | metrics
+            wrong = [name for name, value in values.items() if not torch.isfinite(value).all()]
             raise Diverged(
                 f"the gradient at update {done + 1} is not finite (loss {loss.item():g}, learning "
-                f"rate {rate:g}); lower optimizer.learning_rate or optimizer.max_gradient_norm."
+                f"rate {rate:g}; not finite: {', '.join(wrong) or 'the gradient alone'}); lower "
+                "optimizer.learning_rate or optimizer.max_gradient_norm."
             )
         self._optimizer.step(rate)
-        values = metrics | {"loss": loss.detach(), "gradient_norm": norm}
-        return {name: float(value) for name, value in values.items()} | {"learning_rate": rate}
+        return norm
 
     def weights(self) -> Arrays:
         """The network's parameters and buffers; views where the device is the CPU."""
@@ -86,7 +108,7 @@ class Learner:
         Raises:
             BrokenCheckpoint: if it is of another network or optimiser.
         """
-        parts: dict[str, dict[str, torch.Tensor]] = {"network": {}, "optimizer": {}}
+        parts: dict[str, dict[str, Tensor]] = {"network": {}, "optimizer": {}}
         for name, array in arrays.items():
             part, _, rest = name.partition("/")
             parts[part][rest] = torch.from_numpy(np.array(array))

@@ -1,4 +1,4 @@
-"""The three terms of an actor-critic loss, each `[T, B]` -> a scalar.
+"""The terms of an actor-critic loss, each `[T, B]` -> a scalar.
 
 Espeholt et al. 2018, arXiv:1802.01561, section 4.2. The paper sums over time and
 batch (its Table D.1 note); its learning rates and its clipping at 40 hold for the sum.
@@ -10,10 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from veldt.agents.vtrace import log_probability
-
 Reduction = Literal["sum", "mean"]
-RewardClipping = Literal["none", "abs_one"]
+RewardClipping = Literal["none", "abs_one", "optimistic_asymmetric", "soft_asymmetric"]
 
 
 def reduce(loss: Tensor, reduction: Reduction) -> Float[Tensor, ""]:
@@ -21,13 +19,12 @@ def reduce(loss: Tensor, reduction: Reduction) -> Float[Tensor, ""]:
 
 
 def policy_gradient_loss(
-    logits: Float[Tensor, "T B A"],
-    actions: Tensor,
+    log_probabilities: Float[Tensor, "T B"],
     advantages: Float[Tensor, "T B"],
     reduction: Reduction,
 ) -> Float[Tensor, ""]:
     """-log pi(a_t|x_t) * advantage_t; the advantage carries no gradient."""
-    return reduce(-log_probability(logits, actions) * advantages.detach(), reduction)
+    return reduce(-log_probabilities * advantages.detach(), reduction)
 
 
 def baseline_loss(errors: Float[Tensor, "T B"], reduction: Reduction) -> Float[Tensor, ""]:
@@ -35,12 +32,43 @@ def baseline_loss(errors: Float[Tensor, "T B"], reduction: Reduction) -> Float[T
     return 0.5 * reduce(errors.square(), reduction)
 
 
-def entropy(logits: Float[Tensor, "T B A"]) -> Float[Tensor, "T B"]:
-    """Of the categorical policy, in nats."""
-    log_pi = torch.log_softmax(logits, -1)
-    return -(log_pi.exp() * log_pi).sum(-1)
+def actor_critic_loss(
+    log_probabilities: Float[Tensor, "T B"],
+    advantages: Float[Tensor, "T B"],
+    targets: Float[Tensor, "T B"],
+    values: Float[Tensor, "T B"],
+    entropy: Float[Tensor, "T B"],
+    *,
+    baseline_cost: float,
+    entropy_cost: float,
+    reduction: Reduction,
+) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
+    """Policy gradient, baseline and entropy bonus: the sum to descend, and what it is made of."""
+    policy = policy_gradient_loss(log_probabilities, advantages, reduction)
+    baseline = baseline_loss(targets.detach() - values, reduction)
+    total = policy + baseline_cost * baseline - entropy_cost * reduce(entropy, reduction)
+    metrics = {
+        "policy_loss": policy,
+        "baseline_loss": baseline,
+        "entropy": entropy.mean(),
+        "value": values.mean(),
+    }
+    return total, {name: value.detach() for name, value in metrics.items()}
 
 
 def clip_rewards(rewards: Tensor, how: RewardClipping) -> Tensor:
-    """What the loss sees of the rewards; "abs_one" clips to [-1, 1]."""
-    return rewards.clamp(-1.0, 1.0) if how == "abs_one" else rewards
+    """What the loss sees of the rewards.
+
+    abs_one                 r clipped to [-1, 1]
+    optimistic_asymmetric   0.3 min(tanh r, 0) + 5 max(tanh r, 0), figure D.1 of the paper
+    soft_asymmetric         5 tanh(r / 5), times 0.3 where r < 0: the code released with it
+    """
+    if how == "abs_one":
+        return rewards.clamp(-1.0, 1.0)
+    if how == "optimistic_asymmetric":
+        squeezed = torch.tanh(rewards)
+        return 0.3 * squeezed.clamp(max=0.0) + 5.0 * squeezed.clamp(min=0.0)
+    if how == "soft_asymmetric":
+        squeezed = 5.0 * torch.tanh(rewards / 5.0)
+        return torch.where(rewards < 0, 0.3 * squeezed, squeezed)
+    return rewards

@@ -9,6 +9,7 @@ two of these it looks after the actors, the records and the checkpoints.
 """
 
 import collections
+import dataclasses
 import heapq
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -23,13 +24,14 @@ from veldt.agents.build import (
     use_threads,
 )
 from veldt.agents.learner import Learner
-from veldt.agents.networks import parameter_count
+from veldt.agents.networks.cost import Cost, cost_of
 from veldt.agents.progress import Clock, Progress
 from veldt.agents.settings import TrainSettings
 from veldt.platform import checkpoints
 from veldt.platform.channels import Arrival, LearnerChannel
 from veldt.platform.envs.vector import EnvironmentSpec
 from veldt.platform.errors import ActorDied, ActorsLost, EnvironmentFault, Interrupted
+from veldt.platform.keys import Key
 from veldt.platform.records import Records
 from veldt.platform.runs import RunFolder, write_json
 from veldt.platform.tickets import Tickets
@@ -50,6 +52,7 @@ def train(
     report: Report = lambda values: None,
     stop: Callable[[], bool] = lambda: False,
     beat: Callable[[], None] = lambda: None,
+    announce: Callable[[str], None] = lambda text: None,
     tensorboard: bool = True,
 ) -> dict[str, Any]:
     """Trains an agent and returns its summary, which is also in the folder.
@@ -61,6 +64,7 @@ def train(
         report: Called with each record as it is written.
         stop: Asked often; once it says True, a checkpoint is written and the run ends.
         beat: Called after each update.
+        announce: Called once with what the network costs, and where it learns.
         tensorboard: Write TensorBoard events beside the records.
 
     Raises:
@@ -78,13 +82,21 @@ def train(
     try:
         if run.summary is not None:
             return run.summary
+        cost = cost_of(agent, spec)
+        announce(f"{settings.agent.name} on {device}: {cost}")
         zygote = Zygote([MODULE, PRELOAD])
         try:
             deaths: collections.Counter[int] = collections.Counter()  # by update gone back to
             while True:
-                learner = Learner(agent, settings.optimizer, device, settings.updates(spec))
+                learner = Learner(
+                    agent,
+                    settings.optimizer,
+                    device,
+                    settings.updates(spec),
+                    Key(settings.seed).child("learner"),
+                )
                 training = Training(
-                    settings, spec, learner, folder, zygote, deaths, report, tensorboard
+                    settings, spec, learner, folder, zygote, deaths, cost, report, tensorboard
                 )
                 try:
                     summary = training.run(stop, beat)
@@ -118,10 +130,11 @@ class Training:
         folder: Path,
         zygote: Zygote,
         deaths: Mapping[int, int],
+        cost: Cost,
         report: Report,
         tensorboard: bool,
     ) -> None:
-        self._settings, self._spec = settings, spec
+        self._settings, self._spec, self._cost = settings, spec, cost
         self._learner, self._folder, self._report = learner, folder, report
         self._updates = settings.updates(spec)
         self._lockstep = settings.learner.lockstep
@@ -211,7 +224,7 @@ class Training:
                 self._order.put(arrival)
             while len(taken) < self._settings.learner.batch and (ready := self._order.get()):
                 header = ready.header
-                taken.append(from_arrays(ready.arrays, self._spec.observations))
+                taken.append(from_arrays(ready.arrays, self._spec))
                 episodes.append((progress.updates - header.version, header.episodes))
         for lag, ended in episodes:
             progress.count_trajectory(lag, ended)
@@ -264,7 +277,7 @@ class Training:
             "seed": settings.seed,
             "environment": settings.environment.id,
             "agent": settings.agent.name,
-            "parameters": parameter_count(self._learner.agent.network),
+            **dataclasses.asdict(self._cost),
             "sessions": self._records.session + 1,
         }
 

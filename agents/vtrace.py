@@ -14,6 +14,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from veldt.agents.distributions import Categorical
+
 
 class VTraceReturns(NamedTuple):
     """Targets for the values and advantages for the policy; neither carries a gradient."""
@@ -108,7 +110,9 @@ def from_logits(
             f"behaviour and target logits must be [T, B, A] and actions [T, B]; got "
             f"{[*behaviour_logits.shape]}, {[*target_logits.shape]}, {[*actions.shape]}."
         )
-    log_rhos = log_probability(target_logits, actions) - log_probability(behaviour_logits, actions)
+    policy = Categorical(target_logits.shape[-1])
+    log_pi = policy.log_probability(target_logits, actions)
+    log_rhos = log_pi - policy.log_probability(behaviour_logits, actions)
     return from_importance_weights(
         log_rhos.detach(),
         discounts,
@@ -122,12 +126,6 @@ def from_logits(
         clip_c_threshold=clip_c_threshold,
         lambda_=lambda_,
     )
-
-
-def log_probability(logits: Float[Tensor, "*batch A"], actions: Tensor) -> Float[Tensor, "*batch"]:
-    """log softmax(logits)[action]."""
-    chosen = torch.log_softmax(logits, -1).gather(-1, actions[..., None])
-    return chosen.squeeze(-1)
 
 
 def _clip(ratios: Tensor, threshold: float | None) -> Tensor:

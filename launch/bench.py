@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from veldt.launch.console import Console
 from veldt.launch.doctor import usable_cores
-from veldt.platform.envs.vector import Step, VectorEnvironment
+from veldt.platform.envs.vector import Step, VectorEnvironment, random_actions
 from veldt.platform.errors import Interrupted, RunFailed
 from veldt.platform.keys import Key
 from veldt.platform.trajectory import Trajectory, stack
@@ -173,7 +173,7 @@ class Still:
     def reset(self, key: Key) -> NDArray[np.generic]:
         return self._observation
 
-    def step(self, action: NDArray[np.int64]) -> Step:
+    def step(self, action: NDArray[np.generic]) -> Step:
         return self._step
 
     def close(self) -> None:
@@ -194,8 +194,11 @@ def _mean_s(work: Callable[[], Any], seconds: float) -> float:
 
 def _stepping(environments: VectorEnvironment, length: int, key: Key, seconds: float) -> float:
     """Seconds for `length` steps of random actions."""
-    shape = (length, environments.size)
-    actions = key.generator().integers(environments.spec.actions.count, size=shape)
+    generator = key.generator()
+    actions = [
+        random_actions(environments.spec.actions, environments.size, generator)
+        for _ in range(length)
+    ]
     environments.reset(key)
 
     def work() -> None:

@@ -71,7 +71,12 @@ def train(
     console.say(f"training {settings.environment.id} in {folder}")
     with Interrupts() as stop:
         summary = training.train(
-            settings, folder, resume=resume, report=console.training, stop=stop
+            settings,
+            folder,
+            resume=resume,
+            report=console.training,
+            stop=stop,
+            announce=console.say,
         )
     console.summary(summary, f"{recipe}: {folder}")
 
@@ -334,7 +339,7 @@ def _listed(kind: Kind) -> dict[str, str]:
         case Kind.agents:
             from veldt.agents.catalogue import AGENTS as builtin
         case Kind.networks:
-            from veldt.agents.networks import TORSOS as builtin
+            from veldt.agents.networks.catalogue import NETWORKS as builtin
         case Kind.searchers:
             from veldt.search.catalogue import SEARCHERS as builtin
         case Kind.strategies:

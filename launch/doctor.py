@@ -141,17 +141,18 @@ def usable_memory() -> int:
 
 
 def play(name: str) -> str:
-    """Makes an environment and resets it, steps it where it has discrete actions."""
+    """Makes an environment and resets it, steps it where it can be stepped."""
     import numpy as np
 
     from veldt.platform.envs import catalogue
+    from veldt.platform.envs.vector import random_actions
     from veldt.platform.keys import Key
 
     environments = catalogue.make(name, 1, {})
     environments.reset(Key(0))
     actions = environments.spec.actions
-    if actions.kind == "discrete":
-        environments.step(np.zeros(1, np.int64))
+    if actions.kind != "other":
+        environments.step(random_actions(actions, 1, np.random.default_rng(0)))
     environments.close()
     return f"{name} plays, {actions.description}"
 

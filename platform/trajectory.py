@@ -1,7 +1,8 @@
 """What an actor sends: T steps of B environments, time-major.
 
 Legend: T steps of the unroll, B environments, K of the T * B steps ended in a
-truncation, A actions. Entry t of `observation` is what the environment showed
+truncation, P parameters of a policy (logits, or means and deviations), S numbers of a
+recurrent state. Entry t of `observation` is what the environment showed
 before action t; entry T is only there for its value. Where an episode ended at
 step t, observation t + 1 is the first of the next episode and `first` says so.
 """
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from veldt.platform.envs.vector import Observations
+from veldt.platform.envs.vector import EnvironmentSpec
 from veldt.platform.errors import WireError
 
 Array = NDArray[Any]
@@ -25,25 +26,28 @@ class Trajectory:
 
     observation: Array  # [T+1, B, ...]
     first: Array  # [T+1, B] bool, the observation is the first of its episode
-    action: Array  # [T, B] int64
-    behaviour_logits: Array  # [T, B, A] float32, of the policy mu that acted
+    action: Array  # [T, B, ...], as the environment's actions are
+    behaviour_policy: Array  # [T, B, P] float32, parameters of the policy mu that acted
     reward: Array  # [T, B] float32, unclipped
     terminated: Array  # [T, B] bool
     truncated: Array  # [T, B] bool, never together with terminated
     final_index: Array  # [K, 2] int64, (t, b) of each truncation
     final_observation: Array  # [K, ...], what the truncated episodes showed last
+    state: Array  # [B, S] float32, the actor's recurrent state before entry 0
+    last_action: Array  # [B, ...], before entry 0
+    last_reward: Array  # [B] float32, before entry 0
 
     @property
     def steps(self) -> int:
         """T * B."""
-        return int(self.action.shape[0] * self.action.shape[1])
+        return self.reward.size
 
     def arrays(self) -> dict[str, Array]:
         """The fields by name, for the wire."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
 
-def from_arrays(arrays: Mapping[str, Array], observations: Observations) -> Trajectory:
+def from_arrays(arrays: Mapping[str, Array], spec: EnvironmentSpec) -> Trajectory:
     """Checks what came over the wire and names it.
 
     Raises:
@@ -52,21 +56,24 @@ def from_arrays(arrays: Mapping[str, Array], observations: Observations) -> Traj
     names = [field.name for field in dataclasses.fields(Trajectory)]
     if sorted(arrays) != sorted(names):
         raise WireError(f"trajectory: expected the fields {sorted(names)}, got {sorted(arrays)}.")
-    action, final = arrays["action"], arrays["final_index"]
-    if action.ndim < 2 or final.ndim != 2:
-        raise WireError("trajectory: action must be [T, B], final_index [K, 2].")
-    (T, B), K = action.shape[:2], final.shape[0]
-    actions = arrays["behaviour_logits"].shape[2:]
+    reward, final = arrays["reward"], arrays["final_index"]
+    if reward.ndim != 2 or final.ndim != 2:
+        raise WireError("trajectory: reward must be [T, B], final_index [K, 2].")
+    (T, B), K = reward.shape, final.shape[0]
+    observations, actions = spec.observations, spec.actions
     expected: dict[str, tuple[str, tuple[int, ...]]] = {
         "observation": (observations.dtype, (T + 1, B, *observations.shape)),
         "first": ("bool", (T + 1, B)),
-        "action": ("int64", (T, B)),
-        "behaviour_logits": ("float32", (T, B, *actions)),
+        "action": (actions.dtype, (T, B, *actions.shape)),
+        "behaviour_policy": ("float32", (T, B, *arrays["behaviour_policy"].shape[2:])),
         "reward": ("float32", (T, B)),
         "terminated": ("bool", (T, B)),
         "truncated": ("bool", (T, B)),
         "final_index": ("int64", (K, 2)),
         "final_observation": (observations.dtype, (K, *observations.shape)),
+        "state": ("float32", (B, *arrays["state"].shape[1:])),
+        "last_action": (actions.dtype, (B, *actions.shape)),
+        "last_reward": ("float32", (B,)),
     }
     for name, (dtype, shape) in expected.items():
         got = arrays[name]
@@ -81,7 +88,7 @@ def from_arrays(arrays: Mapping[str, Array], observations: Observations) -> Traj
 
 def stack(trajectories: Sequence[Trajectory]) -> Trajectory:
     """Copies trajectories of equal length side by side along B."""
-    widths = [trajectory.action.shape[1] for trajectory in trajectories]
+    widths = [trajectory.reward.shape[1] for trajectory in trajectories]
     offsets = np.cumsum([0, *widths[:-1]])
 
     def join(name: str, axis: int) -> Array:
@@ -94,10 +101,13 @@ def stack(trajectories: Sequence[Trajectory]) -> Trajectory:
         observation=join("observation", 1),
         first=join("first", 1),
         action=join("action", 1),
-        behaviour_logits=join("behaviour_logits", 1),
+        behaviour_policy=join("behaviour_policy", 1),
         reward=join("reward", 1),
         terminated=join("terminated", 1),
         truncated=join("truncated", 1),
         final_index=np.concatenate(index),
         final_observation=join("final_observation", 0),
+        state=join("state", 0),
+        last_action=join("last_action", 0),
+        last_reward=join("last_reward", 0),
     )

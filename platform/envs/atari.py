@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 
 from veldt.platform.envs.catalogue import no_environment
 from veldt.platform.envs.vector import (
-    Actions,
     EnvironmentSpec,
     Episode,
     Observations,
     Step,
     check_actions,
+    discrete,
 )
 from veldt.platform.errors import EnvironmentFault, SettingsError
 from veldt.platform.keys import Key
@@ -110,7 +110,7 @@ class AtariVector:
         self.spec = EnvironmentSpec(
             name,
             Observations((stack, 84, 84), "uint8"),
-            Actions("discrete", count, f"Discrete({count})"),
+            discrete(count),
             frame_skip,
         )
         self._ready = False
@@ -131,7 +131,7 @@ class AtariVector:
         first: NDArray[np.generic] = observation
         return first
 
-    def step(self, action: NDArray[np.int64]) -> Step:
+    def step(self, action: NDArray[np.generic]) -> Step:
         """Steps all B, [B] actions; resets the games that ended. See `VectorEnvironment`."""
         if self._emulators is None or not self._ready:
             raise EnvironmentFault(f"{self.spec.id}: reset this vector before stepping it.")

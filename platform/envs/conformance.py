@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from veldt.platform.envs.vector import Step, VectorEnvironment
+from veldt.platform.envs.vector import Step, VectorEnvironment, random_actions
 from veldt.platform.errors import EnvironmentFault
 from veldt.platform.keys import Key
 
@@ -28,7 +28,7 @@ def check(make: Callable[[], VectorEnvironment], *, steps: int = 200, seed: int 
     """Makes two vectors, steps them with random actions, and looks at all that they return.
 
     Choose environments, or a time limit, such that some episodes end within `steps`:
-    what does not happen is not checked. Actions that are not discrete are not taken.
+    what does not happen is not checked. Actions of the kind "other" are not taken.
 
     Args:
         make: A new vector at each call, always of the same environments.
@@ -43,7 +43,7 @@ def check(make: Callable[[], VectorEnvironment], *, steps: int = 200, seed: int 
         first = _closed_twice(stack, make())
         second = _closed_twice(stack, make())
         _check_spec(first)
-        count = steps if first.spec.actions.kind == "discrete" else 0
+        count = steps if first.spec.actions.kind != "other" else 0
         run = _run(first, key, count)
         for other, what in ((second, "another vector"), (first, "the same vector, reset")):
             again = _run(other, key, count)
@@ -68,13 +68,21 @@ def _check_spec(vector: VectorEnvironment) -> None:
     spec, size = vector.spec, vector.size
     _need(vector, size >= 1, f"its size is {size}, not at least 1")
     _need(vector, spec.frames_per_step >= 1, f"frames_per_step is {spec.frames_per_step}")
-    dtype, kind, count = spec.observations.dtype, spec.actions.kind, spec.actions.count
+    dtype, actions = spec.observations.dtype, spec.actions
+    kind, counts, numbers = actions.kind, actions.counts, len(actions.low)
     _need(vector, dtype in ("uint8", "float32"), f"its observations are declared as {dtype}")
-    _need(vector, kind in ("discrete", "other"), f"its actions are of kind {kind!r}")
+    kinds = ("discrete", "multi_discrete", "box", "other")
+    _need(vector, kind in kinds, f"its actions are of kind {kind!r}")
+    choices = len(counts) == 1 if kind == "discrete" else bool(counts) == (kind == kinds[1])
     _need(
         vector,
-        count >= 1 if kind == "discrete" else count == 0,
-        f"it declares {count} actions of kind {kind!r}",
+        choices and all(count >= 1 for count in counts),
+        f"it declares the counts {counts} for actions of kind {kind!r}",
+    )
+    _need(
+        vector,
+        numbers == len(actions.high) and bool(numbers) == (kind == "box"),
+        f"it declares {numbers} lower and {len(actions.high)} upper bounds of kind {kind!r}",
     )
 
 
@@ -90,7 +98,7 @@ def _run(vector: VectorEnvironment, key: Key, steps: int) -> list[bytes]:
     kept.append((observation,))
     prints.append(_fingerprint(kept[-1]))
     for _ in range(steps):
-        step = vector.step(generator.integers(vector.spec.actions.count, size=vector.size))
+        step = vector.step(random_actions(vector.spec.actions, vector.size, generator))
         _check_step(vector, step)
         returns += step.reward
         lengths += 1
@@ -184,21 +192,24 @@ def _check_episodes(
 
 
 def _check_bad_actions(vector: VectorEnvironment) -> None:
-    size, count = vector.size, vector.spec.actions.count
-    good = np.zeros(size, np.int64)
+    actions, size = vector.spec.actions, vector.size
+    good = random_actions(actions, size, np.random.default_rng(0))
     low, high = good.copy(), good.copy()
-    low[-1], high[-1] = -1, count
-    wrong: list[NDArray[Any]] = [low, high, np.zeros(size + 1, np.int64), np.zeros(size)]
+    whole = actions.dtype == "int64"
+    low[-1] = -1 if whole else np.nan
+    high[-1] = np.array(actions.counts).reshape(actions.shape) if whole else np.inf
+    other = good.astype(np.float64 if whole else np.int64)
+    wrong: list[NDArray[Any]] = [low, high, np.concatenate([good, good[:1]]), other]
     for bad in wrong:
-        actions = f"the actions {bad.tolist()} of type {bad.dtype}"
+        what = f"the actions {bad.tolist()} of type {bad.dtype}"
         try:
             vector.step(bad)
         except EnvironmentFault:
             continue
         except Exception as error:
             raise EnvironmentFault(
-                f"{vector.spec.id} breaks the contract: {actions} raised {error!r}, "
+                f"{vector.spec.id} breaks the contract: {what} raised {error!r}, "
                 "not EnvironmentFault."
             ) from error
-        _need(vector, False, f"it took {actions}; it has {count}, for {size} environments")
+        _need(vector, False, f"it took {what}; its actions are {actions.description}")
     vector.step(good)

@@ -27,6 +27,7 @@ from veldt.platform.envs.vector import (
     Observations,
     Step,
     check_actions,
+    discrete,
 )
 from veldt.platform.errors import (
     EnvironmentFault,
@@ -39,6 +40,7 @@ from veldt.platform.keys import Key
 log = logging.getLogger("veldt")
 Environment = gymnasium.Env[Any, Any]
 Writer = Callable[[NDArray[np.generic], Any], None]  # (row of the batch, what was observed)
+Translation = Callable[[NDArray[np.generic]], NDArray[np.generic]]  # of actions, [B, ...]
 
 LARGEST_REWARD = float(np.finfo(np.float32).max)
 
@@ -50,8 +52,9 @@ class GymnasiumVector:
     of 1, 3 or 4 channels become [C, H, W]; every other space is flattened to float32
     as `gymnasium.spaces.flatten` does (one-hot where it is discrete).
 
-    Actions: those of a Discrete space are numbered from 0 here, whatever its `start`.
-    With any other action space the vector can be made and reset, not stepped.
+    Actions: choices are numbered from 0 here, whatever the space's `start`; MultiBinary is
+    so many choices of two. A Box takes float32 [d], its numbers in one row, which are clipped
+    to its bounds. With any other action space the vector can be made and reset, not stepped.
 
     An environment that terminates and reaches its time limit in the same step has
     terminated. What a terminated environment showed last is not looked at: it may be
@@ -85,7 +88,7 @@ class GymnasiumVector:
         except BaseException:
             self.close()
             raise
-        actions, self._start = _actions(first.action_space)
+        actions, self._translate = _actions(first.action_space)
         self.spec = EnvironmentSpec(name, observations, actions, _frames_per_step(name, first))
         self._floats = observations.dtype == "float32"
         self._no_rows = np.empty(0, np.int64)
@@ -109,12 +112,12 @@ class GymnasiumVector:
         self._ready = True
         return observation
 
-    def step(self, action: NDArray[np.int64]) -> Step:
+    def step(self, action: NDArray[np.generic]) -> Step:
         """Steps all B, [B] actions; resets those that ended. See `VectorEnvironment`."""
-        if self.spec.actions.kind != "discrete":
+        if self.spec.actions.kind == "other":
             raise UnsupportedSpace(
-                f"{self.spec.id}: its actions are {self.spec.actions.description}; "
-                "only discrete actions can be stepped."
+                f"{self.spec.id}: its actions are {self.spec.actions.description}; only Discrete, "
+                "MultiDiscrete, MultiBinary and Box of floats can be stepped."
             )
         if not self._ready:
             raise EnvironmentFault(f"{self.spec.id}: reset this vector before stepping it.")
@@ -125,7 +128,7 @@ class GymnasiumVector:
         truncated = np.zeros(self.size, np.bool_)
         final: list[NDArray[np.generic]] = []
         episodes: list[Episode] = []
-        choices = action.astype(np.int64) + self._start
+        choices = self._translate(action)
         for b, (place, choice) in enumerate(zip(self._places, choices, strict=True)):
             try:
                 place.steps += 1
@@ -263,11 +266,27 @@ def _frames_per_step(name: str, environment: Environment) -> int:
     return 1
 
 
-def _actions(space: spaces.Space[Any]) -> tuple[Actions, int]:
-    """What the environment takes, and the number it gives to its first action."""
+def _actions(space: spaces.Space[Any]) -> tuple[Actions, Translation]:
+    """What the environment takes, and how our actions [B, ...] become its own."""
+    name = str(space)
     if isinstance(space, spaces.Discrete):
-        return Actions("discrete", int(space.n), str(space)), int(space.start)
-    return Actions("other", 0, str(space)), 0
+        start = int(space.start)
+        return discrete(int(space.n), name), lambda action: action.astype(np.int64) + start
+    if isinstance(space, spaces.MultiDiscrete | spaces.MultiBinary):
+        counts, starts = np.full(space.shape, 2), np.zeros(space.shape, np.int64)
+        if isinstance(space, spaces.MultiDiscrete):
+            counts, starts = space.nvec, space.start
+        shape, dtype = space.shape, space.dtype
+        return Actions("multi_discrete", tuple(counts.ravel().tolist()), description=name), (
+            lambda action: (action.reshape(-1, *shape) + starts).astype(dtype)
+        )
+    if isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.floating):
+        low, high, dtype, shape = space.low, space.high, space.dtype, space.shape
+        ends = (tuple(low.ravel().tolist()), tuple(high.ravel().tolist()))
+        return Actions("box", (), *ends, description=name), (
+            lambda action: action.reshape(-1, *shape).astype(dtype).clip(low, high)
+        )
+    return Actions("other", description=name), lambda action: action
 
 
 def _observations(name: str, space: spaces.Space[Any]) -> tuple[Observations, Writer]:

@@ -28,11 +28,61 @@ class Observations:
 
 @dataclasses.dataclass(frozen=True)
 class Actions:
-    """What an environment takes."""
+    """What an environment takes.
 
-    kind: Literal["discrete", "other"]
-    count: int  # number of discrete actions, numbered from 0; 0 if `kind` is "other"
-    description: str  # in the environment's own words, for error messages
+    discrete         one choice, int64 [B], numbered from 0
+    multi_discrete   n choices, int64 [B, n], each numbered from 0
+    box              d numbers, float32 [B, d], each within its bounds
+    other            what no agent of ours gives; it can be looked at, not stepped
+    """
+
+    kind: Literal["discrete", "multi_discrete", "box", "other"]
+    counts: tuple[int, ...] = ()  # of choices: one entry if discrete, n if multi_discrete
+    low: tuple[float, ...] = ()  # of a box, [d]; may be infinite
+    high: tuple[float, ...] = ()
+    description: str = ""  # in the environment's own words, for error messages
+
+    @property
+    def count(self) -> int:
+        """Choices of discrete actions, else 0."""
+        return self.counts[0] if self.kind == "discrete" else 0
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one environment's action."""
+        return {
+            "discrete": (),
+            "multi_discrete": (len(self.counts),),
+            "box": (len(self.low),),
+            "other": (0,),
+        }[self.kind]
+
+    @property
+    def dtype(self) -> Literal["int64", "float32"]:
+        return "float32" if self.kind == "box" else "int64"
+
+
+def discrete(count: int, description: str = "") -> Actions:
+    """One choice out of `count`."""
+    return Actions("discrete", (count,), description=description or f"Discrete({count})")
+
+
+def random_actions(
+    actions: Actions, size: int, generator: np.random.Generator
+) -> NDArray[np.generic]:
+    """One action for each of `size` environments: uniform, normal where a box has no bounds."""
+    if actions.kind in ("discrete", "multi_discrete"):
+        drawn: NDArray[np.generic] = generator.integers(
+            np.array(actions.counts), size=(size, len(actions.counts))
+        )
+        return drawn.reshape(size, *actions.shape)
+    low, high = np.array(actions.low), np.array(actions.high)
+    bounded = np.isfinite(low) & np.isfinite(high)
+    uniform = generator.uniform(
+        np.where(bounded, low, 0.0), np.where(bounded, high, 1.0), (size, len(low))
+    )
+    normal = generator.standard_normal((size, len(low)))
+    return np.where(bounded, uniform, normal.clip(low, high)).astype(np.float32)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,11 +133,11 @@ class VectorEnvironment(Protocol):
             The first observations, `[B, ...]`.
         """
 
-    def step(self, action: NDArray[np.int64]) -> Step:
-        """Steps all B with one action each, `[B]`.
+    def step(self, action: NDArray[np.generic]) -> Step:
+        """Steps all B with one action each, `[B, *spec.actions.shape]`; a box clips them.
 
         Raises:
-            EnvironmentFault: if an action is out of range, or an observation or a
+            EnvironmentFault: if a choice is out of range, or an action, an observation or a
                 reward is not finite; it names the environment, its seed and the step.
         """
 
@@ -95,14 +145,23 @@ class VectorEnvironment(Protocol):
         """Lets go of the environments; safe to call twice."""
 
 
-def check_actions(spec: EnvironmentSpec, action: NDArray[np.int64], size: int) -> None:
+def check_actions(spec: EnvironmentSpec, action: NDArray[np.generic], size: int) -> None:
     """Refuses actions that an environment would not survive."""
-    if action.shape != (size,) or not np.issubdtype(action.dtype, np.integer):
+    actions = spec.actions
+    shape, whole = (size, *actions.shape), actions.dtype == "int64"
+    kind = np.integer if whole else np.floating
+    if action.shape != shape or not np.issubdtype(action.dtype, kind):
         raise EnvironmentFault(
-            f"{spec.id}: actions must be {size} integers, got {action.dtype} {action.shape}."
+            f"{spec.id}: actions must be {'integers' if whole else 'floats'} {shape}, "
+            f"got {action.dtype} {action.shape}."
         )
-    if action.min() < 0 or action.max() >= spec.actions.count:
+    if not whole:
+        if not np.isfinite(action).all():
+            raise EnvironmentFault(f"{spec.id}: an action is not finite.")
+        return
+    choices = action.astype(np.int64)
+    if ((choices < 0) | (choices >= np.array(actions.counts).reshape(actions.shape))).any():
         raise EnvironmentFault(
-            f"{spec.id}: actions must lie in 0..{spec.actions.count - 1}, "
-            f"got {action.min()}..{action.max()}."
+            f"{spec.id}: actions must lie in 0..{np.array(actions.counts) - 1}, "
+            f"got {choices.min()}..{choices.max()}."
         )

@@ -6,7 +6,8 @@ import torch
 
 from veldt.agents.actor import Player
 from veldt.agents.impala import Impala, ImpalaSettings
-from veldt.agents.networks import initialise
+from veldt.agents.inputs import to_batch
+from veldt.agents.networks.actor_critic import initialise
 from veldt.platform.envs import catalogue
 from veldt.platform.keys import Key
 
@@ -53,12 +54,12 @@ def test_unrolls_join_without_a_gap():
     np.testing.assert_array_equal(first.first[T], second.first[0])
 
 
-def test_behaviour_logits_are_those_of_the_policy_that_acted():
+def test_the_behaviour_policy_is_that_of_the_policy_that_acted():
     one = player()
     made, _, _ = one.unroll(0, fresh=True)
     with torch.no_grad():
-        logits, _ = one._agent.network(torch.from_numpy(made.observation[:-1]))
-    torch.testing.assert_close(torch.from_numpy(made.behaviour_logits), logits)
+        said = one._agent.network.unroll(to_batch(made, torch.device("cpu")))
+    torch.testing.assert_close(torch.from_numpy(made.behaviour_policy), said.policy[:-1])
 
 
 def test_an_unroll_depends_on_its_number_and_the_key_alone():

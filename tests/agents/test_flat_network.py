@@ -9,8 +9,10 @@ from veldt.agents.build import environment_spec, make_agent
 from veldt.agents.es_atari_network import ESAtariNetwork
 from veldt.agents.evaluate import EvaluationSettings, evaluate, load_run
 from veldt.agents.flat_network import FlatNetwork, FlatNetworkSettings, export
+from veldt.agents.inputs import Memory
 from veldt.agents.settings import TrainSettings
 from veldt.platform.envs.single import make_single
+from veldt.platform.envs.vector import EnvironmentSpec, Observations, discrete
 from veldt.platform.errors import FolderTaken, InputError
 from veldt.platform.keys import Key
 from veldt.search.problems.episodes import Episodes, EpisodesSettings
@@ -18,6 +20,7 @@ from veldt.search.problems.policies.catalogue import POLICIES
 from veldt.search.problems.policies.policy import Policy
 from veldt.search.problems.problem import Members
 
+ENVIRONMENT = EnvironmentSpec("e", Observations((4,), "float32"), discrete(2), 1)
 TRAIN = {"environment": {"id": "CartPole-v1"}, "frames": 1000}
 
 
@@ -39,8 +42,11 @@ def agent_of(**network):
 
 
 def logits(agent, observations):
+    memory = Memory(ENVIRONMENT, len(observations), 0)
+    if observations.dtype == np.float64:
+        observations = np.float32(observations)
     with torch.inference_mode():
-        return agent.act(torch.from_numpy(np.float32(observations)), None)[1].numpy()
+        return agent.act(memory.inputs(observations), None).policy.numpy()
 
 
 def parameters_of(policy, seed=0):
@@ -204,8 +210,7 @@ def test_the_network_of_evolution_strategies_is_a_shallow_agents(tmp_path):
     export(network.named(), settings, tmp_path / "run")
     agent = load_run(tmp_path / "run")[0]
     x = generator.integers(0, 255, (6, 4, 84, 84), dtype=np.uint8)
-    with torch.inference_mode():
-        got = agent.act(torch.from_numpy(x), None)[1].numpy()
+    got = logits(agent, x)
     np.testing.assert_allclose(got, network.logits(x), rtol=1e-4, atol=1e-5)
 
 

@@ -8,15 +8,17 @@ import numpy as np
 import pytest
 import torch
 
-from veldt.agents.agent import Batch, sample
 from veldt.agents.conformance import check, synthetic_trajectory
 from veldt.agents.impala import Impala, ImpalaSettings
-from veldt.agents.networks import ActorCritic, NetworkSettings, initialise, parameter_count
-from veldt.platform.envs.vector import Actions, EnvironmentSpec, Observations
+from veldt.agents.inputs import Batch
+from veldt.agents.networks.actor_critic import ActorCritic, initialise
+from veldt.agents.networks.cost import parameter_count
+from veldt.agents.networks.settings import NetworkSettings
+from veldt.platform.envs.vector import Actions, EnvironmentSpec, Observations, discrete
 from veldt.platform.errors import SettingsError, UnsupportedSpace
 
-VECTOR = EnvironmentSpec("v", Observations((4,), "float32"), Actions("discrete", 3, "D(3)"), 1)
-IMAGE = EnvironmentSpec("i", Observations((4, 84, 84), "uint8"), Actions("discrete", 18, "D"), 4)
+VECTOR = EnvironmentSpec("v", Observations((4,), "float32"), discrete(3), 1)
+IMAGE = EnvironmentSpec("i", Observations((4, 84, 84), "uint8"), discrete(18), 4)
 
 
 def build(spec=VECTOR, **settings):
@@ -35,21 +37,20 @@ def test_conformance(spec):
 def test_loss_is_the_literal_one():
     agent = build(discount=0.9, entropy_cost=0.02, reward_clipping="abs_one")
     agent.network.double()
-    trajectory = synthetic_trajectory(VECTOR, T=12, B=5, seed=3)
+    trajectory = synthetic_trajectory(VECTOR, T=12, B=5, seed=3, policy_size=3)
     assert trajectory.truncated.any() and trajectory.terminated.any()
     batch = Batch(*(t.double() if t.is_floating_point() else t for t in batch_of(trajectory)))
     loss, _ = agent.loss(batch)
-    logits, values = agent.network(batch.observation)
+    logits, values, final = agent.network.unroll(batch)
     finals = np.zeros((12, 5))
-    for k, (t, b) in enumerate(trajectory.final_index):
-        finals[t, b] = agent.network(batch.final_observation[k])[1].item()
+    finals[tuple(trajectory.final_index.T)] = final
     expected = 0.0
     for b in range(5):
         actions = trajectory.action[:, b].tolist()
         log_rhos = [
             np.log(
                 literal_losses.softmax(logits[t, b].tolist())[a]
-                / literal_losses.softmax(batch.behaviour_logits[t, b].tolist())[a]
+                / literal_losses.softmax(batch.behaviour_policy[t, b].tolist())[a]
             )
             for t, a in enumerate(actions)
         ]
@@ -74,7 +75,7 @@ def test_loss_is_the_literal_one():
 
 def test_final_observations_matter_where_truncated_only():
     agent = build()
-    trajectory = synthetic_trajectory(VECTOR, T=12, B=5, seed=3)
+    trajectory = synthetic_trajectory(VECTOR, T=12, B=5, seed=3, policy_size=3)
     before = agent.loss(batch_of(trajectory))[0]
     other = dataclasses.replace(trajectory, final_observation=trajectory.final_observation + 1)
     assert agent.loss(batch_of(other))[0] != before
@@ -87,9 +88,9 @@ def test_final_observations_matter_where_truncated_only():
     assert agent.loss(batch_of(none))[0] != before
 
 
-def test_box_actions_are_refused():
-    spec = dataclasses.replace(VECTOR, actions=Actions("other", 0, "Box(-2, 2, (1,))"))
-    with pytest.raises(UnsupportedSpace, match=r"categorical.*Box\(-2, 2"):
+def test_actions_that_no_head_gives_are_refused():
+    spec = dataclasses.replace(VECTOR, actions=Actions("other", description="Graph(3)"))
+    with pytest.raises(UnsupportedSpace, match=r"v takes Graph\(3\), for which there is no head"):
         build(spec)
 
 
@@ -118,11 +119,3 @@ def test_networks_are_drawn_from_their_seed_alone():
     assert all(map(torch.equal, first.parameters(), again.parameters()))
     assert not torch.equal(next(first.parameters()), next(other.parameters()))
     assert torch.equal(state, torch.random.get_rng_state())
-
-
-def test_sampling_follows_the_policy():
-    generator = torch.Generator().manual_seed(0)
-    logits = torch.tensor([0.5, 0.3, 0.2]).log().expand(40_000, 3)
-    counts = torch.bincount(sample(logits, generator), minlength=3) / 40_000
-    torch.testing.assert_close(counts, torch.tensor([0.5, 0.3, 0.2]), atol=0.01, rtol=0)
-    assert sample(logits[:5], None).tolist() == [0] * 5

@@ -45,9 +45,9 @@ def test_cartpole_is_learnt():
 def test_cartpole_is_not_learnt_by_a_broken_algorithm(fault, monkeypatch):
     plain_loss, plain_vtrace = losses.policy_gradient_loss, vtrace.from_importance_weights
 
-    def loss(logits, actions, advantages, reduction):
+    def loss(log_pi, advantages, reduction):
         sign = {"advantages inverted": -1.0, "no advantages": 0.0}.get(fault, 1.0)
-        return plain_loss(logits, actions, sign * advantages, reduction)
+        return plain_loss(log_pi, sign * advantages, reduction)
 
     def targets(log_rhos, discounts, *rest, **named):
         if fault == "terminations ignored":

@@ -1,10 +1,13 @@
 """Losses and the optimiser against their literal twins."""
 
+import math
+
 import literal_losses
 import pytest
 import torch
 
 from veldt.agents import losses
+from veldt.agents.distributions import Categorical
 from veldt.agents.optimizers import Adam, RMSProp
 
 
@@ -17,11 +20,17 @@ def steps():
 
 
 def total(logits, actions, advantages, vs, values, reduction):
-    return (
-        losses.policy_gradient_loss(logits, actions, advantages, reduction)
-        + 0.5 * losses.baseline_loss(vs - values, reduction)
-        - 0.01 * losses.reduce(losses.entropy(logits), reduction)
-    )
+    policy = Categorical(4)
+    return losses.actor_critic_loss(
+        policy.log_probability(logits, actions),
+        advantages,
+        vs,
+        values,
+        policy.entropy(logits),
+        baseline_cost=0.5,
+        entropy_cost=0.01,
+        reduction=reduction,
+    )[0]
 
 
 @pytest.mark.parametrize(("reduction", "parts"), [("sum", 1), ("mean", 18)])
@@ -35,7 +44,8 @@ def test_terms_equal_the_literal_sum(steps, reduction, parts):
 def test_the_advantage_carries_no_gradient(steps):
     logits, actions, advantages, *_ = steps
     advantages.requires_grad_()
-    loss = losses.policy_gradient_loss(logits.requires_grad_(), actions, advantages, "sum")
+    log_pi = Categorical(4).log_probability(logits.requires_grad_(), actions)
+    loss = losses.policy_gradient_loss(log_pi, advantages, "sum")
     loss.backward()
     assert advantages.grad is None and logits.grad.abs().sum() > 0
 
@@ -44,6 +54,12 @@ def test_rewards_are_clipped_for_the_loss():
     rewards = torch.tensor([-3.0, -0.5, 0.0, 0.5, 3.0])
     assert losses.clip_rewards(rewards, "abs_one").tolist() == [-1.0, -0.5, 0.0, 0.5, 1.0]
     assert losses.clip_rewards(rewards, "none") is rewards
+    for how, literal in (
+        ("optimistic_asymmetric", lambda r: 0.3 * min(math.tanh(r), 0) + 5 * max(math.tanh(r), 0)),
+        ("soft_asymmetric", lambda r: (1 if r >= 0 else 0.3) * 5 * math.tanh(r / 5)),
+    ):
+        expected = [literal(r) for r in rewards.tolist()]
+        assert losses.clip_rewards(rewards, how).tolist() == pytest.approx(expected, rel=1e-6)
 
 
 GRADIENTS = [0.3, -2.0, 0.01, 5.0, 0.0]

@@ -79,7 +79,10 @@ def test_lists(veldt, kind, names):
         ("train cartpole --set agent.network.torso=mpl", ["'mlp'"]),
         ("train cartpole --set learner.device=tpu", ["'tpu'", "cuda"]),
         ("train cartpole --set learner.device=cuda:99", ["cuda:99"]),
-        ("train cartpole --set environment.id=Pendulum-v1", ["categorical", "Box(-2.0, 2.0"]),
+        (
+            "train cartpole --set agent.network.torso=deep",
+            ["the deep torso", "float32 [4]", "mlp"],
+        ),
         ("train cartpole --set environment.options.colour=1", ["colour"]),
         ("train cartpole --set frames", ["--set frames", "key.sub=value"]),
         ("train cartpole --seed -1", ["--seed"]),

@@ -232,7 +232,7 @@ def test_trials_that_fail_are_told_with_their_reasons(veldt, recipe):
     ("setting", "word"),
     [
         ("train.environment.id=CartPol-v1", "'CartPole-v1'"),
-        ("train.environment.id=Pendulum-v1", "Box(-2.0, 2.0, (1,), float32)"),
+        ("train.agent.network.torso=deep", "the deep torso takes uint8"),
         ("train.agent.discont=0.5", "'discount'"),
     ],
 )

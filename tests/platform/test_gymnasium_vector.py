@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from veldt.platform.envs.gymnasium_vector import GymnasiumVector
+from veldt.platform.envs.gymnasium_vector import GymnasiumVector, _actions
 from veldt.platform.envs.vector import Episode
 from veldt.platform.errors import (
     EnvironmentFault,
@@ -214,13 +214,52 @@ def test_observations_without_a_fixed_size_are_refused(shows):
         puppet(shows=shows)
 
 
-def test_continuous_actions_can_be_seen_but_not_stepped():
-    vector = GymnasiumVector("Pendulum-v1", 2)
-    assert (vector.spec.actions.kind, vector.spec.actions.count) == ("other", 0)
-    assert "Box" in vector.spec.actions.description
-    assert vector.reset(KEY).shape == (2, 3)
-    with pytest.raises(UnsupportedSpace, match="only discrete actions"):
-        vector.step(np.zeros(2, np.int64))
+def test_numbers_are_clipped_to_their_box():
+    one, other = GymnasiumVector("Pendulum-v1", 2), GymnasiumVector("Pendulum-v1", 2)
+    actions = one.spec.actions
+    assert (actions.kind, actions.low, actions.high) == ("box", (-2.0,), (2.0,))
+    one.reset(KEY), other.reset(KEY)
+    far, edge = (np.array([[x], [-x]], np.float32) for x in (9.0, 2.0))
+    np.testing.assert_array_equal(one.step(far).observation, other.step(edge).observation)
+    with pytest.raises(EnvironmentFault, match="an action is not finite"):
+        one.step(np.full((2, 1), np.nan, np.float32))
+
+
+TAKES = [
+    (spaces.Discrete(3, start=5), "discrete", (), [2, 0], [7, 5]),
+    (
+        spaces.MultiDiscrete([2, 3], start=[1, 10]),
+        "multi_discrete",
+        (2,),
+        [[1, 2], [0, 0]],
+        [[2, 12], [1, 10]],
+    ),
+    (spaces.MultiBinary((2, 2)), "multi_discrete", (4,), [[1, 0, 0, 1]], [[[1, 0], [0, 1]]]),
+    (spaces.Box(-1, 1, (1, 2)), "box", (2,), [[0.5, -3.0]], [[[0.5, -1.0]]]),
+]
+
+
+@pytest.mark.parametrize("space, kind, shape, ours, theirs", TAKES, ids=str)
+def test_actions_become_the_environments_own(space, kind, shape, ours, theirs):
+    actions, translate = _actions(space)
+    assert (actions.kind, actions.shape) == (kind, shape)
+    given = translate(np.array(ours, actions.dtype))
+    np.testing.assert_array_equal(given, theirs)
+    assert all(space.contains(each) for each in given)
+
+
+def test_other_actions_can_be_seen_but_not_stepped():
+    class Sequences(gymnasium.Env):
+        observation_space, action_space = spaces.Box(0, 1, (2,)), spaces.Text(3)
+
+        def reset(self, *, seed=None, options=None):
+            return np.zeros(2, np.float32), {}
+
+    gymnasium.register("Sequences-v0", Sequences)
+    vector = GymnasiumVector("Sequences-v0", 2)
+    assert vector.spec.actions.kind == "other" and vector.reset(KEY).shape == (2, 2)
+    with pytest.raises(UnsupportedSpace, match="only Discrete, MultiDiscrete"):
+        vector.step(np.zeros((2, 0), np.int64))
 
 
 @pytest.mark.parametrize(

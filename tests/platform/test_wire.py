@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from veldt.platform import wire
-from veldt.platform.envs.vector import Observations
+from veldt.platform.envs.vector import EnvironmentSpec, Observations, discrete
 from veldt.platform.errors import WireError
 from veldt.platform.trajectory import Trajectory, from_arrays, stack
 
@@ -78,7 +78,7 @@ def test_garbage_raises_wire_error_only(frames, which, at):
             pass
 
 
-SHOWN = Observations((2,), "float32")
+SHOWN = EnvironmentSpec("e", Observations((2,), "float32"), discrete(4), 1)
 
 
 def trajectory(T=3, B=2, ends=((0, 1),)):
@@ -89,12 +89,15 @@ def trajectory(T=3, B=2, ends=((0, 1),)):
         observation=np.random.default_rng(B).random((T + 1, B, 2), np.float32),
         first=np.zeros((T + 1, B), np.bool_),
         action=np.zeros((T, B), np.int64),
-        behaviour_logits=np.zeros((T, B, 4), np.float32),
+        behaviour_policy=np.zeros((T, B, 4), np.float32),
         reward=np.zeros((T, B), np.float32),
         terminated=np.zeros((T, B), np.bool_),
         truncated=truncated,
         final_index=np.argwhere(truncated),
         final_observation=np.full((len(ends), 2), B, np.float32),
+        state=np.full((B, 3), B, np.float32),
+        last_action=np.zeros(B, np.int64),
+        last_reward=np.zeros(B, np.float32),
     )
 
 
@@ -113,6 +116,7 @@ def test_a_trajectory_is_checked_field_by_field():
 def test_stacking_moves_the_final_indices_along():
     whole = stack([trajectory(B=2, ends=((0, 1), (2, 0))), trajectory(B=3, ends=((1, 2),))])
     assert whole.action.shape == (3, 5) and whole.observation.shape == (4, 5, 2)
+    assert whole.state[:, 0].tolist() == [2, 2, 3, 3, 3]
     assert sorted(map(tuple, whole.final_index)) == [(0, 1), (1, 4), (2, 0)]
     for (t, b), shown in zip(whole.final_index, whole.final_observation, strict=True):
         assert whole.truncated[t, b] and shown[0] == (2 if b < 2 else 3)

@@ -1,0 +1,73 @@
+"""A2C: an advantage actor-critic on the policy that acted.
+
+Mnih et al. 2016, arXiv:1602.01783, algorithm S3, its workers in step with one another. The
+actors here may be an update behind, which nothing corrects: `learner.max_lag = 0` has them
+wait.
+"""
+
+from typing import Literal
+
+import pydantic
+import torch
+
+from veldt.agents import losses
+from veldt.agents.agent import Agent, AgentSettings, Loss
+from veldt.agents.inputs import Acted, Batch, Inputs
+from veldt.agents.networks.actor_critic import ActorCritic
+from veldt.agents.networks.settings import NetworkSettings
+from veldt.agents.returns import generalized_advantages
+from veldt.platform.envs.vector import EnvironmentSpec
+
+
+class A2CSettings(AgentSettings):
+    """The loss and the network."""
+
+    name: Literal["a2c"] = "a2c"
+    discount: float = pydantic.Field(0.99, ge=0.0, le=1.0)
+    """gamma"""
+    lambda_: float = pydantic.Field(1.0, ge=0.0, le=1.0)
+    """Of the advantages; 1 is the paper's n-step return."""
+    baseline_cost: float = pydantic.Field(0.5, ge=0.0)
+    """Weight of the value loss."""
+    entropy_cost: float = pydantic.Field(0.01, ge=0.0)
+    """Weight of the entropy bonus."""
+    reward_clipping: losses.RewardClipping = "none"
+    """What the loss sees of the rewards; returns are always logged unclipped."""
+    reduction: losses.Reduction = "mean"
+    """Of the loss over time and batch."""
+    network: NetworkSettings = NetworkSettings()
+
+
+class A2C(Agent):
+    """Policy gradient on advantages, with a baseline and an entropy bonus."""
+
+    Settings = A2CSettings
+    network: ActorCritic
+
+    def __init__(self, settings: A2CSettings, spec: EnvironmentSpec) -> None:
+        self.settings = settings
+        self.network = ActorCritic(spec, settings.network)
+        self.state_size = self.network.state_size
+
+    def act(self, inputs: Inputs, generator: torch.Generator | None) -> Acted:
+        return self.network.act(inputs, generator)
+
+    def loss(self, batch: Batch) -> Loss:
+        settings, distribution = self.settings, self.network.distribution
+        said = self.network.unroll(batch)
+        policy, values = said.policy[:-1], said.value[:-1]
+        rewards = losses.clip_rewards(batch.reward, settings.reward_clipping)
+        advantages = generalized_advantages(
+            batch, rewards, said.value, said.final_value, settings.discount, settings.lambda_
+        )
+        log_pi = distribution.log_probability(policy, batch.action)
+        return losses.actor_critic_loss(
+            log_pi,
+            advantages,
+            advantages + values,
+            values,
+            distribution.entropy(policy),
+            baseline_cost=settings.baseline_cost,
+            entropy_cost=settings.entropy_cost,
+            reduction=settings.reduction,
+        )

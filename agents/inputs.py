@@ -1,0 +1,98 @@
+"""What an agent is given and what it gives, as tensors.
+
+Legend: T steps, B environments, K truncations, P parameters of a policy, S of a state.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from veldt.platform.envs.vector import EnvironmentSpec
+from veldt.platform.trajectory import Trajectory
+
+
+class Inputs(NamedTuple):
+    """What an agent acts on: B environments at one step."""
+
+    observation: Tensor  # [B, ...]
+    first: Tensor  # [B] bool, an episode begins here: what was before does not count
+    last_action: Tensor  # [B, ...]
+    last_reward: Float[Tensor, " B"]
+    state: Float[Tensor, "B S"]
+
+
+class Acted(NamedTuple):
+    """What an agent does."""
+
+    action: Tensor  # [B, ...], as the environment's actions are
+    policy: Float[Tensor, "B P"]  # that the action was drawn from
+    state: Float[Tensor, "B S"]  # to be given back at the next step
+
+
+class Batch(NamedTuple):
+    """A trajectory as tensors on the learner's device; fields as in `Trajectory`."""
+
+    observation: Tensor  # [T+1, B, ...]
+    first: Tensor  # [T+1, B]
+    action: Tensor  # [T, B, ...]
+    behaviour_policy: Float[Tensor, "T B P"]
+    reward: Float[Tensor, "T B"]
+    terminated: Tensor  # [T, B]
+    truncated: Tensor  # [T, B]
+    final_index: Tensor  # [K, 2]
+    final_observation: Tensor  # [K, ...]
+    state: Float[Tensor, "B S"]
+    last_action: Tensor  # [B, ...]
+    last_reward: Float[Tensor, " B"]
+
+    def columns(self, chosen: Tensor) -> "Batch":
+        """The environments with these numbers, int64 [b], each at most once."""
+        width = self.reward.shape[1]
+        place = torch.full((width,), -1, dtype=torch.int64, device=chosen.device)
+        place[chosen] = torch.arange(len(chosen), device=chosen.device)
+        t, b = self.final_index.unbind(-1)
+        kept = place[b] >= 0
+        return Batch(
+            observation=self.observation[:, chosen],
+            first=self.first[:, chosen],
+            action=self.action[:, chosen],
+            behaviour_policy=self.behaviour_policy[:, chosen],
+            reward=self.reward[:, chosen],
+            terminated=self.terminated[:, chosen],
+            truncated=self.truncated[:, chosen],
+            final_index=torch.stack([t[kept], place[b[kept]]], -1),
+            final_observation=self.final_observation[kept],
+            state=self.state[chosen],
+            last_action=self.last_action[chosen],
+            last_reward=self.last_reward[chosen],
+        )
+
+
+def to_batch(trajectory: Trajectory, device: torch.device) -> Batch:
+    """Moves a stacked trajectory to the learner's device."""
+    arrays = trajectory.arrays()
+    return Batch(**{name: torch.from_numpy(array).to(device) for name, array in arrays.items()})
+
+
+class Memory:
+    """What has to be kept between two steps of B environments; before the first, nothing."""
+
+    def __init__(self, spec: EnvironmentSpec, size: int, state_size: int) -> None:
+        actions = spec.actions
+        self.first = np.ones(size, np.bool_)
+        self.last_action = np.zeros((size, *actions.shape), actions.dtype)
+        self.last_reward = np.zeros(size, np.float32)
+        self.state = torch.zeros(size, state_size)
+
+    def inputs(self, observation: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> Inputs:
+        """What an agent is given that sees this, [B, ...]."""
+        return Inputs(
+            torch.from_numpy(observation),
+            torch.from_numpy(self.first),
+            torch.from_numpy(self.last_action),
+            torch.from_numpy(self.last_reward),
+            self.state,
+        )

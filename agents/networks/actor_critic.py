@@ -1,0 +1,172 @@
+"""Policy and value from one network: a torso that reads, a core that remembers, two heads.
+
+    step     policy, value, state = network(inputs)          in an actor, one step
+    unroll   policy, value, final_value = network.unroll(batch)     in the learner
+
+Parts are found by name; a plug-in adds one through the entry points `veldt.networks`:
+
+    torso    built from (observations, settings), has `features`
+    core     built from (width, settings), keeps to `cores.Core`
+    head     built from (features, actions), a `heads.Head`
+
+Legend: T steps, B environments, K truncations, P parameters of the policy, S of a state.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from veldt.agents.distributions import Distribution
+from veldt.agents.inputs import Acted, Batch, Inputs
+from veldt.agents.networks import segments
+from veldt.agents.networks.catalogue import NETWORKS
+from veldt.agents.networks.convolutional import is_image
+from veldt.agents.networks.heads import HEADS
+from veldt.agents.networks.settings import NetworkSettings
+from veldt.platform import plugins
+from veldt.platform.envs.vector import Actions, EnvironmentSpec
+from veldt.platform.errors import SettingsError, UnsupportedSpace
+
+
+class Unrolled(NamedTuple):
+    """What the network says of a batch."""
+
+    policy: Float[Tensor, "T+1 B P"]
+    value: Float[Tensor, "T+1 B"]
+    final_value: Float[Tensor, " K"]
+    """of what the truncated episodes showed last; without a gradient"""
+
+
+class ActorCritic(nn.Module):
+    """Two heads on one body."""
+
+    torso: Any
+    core: Any
+    policy: Any
+    value: nn.Linear
+    distribution: Distribution
+
+    def __init__(self, spec: EnvironmentSpec, settings: NetworkSettings) -> None:
+        super().__init__()
+        self.settings, self._actions = settings, spec.actions
+        torso, head = settings.torso, settings.head
+        if torso == "auto":
+            torso = "shallow" if is_image(spec.observations) else "mlp"
+        if head == "auto":
+            if spec.actions.kind not in HEADS:
+                raise UnsupportedSpace(
+                    f"{spec.id} takes {spec.actions.description}, for which there is no head; "
+                    "there are heads for Discrete, MultiDiscrete, MultiBinary and Box of floats."
+                )
+            head = HEADS[spec.actions.kind]
+        self.torso = _part("torso", torso)(spec.observations, settings)
+        width = self.torso.features + settings.last_reward
+        width += action_width(spec.actions) if settings.last_action else 0
+        self.core = _part("core", settings.core)(width, settings)
+        self.policy = _part("head", head)(self.core.features, spec.actions)
+        self.value = nn.Linear(self.core.features, 1)
+        self.policy.begin()
+        nn.init.zeros_(self.value.bias)
+        self.distribution = self.policy.distribution
+        self.state_size: int = self.core.state_size
+        if settings.compile:
+            self.torso.compile()
+
+    def forward(self, inputs: Inputs) -> tuple[Tensor, Tensor, Tensor]:
+        """One step of B episodes.
+
+        Returns:
+            The policy [B, P], the value [B], and the state after this step [B, S].
+        """
+        seen = self._seen(inputs.observation, inputs.first, inputs.last_action, inputs.last_reward)
+        state = inputs.state.masked_fill(inputs.first[:, None], 0.0)
+        features, state = self.core.step(seen, state)
+        return self.policy(features), self.value(features).squeeze(-1), state
+
+    def act(self, inputs: Inputs, generator: torch.Generator | None) -> Acted:
+        """An action each, drawn or, without a generator, the likeliest."""
+        policy, _, state = self(inputs)
+        return Acted(self.distribution.sample(policy, generator), policy, state)
+
+    def unroll(self, batch: Batch) -> Unrolled:
+        """Every entry of a batch, as the actors saw it."""
+        last_action = torch.cat([batch.last_action[None], batch.action])
+        last_reward = torch.cat([batch.last_reward[None], batch.reward])
+        seen = self._seen(batch.observation, batch.first, last_action, last_reward)
+        t, b = batch.final_index.unbind(-1)
+        with torch.no_grad():
+            never = torch.zeros(len(t), dtype=torch.bool, device=t.device)
+            final = self._seen(
+                batch.final_observation, never, batch.action[t, b], batch.reward[t, b]
+            )
+        if not self.state_size:
+            features = seen
+        elif not len(t) and not bool(batch.first[1:].any()):
+            state = batch.state.masked_fill(batch.first[0][:, None], 0.0)
+            features, final = (
+                self.core.sequence(seen, state),
+                seen.new_empty(0, self.core.features),
+            )
+        else:
+            pieces = segments.cut(batch.first, batch.final_index)
+            out = self.core.sequence(pieces.gather(seen, final), pieces.states(batch.state))
+            features, final = pieces.scatter(out)
+        with torch.no_grad():
+            final_value = self.value(final).squeeze(-1)
+        return Unrolled(self.policy(features), self.value(features).squeeze(-1), final_value)
+
+    def _seen(
+        self, observation: Tensor, first: Tensor, last_action: Tensor, last_reward: Tensor
+    ) -> Tensor:
+        """What the core is given: the torso's features, and what happened before."""
+        settings = self.settings
+        low = settings.precision == "bfloat16"
+        with torch.autocast(observation.device.type, torch.bfloat16, enabled=low):
+            features = self.torso(observation)
+        parts = [features.float() if low else features]
+        known = (~first)[..., None].to(parts[0].dtype)
+        if settings.last_action:
+            parts.append(encode_actions(self._actions, last_action) * known)
+        if settings.last_reward:
+            parts.append(last_reward.clamp(-1.0, 1.0)[..., None] * known)
+        return torch.cat(parts, -1) if len(parts) > 1 else parts[0]
+
+
+def action_width(actions: Actions) -> int:
+    """Numbers in an encoded action."""
+    return len(actions.low) if actions.kind == "box" else sum(actions.counts)
+
+
+def encode_actions(actions: Actions, action: Tensor) -> Float[Tensor, "*batch F"]:
+    """One-hot, choice after choice; the numbers of a box as they are."""
+    if actions.kind == "box":
+        return action
+    choices = action[..., None] if actions.kind == "discrete" else action
+    parts = [
+        functional.one_hot(choice, count)
+        for choice, count in zip(choices.unbind(-1), actions.counts, strict=True)
+    ]
+    return torch.cat(parts, -1).float()
+
+
+def initialise(build: Callable[[], Any], seed: int) -> Any:
+    """Calls `build` with torch's global generator seeded, and puts the generator back."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build()
+
+
+MARKS = {"core": "sequence", "head": "begin"}
+
+
+def _part(kind: str, name: str) -> Any:
+    """The part of a network called `name`, if it is of this kind."""
+    part = plugins.load("networks", name, NETWORKS)
+    found = [other for other, mark in MARKS.items() if hasattr(part, mark)] or ["torso"]
+    if kind not in found:
+        raise SettingsError(f"agent.network.{kind}: {name!r} is a {found[0]}.")
+    return part

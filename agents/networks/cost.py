@@ -1,0 +1,78 @@
+"""What a network costs: its parameters, and the multiply-accumulates of one step."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from veldt.agents.agent import Agent
+from veldt.agents.inputs import Inputs, Memory
+from veldt.platform.envs.vector import EnvironmentSpec
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """Of an agent's network."""
+
+    parameters: int
+    multiply_accumulates: int
+    """of a step of one environment"""
+
+    def __str__(self) -> str:
+        count = self.multiply_accumulates
+        for unit, factor in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+            if count >= factor:
+                return f"{self.parameters:,} parameters, {count / factor:.3g} {unit} {OPERATIONS}"
+        return f"{self.parameters:,} parameters, {count} {OPERATIONS}"
+
+
+OPERATIONS = "multiply-accumulates a step"
+
+
+def cost_of(agent: Agent, spec: EnvironmentSpec) -> Cost:
+    """What an agent's network costs, on the device that it is on."""
+    shown = spec.observations
+    inputs = Memory(spec, 1, agent.state_size).inputs(np.zeros((1, *shown.shape), shown.dtype))
+    device = next((p.device for p in agent.network.parameters()), torch.device("cpu"))
+    there = Inputs(*(tensor.to(device) for tensor in inputs))
+    return Cost(
+        parameter_count(agent.network),
+        multiply_accumulates(agent.network, lambda: agent.act(there, None)),
+    )
+
+
+def parameter_count(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def multiply_accumulates(network: nn.Module, run: Callable[[], Any]) -> int:
+    """Of the convolutions, linear and recurrent layers that `run` goes through.
+
+    Args:
+        network: Watched while `run` runs.
+        run: A step of one environment.
+    """
+    total = 0
+
+    def count(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        nonlocal total
+        if isinstance(module, nn.Conv2d):
+            total += output.numel() * module.weight[0].numel()
+        elif isinstance(module, nn.Linear):
+            total += output.numel() // output.shape[-1] * module.weight.numel()
+        elif isinstance(module, nn.RNNBase):
+            steps = inputs[0].shape[0] * inputs[0].shape[1]
+            total += steps * sum(p.numel() for n, p in module.named_parameters() if "weight" in n)
+
+    kinds = (nn.Conv2d, nn.Linear, nn.RNNBase)
+    hooks = [m.register_forward_hook(count) for m in network.modules() if isinstance(m, kinds)]
+    try:
+        with torch.no_grad():
+            run()
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return total

@@ -1,0 +1,34 @@
+"""What a network is made of, as settings."""
+
+from typing import Annotated, Literal
+
+import pydantic
+
+from veldt.platform.settings import Settings
+
+
+class NetworkSettings(Settings):
+    """Torso, core and head, by the names of `veldt list networks`."""
+
+    torso: str = "auto"
+    """What reads the observation; "auto": shallow for images, mlp for the rest."""
+    hidden: tuple[Annotated[int, pydantic.Field(ge=1, le=65_536)], ...] = (64, 64)
+    """Widths of the mlp's layers."""
+    activation: Literal["tanh", "relu"] = "tanh"
+    """Of the mlp."""
+    core: str = "none"
+    """What remembers: none, lstm, gru."""
+    core_size: int = pydantic.Field(256, ge=1, le=65_536)
+    """Units of a recurrent core."""
+    last_action: bool = False
+    """The core sees the action before, one-hot."""
+    last_reward: bool = False
+    """The core sees the reward before, clipped to [-1, 1]."""
+    head: str = "auto"
+    """What the policy is; "auto": by the environment's actions."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """What the torso computes in; weights and the rest stay float32."""
+    channels_last: bool = False
+    """Memory format of images inside the torso."""
+    compile: bool = False
+    """Hand the torso to torch.compile, in the learner and in the actors."""

@@ -1,0 +1,171 @@
+"""Networks: the papers' counts, memory across unrolls and episodes, and the ways to compute."""
+
+import pytest
+import torch
+
+from veldt.agents.conformance import synthetic_trajectory
+from veldt.agents.impala import Impala, ImpalaSettings
+from veldt.agents.inputs import Inputs, to_batch
+from veldt.agents.networks.actor_critic import ActorCritic, encode_actions, initialise
+from veldt.agents.networks.cost import Cost, cost_of, multiply_accumulates, parameter_count
+from veldt.agents.networks.settings import NetworkSettings
+from veldt.platform.envs.vector import Actions, EnvironmentSpec, Observations, discrete
+from veldt.platform.errors import SettingsError, UnknownName, UnsupportedSpace
+
+VECTOR = EnvironmentSpec("v", Observations((4,), "float32"), discrete(3), 1)
+ATARI = EnvironmentSpec("a", Observations((4, 84, 84), "uint8"), discrete(18), 4)
+DMLAB = EnvironmentSpec("d", Observations((3, 72, 96), "uint8"), discrete(9), 4)
+BOX = EnvironmentSpec("b", Observations((4,), "float32"), Actions("box", (), (-1.0,), (1.0,)), 1)
+MULTI = EnvironmentSpec("m", Observations((4,), "float32"), Actions("multi_discrete", (2, 3)), 1)
+MEMORY = {"core": "lstm", "last_action": True, "last_reward": True}
+
+
+def build(spec, seed=0, **settings):
+    return initialise(lambda: ActorCritic(spec, NetworkSettings(**settings)), seed)
+
+
+def batch_of(network, spec, T=9, B=4, seed=0):
+    policy_size, state_size = network.distribution.size, network.state_size
+    made = synthetic_trajectory(spec, T, B, seed, policy_size, state_size)
+    made.first[0] = [True, False, False, True][:B]  # an unroll begins within an episode
+    return to_batch(made, torch.device("cpu"))
+
+
+# Espeholt et al. 2018, figure 3: 1.6 M and 1.2 M with an LSTM of 256 on 72 x 96 images, less
+# the 64 x 1024 weights that read the LSTM of instructions; Mnih et al. 2015: 1.7 M.
+@pytest.mark.parametrize(
+    "spec, settings, millions",
+    [
+        (DMLAB, MEMORY | {"torso": "deep"}, 1.522),
+        (DMLAB, MEMORY | {"torso": "shallow"}, 1.124),
+        (ATARI, {"torso": "deep"}, 1.09),
+        (ATARI, {"torso": "nature"}, 1.69),
+    ],
+)
+def test_parameters_are_the_papers(spec, settings, millions):
+    assert parameter_count(build(spec, **settings)) / 1e6 == pytest.approx(millions, abs=0.005)
+
+
+def one_step(network, spec):
+    return Inputs(
+        torch.zeros(1, *spec.observations.shape, dtype=torch.uint8),
+        torch.ones(1, dtype=torch.bool),
+        torch.zeros(1, dtype=torch.int64),
+        torch.zeros(1),
+        torch.zeros(1, network.state_size),
+    )
+
+
+@pytest.mark.parametrize("torso, millions", [("shallow", 3.0), ("nature", 9.4), ("deep", 54.0)])
+def test_the_cost_of_a_step_is_the_papers(torso, millions):
+    network = build(ATARI, torso=torso)
+    found = multiply_accumulates(network, lambda: network(one_step(network, ATARI)))
+    assert found / 1e6 == pytest.approx(millions, rel=0.02)
+
+
+def test_what_an_agent_costs_is_said():
+    agent = Impala(ImpalaSettings.parse({"network": {"core": "gru", "core_size": 8}}), VECTOR)
+    cost = cost_of(agent, VECTOR)
+    counted = 4 * 64 + 64 * 64 + 3 * 8 * (64 + 8) + 8 * 3 + 8
+    assert cost.multiply_accumulates == counted and cost.parameters > counted
+    assert str(Cost(1_094_387, 54_100_000)) == (
+        "1,094,387 parameters, 54.1 M multiply-accumulates a step"
+    )
+
+
+def test_deep_has_fifteen_convolutions():
+    convolutions = [
+        m for m in build(DMLAB, torso="deep").modules() if isinstance(m, torch.nn.Conv2d)
+    ]
+    assert len(convolutions) == 15
+
+
+@pytest.mark.parametrize("spec", [VECTOR, BOX, MULTI], ids=lambda spec: spec.id)
+@pytest.mark.parametrize("core", ["none", "lstm", "gru"])
+def test_an_unroll_is_its_steps_one_after_another(spec, core):
+    """The learner's fused call against the actor's loop, episodes ending and beginning."""
+    network = build(spec, core=core, core_size=8, last_action=True, last_reward=True)
+    batch = batch_of(network, spec)
+    assert batch.first[1:].any() and len(batch.final_index) > 1
+    said = network.unroll(batch)
+    state, action, reward = batch.state, batch.last_action, batch.last_reward
+    finals = {tuple(index): k for k, index in enumerate(batch.final_index.tolist())}
+    for t in range(len(batch.observation)):
+        first = batch.first[t]
+        policy, value, state = network(Inputs(batch.observation[t], first, action, reward, state))
+        torch.testing.assert_close(said.policy[t], policy)
+        torch.testing.assert_close(said.value[t], value)
+        if t == len(batch.action):
+            break
+        action, reward = batch.action[t], batch.reward[t]
+        for b in range(len(first)):
+            if (t, b) in finals:
+                k = finals.pop((t, b))
+                row = slice(b, b + 1)
+                seen = Inputs(
+                    batch.final_observation[k : k + 1],
+                    torch.zeros(1, dtype=torch.bool),
+                    action[row],
+                    reward[row],
+                    state[row],
+                )
+                torch.testing.assert_close(said.final_value[k : k + 1], network(seen)[1])
+    assert not finals
+
+
+def test_an_unroll_without_an_end_is_one_fused_call(monkeypatch):
+    network = build(VECTOR, **MEMORY)
+    batch = batch_of(network, VECTOR)
+    whole = batch._replace(
+        first=torch.zeros_like(batch.first),
+        final_index=batch.final_index[:0],
+        final_observation=batch.final_observation[:0],
+    )
+    calls = []
+    sequence = network.core.sequence
+    monkeypatch.setattr(
+        network.core, "sequence", lambda x, s: calls.append(x.shape) or sequence(x, s)
+    )
+    network.unroll(whole)
+    network.unroll(batch)
+    assert calls[0][:2] == (10, 4) and len(calls) == 2
+
+
+def test_the_last_action_is_one_hot():
+    assert encode_actions(VECTOR.actions, torch.tensor([2, 0])).tolist() == [[0, 0, 1], [1, 0, 0]]
+    assert encode_actions(MULTI.actions, torch.tensor([[1, 2]])).tolist() == [[0, 1, 0, 0, 1]]
+    assert encode_actions(BOX.actions, torch.tensor([[0.5]])).tolist() == [[0.5]]
+
+
+@pytest.mark.parametrize("torso", ["shallow", "nature", "deep"])
+def test_the_memory_format_does_not_change_what_is_computed(torso):
+    plain, turned = build(ATARI, torso=torso), build(ATARI, torso=torso, channels_last=True)
+    batch = batch_of(plain, ATARI, T=2)
+    torch.testing.assert_close(plain.unroll(batch), turned.unroll(batch), rtol=1e-4, atol=1e-5)
+    turned.load_state_dict(plain.state_dict())
+    assert turned.torso.layers[0].weight.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_bfloat16_is_near_and_its_gradient_float32():
+    plain, low = build(ATARI), build(ATARI, precision="bfloat16", channels_last=True)
+    batch = batch_of(plain, ATARI, T=2)
+    exact, near = plain.unroll(batch), low.unroll(batch)
+    assert near.policy.dtype == near.value.dtype == torch.float32
+    torch.testing.assert_close(exact, near, rtol=0.05, atol=0.01)
+    near.value.sum().backward()
+    assert all(p.grad.dtype == torch.float32 for p in low.torso.parameters())
+
+
+@pytest.mark.parametrize(
+    "spec, settings, words",
+    [
+        (VECTOR, {"torso": "deep"}, "the deep torso takes uint8 images.*torso=mlp"),
+        (VECTOR, {"head": "gaussian"}, "GaussianHead gives box actions.*head=auto"),
+        (VECTOR, {"core": "mlp"}, "agent.network.core: 'mlp' is a torso"),
+        (VECTOR, {"torso": "lstm"}, "agent.network.torso: 'lstm' is a core"),
+        (VECTOR, {"core": "ltsm"}, "Did you mean 'lstm'"),
+    ],
+)
+def test_parts_that_do_not_fit_are_refused(spec, settings, words):
+    with pytest.raises((SettingsError, UnknownName, UnsupportedSpace), match=words):
+        build(spec, **settings)
