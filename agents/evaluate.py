@@ -15,6 +15,7 @@ from veldt.agents.build import make_agent, make_environments
 from veldt.agents.inputs import Memory
 from veldt.agents.settings import TrainSettings
 from veldt.platform import checkpoints
+from veldt.platform.envs.atari import PROTOCOLS
 from veldt.platform.errors import InputError, RunFailed
 from veldt.platform.keys import Key
 from veldt.platform.runs import read_settings
@@ -53,6 +54,14 @@ class Evaluation:
             "max_return": float(returns.max()),
             "returns": [float(value) for value in returns],
         }
+
+
+def usual_episodes(train: TrainSettings) -> int:
+    """How many episodes make a score: as an Atari protocol says, else 100."""
+    environment = train.environment
+    if environment.id.startswith("atari/"):
+        return PROTOCOLS[environment.options.get("protocol", "paper")].evaluation_episodes
+    return 100
 
 
 def evaluate(

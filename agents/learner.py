@@ -9,7 +9,7 @@ from torch import Tensor
 
 from veldt.agents.agent import Agent
 from veldt.agents.inputs import to_batch
-from veldt.agents.optimizers import Adam, Optimizer, RMSProp
+from veldt.agents.optimizers import Adam, Optimizer, RMSProp, TorchRMSProp
 from veldt.agents.settings import OptimizerSettings
 from veldt.platform.errors import BrokenCheckpoint, Diverged
 from veldt.platform.keys import Key
@@ -42,12 +42,11 @@ class Learner:
         agent.network.to(device)
         parameters = agent.network.named_parameters()
         self._optimizer: Optimizer
-        if settings.name == "rmsprop":
-            self._optimizer = RMSProp(
-                parameters, settings.decay, settings.momentum, settings.epsilon
-            )
-        else:
+        if settings.name == "adam":
             self._optimizer = Adam(parameters, epsilon=settings.epsilon)
+        else:
+            kind = RMSProp if settings.name == "rmsprop" else TorchRMSProp
+            self._optimizer = kind(parameters, settings.decay, settings.momentum, settings.epsilon)
 
     def update(self, trajectory: Trajectory, done: int) -> dict[str, float]:
         """Steps down the losses that the agent has for a trajectory.

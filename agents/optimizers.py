@@ -1,13 +1,16 @@
-"""Optimisers on named parameters: TensorFlow 1's RMSProp, which is the paper's, and Adam.
+"""Optimisers on named parameters: RMSProp, as the paper's and as torch's, and Adam.
 
     RMSProp   ms <- decay * ms + (1 - decay) * g^2             ms starts at 1, not at 0
               mom <- momentum * mom + lr * g / sqrt(ms + epsilon)
               p <- p - mom
 
+    as torch  ms starts at 0
+              mom <- momentum * mom + g / (sqrt(ms) + epsilon)
+              p <- p - lr * mom
+
     Adam      Kingma and Ba 2015, arXiv:1412.6980, algorithm 1
 
-torch.optim.RMSprop starts ms at 0 and adds epsilon outside the root: with the paper's
-epsilon of 0.01 to 0.1 its steps are several times larger. None of torch.optim is used,
+With the paper's epsilon of 0.01 to 0.1 the steps of the two differ several times over. None of torch.optim is used,
 because making one imports torch's compiler, 1.5 seconds in each process of a search.
 """
 
@@ -101,6 +104,22 @@ class RMSProp(Optimizer):
         torch._foreach_mul_(momenta, self._momentum)
         torch._foreach_addcdiv_(momenta, gradients, roots, learning_rate)
         torch._foreach_sub_(self._parameters, momenta)
+
+
+class TorchRMSProp(RMSProp):
+    """torch.optim.RMSprop's, not centred."""
+
+    SLOTS = (("mean_square", 0.0), ("momentum", 0.0))
+
+    def _move(self, gradients: list[Tensor], learning_rate: float) -> None:
+        squares, momenta = self._slots["mean_square"], self._slots["momentum"]
+        torch._foreach_mul_(squares, self._decay)
+        torch._foreach_addcmul_(squares, gradients, gradients, 1.0 - self._decay)
+        roots = torch._foreach_sqrt(squares)
+        torch._foreach_add_(roots, self._epsilon)
+        torch._foreach_mul_(momenta, self._momentum)
+        torch._foreach_addcdiv_(momenta, gradients, roots)
+        torch._foreach_add_(self._parameters, momenta, alpha=-learning_rate)
 
 
 class Adam(Optimizer):

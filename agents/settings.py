@@ -24,7 +24,7 @@ class EnvironmentSettings(Settings):
 class OptimizerSettings(Settings):
     """How the learner descends."""
 
-    name: Literal["rmsprop", "adam"] = "rmsprop"
+    name: Literal["rmsprop", "rmsprop-torch", "adam"] = "rmsprop"
     """rmsprop is TensorFlow 1's, as in the paper."""
     learning_rate: float = pydantic.Field(6e-4, gt=0.0)
     anneal: bool = True
@@ -34,7 +34,7 @@ class OptimizerSettings(Settings):
     momentum: float = pydantic.Field(0.0, ge=0.0, lt=1.0)
     """rmsprop"""
     epsilon: float = pydantic.Field(0.01, gt=0.0)
-    """Added to the mean square; inside the root for rmsprop."""
+    """Added to the mean square, inside the root (rmsprop), or to the root (the others)."""
     max_gradient_norm: float = pydantic.Field(40.0, gt=0.0)
     """Gradients are scaled down to this global norm."""
 

@@ -84,7 +84,10 @@ def train(
 @app.command(epilog="Example: veldt evaluate runs/pong --episodes 200 --policy sample")
 def evaluate(
     folder: Folder,
-    episodes: Annotated[int, typer.Option(min=1, help="Whole episodes to play.")] = 100,
+    episodes: Annotated[
+        int | None,
+        typer.Option(min=1, help="Whole episodes; default 100, on Atari as its protocol says."),
+    ] = None,
     policy: Annotated[
         str | None,
         typer.Option(help="An agent's: sample, as in training (the default), or greedy."),
@@ -96,30 +99,25 @@ def evaluate(
     json: Json = False,
 ) -> None:
     """Play whole episodes with a trained agent or policy, on seeds that training never saw."""
-    from veldt.launch import populations
+    from veldt.launch import evaluations
+
+    evaluations.evaluate(folder, episodes, policy, video, seed, Console(json))
+
+
+@app.command(epilog="Example: veldt scores runs/pong-* runs/breakout-*")
+def scores(
+    folders: Annotated[list[Path], typer.Argument(help="Evaluated trainings on Atari games.")],
+    json: Json = False,
+) -> None:
+    """Human-normalised scores of Atari runs: each game's, median, mean and IQM."""
+    from veldt.launch import atari_scores
 
     console = Console(json)
-    winner = folder / "winner"
-    folder = winner if winner.is_dir() else folder
-    if populations.is_population(folder):
-        if policy is not None:
-            raise InputError("--policy is for agents: an evolved policy has one way to act.")
-        populations.evaluate(folder, episodes=episodes, seed=seed, video=video, console=console)
-        return
-    if video is not None:
-        raise InputError(f"--video films evolved policies; {folder} holds an agent.")
-    from veldt.agents import evaluate as evaluation
-    from veldt.platform.keys import Key
-    from veldt.platform.runs import write_json
-
-    policy = policy or "sample"
-    settings = evaluation.EvaluationSettings.parse({"episodes": episodes, "policy": policy})
-    agent, train_settings, update = evaluation.load_run(folder)
-    key = Key(seed).child("test")
-    result = evaluation.evaluate(agent, train_settings, settings, key).summary()
-    result = {"update": update, "policy": policy, "seed": seed} | result
-    write_json(folder / "evaluation.json", result)
-    console.summary(result, f"evaluation: {folder}")
+    found = atari_scores.collect(folders)
+    if json:
+        console.summary(found, "scores")
+    else:
+        console.say(atari_scores.draw(found))
 
 
 @app.command(epilog="Example: mpirun --oversubscribe --bind-to none -n 3 veldt search quickstart")

@@ -1,16 +1,23 @@
-"""Atari 2600 games, as the IMPALA paper plays them (Espeholt et al. 2018, section 5.3.2, G).
+"""Atari 2600 games under the two protocols of the field.
 
 Legend: B environments of the vector, S frames in the stack.
 
-84x84 grey levels, the last S = 4 steps stacked, an action repeated for 4 emulator
-frames and the last two of them max-pooled, no sticky actions, each game's own action
-set, at most 108,000 frames (30 minutes) a game, rewards as the game gives them. For
-the learner a lost life terminates; the game goes on, and `Episode` is the game.
+    paper     Espeholt et al. 2018, section 5.3.2 and G: a game starts with a random number of
+              no-ops, each game's own actions; for the learner a lost life terminates, while
+              the game goes on
+    machado   Machado et al. 2018, arXiv:1709.06009: sticky actions (the emulator repeats the
+              action before with probability 0.25), all 18 actions, no lost lives
 
-Where this is not the paper's: a game starts with FIRE, where it has that action, and
-then with no-ops up to a total of 0..29 frames, drawn uniformly (the paper: 1..30);
-and before there are S frames, the stack holds zeros.
+Both: 84x84 grey levels, the last S = 4 steps stacked, an action repeated for 4 emulator
+frames and the last two of them max-pooled, at most 108,000 frames (30 minutes) a game,
+rewards as the game gives them. `Episode` is the game. Scores under the one protocol do not
+compare with scores under the other.
+
+Where this is not the paper's: there are 0 to 29 no-ops (the paper: 1 to 30), and before
+there are S frames, the stack holds zeros.
 """
+
+import dataclasses
 
 import ale_py.roms
 import numpy as np
@@ -30,6 +37,24 @@ from veldt.platform.errors import EnvironmentFault, SettingsError
 from veldt.platform.keys import Key
 
 
+@dataclasses.dataclass(frozen=True)
+class Protocol:
+    """What two papers do differently."""
+
+    life_loss: bool
+    sticky: float
+    full_action_space: bool
+    noop_max: int
+    evaluation_episodes: int
+    """whose mean is a score"""
+
+
+PROTOCOLS = {
+    "paper": Protocol(True, 0.0, False, 30, 200),
+    "machado": Protocol(False, 0.25, True, 0, 100),
+}
+
+
 class AtariVector:
     """B environments of one game, on ale_py's emulators and threads.
 
@@ -40,6 +65,7 @@ class AtariVector:
     Args:
         name: "atari/" and the ROM's name, e.g. "atari/ms_pacman"; see `games`.
         size: B.
+        protocol: "paper" or "machado"; what is given beside it departs from it.
         life_loss: Whether a lost life terminates, for the learner.
         threads: That step the emulators; at most one a processor is started.
         sticky: Probability that the emulator repeats the action before, each frame.
@@ -48,7 +74,8 @@ class AtariVector:
         stack: S, the frames in one observation.
         frame_skip: Emulator frames behind one step.
         noop_max: A game starts with fewer frames than this of FIRE and no-ops together.
-        fire_reset: Whether FIRE is pressed first, for a frame, where the game has it.
+        fire_reset: Whether FIRE is pressed first, for a frame, where the game has it; not
+            part of either protocol.
 
     Raises:
         UnknownName: if there is no such game.
@@ -60,16 +87,27 @@ class AtariVector:
         name: str,
         size: int,
         *,
-        life_loss: bool = True,
+        protocol: str = "paper",
+        life_loss: bool | None = None,
         threads: int = 1,
-        sticky: float = 0.0,
-        full_action_space: bool = False,
+        sticky: float | None = None,
+        full_action_space: bool | None = None,
         max_frames: int = 108_000,
         stack: int = 4,
         frame_skip: int = 4,
-        noop_max: int = 30,
-        fire_reset: bool = True,
+        noop_max: int | None = None,
+        fire_reset: bool = False,
     ) -> None:
+        if protocol not in PROTOCOLS:
+            raise SettingsError(
+                f"{name}: protocol must be one of {', '.join(PROTOCOLS)}, got {protocol!r}."
+            )
+        rules = PROTOCOLS[protocol]
+        life_loss = rules.life_loss if life_loss is None else life_loss
+        sticky = rules.sticky if sticky is None else sticky
+        noop_max = rules.noop_max if noop_max is None else noop_max
+        if full_action_space is None:
+            full_action_space = rules.full_action_space
         game = name.partition("/")[2]
         if game not in ale_py.roms.get_all_rom_ids():
             raise no_environment(name)

@@ -73,7 +73,7 @@ def test_a_gradient_that_is_not_finite_changes_nothing():
         np.testing.assert_array_equal(array, before[name])
 
 
-@pytest.mark.parametrize("optimizer", ["rmsprop", "adam"])
+@pytest.mark.parametrize("optimizer", ["rmsprop", "rmsprop-torch", "adam"])
 def test_a_learner_goes_on_from_its_arrays_bit_for_bit(optimizer):
     assignments = [f"optimizer.name={optimizer}", "optimizer.momentum=0.5"]
     settings = TrainSettings.parse(cookbook.load("cartpole", "train", assignments))

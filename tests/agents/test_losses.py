@@ -8,7 +8,7 @@ import torch
 
 from veldt.agents import losses
 from veldt.agents.distributions import Categorical
-from veldt.agents.optimizers import Adam, RMSProp
+from veldt.agents.optimizers import Adam, RMSProp, TorchRMSProp
 
 
 @pytest.fixture
@@ -92,6 +92,15 @@ def test_rmsprop_is_not_that_of_torch():
     moved = 1.5 - descend(RMSProp([("p", ours)], epsilon=0.01), ours, 0.1)
     optimizer = torch.optim.RMSprop([theirs], lr=0.1, alpha=0.99, eps=0.01)
     assert abs(1.5 - descend(optimizer, theirs) - moved) > 0.1
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_rmsprop_torch_is_that_of_torch(momentum):
+    ours, theirs = parameter(), parameter()
+    optimizer = torch.optim.RMSprop([theirs], lr=0.1, alpha=0.9, eps=0.1, momentum=momentum)
+    expected = descend(optimizer, theirs)
+    mine = TorchRMSProp([("p", ours)], decay=0.9, momentum=momentum, epsilon=0.1)
+    assert descend(mine, ours, 0.1) == pytest.approx(expected, abs=1e-12)
 
 
 def test_adam_is_that_of_torch():

@@ -21,7 +21,7 @@ def emulators(game, size, max_frames=108_000, **options):
         max_num_frames_per_episode=max_frames,
         autoreset_mode="SameStep",
         reward_clipping=False,
-        **options,
+        **{"use_fire_reset": False} | options,
     )
     seeds = [KEY.child("episode", b, 0).integer() for b in range(size)]
     return vector, vector.reset(seed=np.array(seeds))[0]
@@ -205,3 +205,27 @@ def test_unknown_games_come_with_the_nearest(name, near):
 
 def test_games():
     assert {"pong", "breakout", "ms_pacman"} <= set(games())
+
+
+def test_the_protocols_are_what_their_papers_say():
+    paper, machado = (
+        AtariVector("atari/breakout", 1, protocol=protocol) for protocol in ("paper", "machado")
+    )
+    assert paper.spec.actions.count == 4 and machado.spec.actions.count == 18
+    twin = AtariVector(
+        "atari/breakout", 1, life_loss=False, sticky=0.25, full_action_space=True, noop_max=0
+    )
+    first = machado.reset(KEY)
+    assert (first == twin.reset(KEY)).all()
+    ends, generator = {"paper": 0, "machado": 0}, KEY.child("sticky").generator()
+    paper.reset(KEY)
+    for _ in range(150):
+        action = generator.integers(4, size=1)
+        one, other = machado.step(action), twin.step(action)
+        assert one.observation.tobytes() == other.observation.tobytes()
+        assert one.terminated.sum() == len(one.episodes)
+        lost = paper.step(action)
+        ends["paper"] += int(lost.terminated.sum()) > len(lost.episodes)
+    assert ends["paper"] > 0
+    with pytest.raises(SettingsError, match="protocol must be one of paper, machado, got 'dqn'"):
+        AtariVector("atari/breakout", 1, protocol="dqn")

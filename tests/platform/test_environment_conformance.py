@@ -173,7 +173,7 @@ def test_plug_ins_are_found_by_family_and_by_id(monkeypatch):
 
 
 def test_wrong_options():
-    with pytest.raises(SettingsError, match="'colour'.*It takes: life_loss, threads"):
+    with pytest.raises(SettingsError, match="'colour'.*It takes: protocol, life_loss"):
         catalogue.make("atari/pong", 1, {"colour": True})
     with pytest.raises(SettingsError, match="refuses its options"):
         catalogue.make("CartPole-v1", 1, {"colour": True})

@@ -1,0 +1,128 @@
+"""`veldt scores`: human-normalised scores of evaluated Atari runs, game by game and in all.
+
+Agarwal et al. 2021, arXiv:2108.13264: the interquartile mean over all runs of all games beside
+the customary median and mean over games, each with a stratified bootstrap interval: runs are
+drawn anew game by game.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rich.table
+import scipy.stats
+from numpy.typing import NDArray
+
+from veldt.launch.console import number
+from veldt.platform.envs.atari_scores import VERSION, scores_of
+from veldt.platform.errors import InputError
+from veldt.platform.runs import read_json, read_settings
+
+CONFIDENCE = 0.95
+RESAMPLES = 9_999
+
+# Of each game's runs, [..., runs], to one number, [...].
+STATISTICS: dict[str, Callable[..., Any]] = {
+    "median": lambda *games: np.median([runs.mean(-1) for runs in games], axis=0),
+    "mean": lambda *games: np.mean([runs.mean(-1) for runs in games], axis=0),
+    "iqm": lambda *games: scipy.stats.trim_mean(np.concatenate(games, -1), 0.25, axis=-1),
+}
+
+
+def aggregate(
+    games: Sequence[NDArray[np.float64]], resamples: int = RESAMPLES
+) -> dict[str, float | None]:
+    """Median, mean and interquartile mean, each with its interval.
+
+    Args:
+        games: The normalised scores of each game's runs.
+        resamples: Of the bootstrap.
+
+    Returns:
+        NAME, NAME_low and NAME_high; no interval (None) where a game has a single run.
+    """
+    found: dict[str, float | None] = {}
+    for name, statistic in STATISTICS.items():
+        low = high = None
+        if all(len(runs) > 1 for runs in games):
+            interval = scipy.stats.bootstrap(
+                tuple(games),
+                lambda *drawn, axis=-1: statistic(*drawn),  # noqa: B023, ARG005
+                n_resamples=resamples,
+                batch=1000,
+                vectorized=True,
+                confidence_level=CONFIDENCE,
+                method="percentile",
+                rng=np.random.default_rng(0),
+            ).confidence_interval
+            low, high = float(interval.low), float(interval.high)
+        found |= {name: float(statistic(*games)), f"{name}_low": low, f"{name}_high": high}
+    return found
+
+
+def collect(folders: Sequence[Path]) -> dict[str, Any]:
+    """The scores of runs that `veldt evaluate` has played.
+
+    Raises:
+        InputError: if one is not evaluated, plays no game of the 57, or was trained under
+            another protocol than the rest.
+    """
+    games: dict[str, list[float]] = defaultdict(list)
+    returns: dict[str, list[float]] = defaultdict(list)
+    protocols: dict[str, Path] = {}
+    for folder in folders:
+        environment = read_settings(folder).get("environment", {})
+        game, scores = str(environment.get("id")), scores_of(str(environment.get("id")))
+        if scores is None:
+            raise InputError(f"{folder}: {game} is none of the 57 Atari games with known scores.")
+        if not (folder / "evaluation.json").exists():
+            raise InputError(f"{folder}: not evaluated yet; run: veldt evaluate {folder}")
+        evaluation = read_json(folder / "evaluation.json")
+        protocols.setdefault(protocol_of(environment), folder)
+        name = game.partition("/")[2]
+        games[name].append(scores.normalised(evaluation["mean_return"]))
+        returns[name].append(evaluation["mean_return"])
+    if len(protocols) > 1:
+        kinds = "; ".join(f"{folder}: {kind}" for kind, folder in protocols.items())
+        raise InputError(f"scores under different protocols do not compare: {kinds}.")
+    arrays = {game: np.array(runs) for game, runs in sorted(games.items())}
+    return {
+        "protocol": next(iter(protocols)),
+        "score_table_version": VERSION,
+        "runs": len(folders),
+        "games": {
+            game: {
+                "runs": len(runs),
+                "mean_return": float(np.mean(returns[game])),
+                "normalised_score": float(runs.mean()),
+            }
+            for game, runs in arrays.items()
+        },
+        **aggregate(list(arrays.values())),
+    }
+
+
+def protocol_of(environment: dict[str, Any]) -> str:
+    """The protocol's name, and what departs from it."""
+    options = dict(environment.get("options", {}))
+    name = str(options.pop("protocol", "paper"))
+    options.pop("threads", None)
+    departures = ", ".join(f"{option}={value}" for option, value in sorted(options.items()))
+    return f"{name}, but {departures}" if departures else name
+
+
+def draw(found: dict[str, Any]) -> rich.table.Table:
+    """For people."""
+    title = f"human-normalised scores, protocol {found['protocol']}: 0 is chance, 1 is a person"
+    table = rich.table.Table("", "runs", "mean return", "normalised", "95 % interval", title=title)
+    for game, row in found["games"].items():
+        score = number(row["normalised_score"])
+        table.add_row(game, str(row["runs"]), number(row["mean_return"]), score, "")
+    table.add_section()
+    for name in STATISTICS:
+        low, high = found[f"{name}_low"], found[f"{name}_high"]
+        interval = "needs two runs a game" if low is None else f"{number(low)} to {number(high)}"
+        table.add_row(name, str(found["runs"]), "", number(found[name]), interval)
+    return table

@@ -1,0 +1,59 @@
+"""`veldt evaluate`: whole episodes of what a training or a search has found."""
+
+from pathlib import Path
+
+import numpy as np
+
+from veldt.launch import populations
+from veldt.launch.console import Console
+from veldt.platform.envs.atari_scores import scores_of
+from veldt.platform.errors import InputError
+from veldt.platform.keys import Key
+from veldt.platform.runs import write_json
+
+
+def evaluate(
+    folder: Path,
+    episodes: int | None,
+    policy: str | None,
+    video: Path | None,
+    seed: int,
+    console: Console,
+) -> None:
+    """Plays, writes evaluation.json into the folder, and says what came of it.
+
+    Args:
+        folder: Of a training, of a population search, or of a study, whose winner plays.
+        episodes: None: as many as make a score.
+        policy: Of an agent: "sample" or "greedy".
+        video: Of an evolved policy, the film's file.
+        seed: Of the episodes.
+        console: Where it is said.
+
+    Raises:
+        InputError: if what is asked for cannot be done with what the folder holds.
+    """
+    winner = folder / "winner"
+    folder = winner if winner.is_dir() else folder
+    if populations.is_population(folder):
+        if policy is not None:
+            raise InputError("--policy is for agents: an evolved policy has one way to act.")
+        populations.evaluate(
+            folder, episodes=episodes or 100, seed=seed, video=video, console=console
+        )
+        return
+    if video is not None:
+        raise InputError(f"--video films evolved policies; {folder} holds an agent.")
+    from veldt.agents import evaluate as evaluation
+
+    policy = policy or "sample"
+    agent, settings, update = evaluation.load_run(folder)
+    protocol = evaluation.EvaluationSettings.parse(
+        {"episodes": episodes or evaluation.usual_episodes(settings), "policy": policy}
+    )
+    played = evaluation.evaluate(agent, settings, protocol, Key(seed).child("test"))
+    result = {"update": update, "policy": policy, "seed": seed} | played.summary()
+    if known := scores_of(settings.environment.id):
+        result["normalised_score"] = known.normalised(float(np.mean(played.returns)))
+    write_json(folder / "evaluation.json", result)
+    console.summary(result, f"evaluation: {folder}")

@@ -1,0 +1,72 @@
+"""Human-normalised scores: the paper's own medians, intervals, and runs that do not compare."""
+
+import numpy as np
+import pytest
+
+from veldt.launch.atari_scores import aggregate, collect
+from veldt.platform.envs.atari import games
+from veldt.platform.envs.atari_scores import scores_of, table
+from veldt.platform.errors import InputError
+from veldt.platform.runs import write_json
+
+
+def test_the_papers_medians_follow_from_its_table():
+    """Espeholt et al. 2018, table 4: 93.2 % and 191.8 %."""
+    assert len(table()) == 57 and set(table()) <= set(games())
+    for column, percent in (("impala_shallow", 93.2), ("impala_deep", 191.8)):
+        scores = [np.array([row.normalised(getattr(row, column))]) for row in table().values()]
+        assert 100 * aggregate(scores)["median"] == pytest.approx(percent, abs=0.05)
+
+
+def test_chance_is_0_and_a_person_1():
+    pong = scores_of("atari/pong")
+    assert pong.normalised(-20.7) == 0.0 and pong.normalised(14.6) == pytest.approx(1.0)
+    assert scores_of("CartPole-v1") is None and scores_of("atari/adventure") is None
+
+
+def test_the_interquartile_mean_leaves_out_a_quarter_at_each_end():
+    found = aggregate([np.array([0.0, 1.0]), np.array([2.0, 3.0]), np.array([4.0, 1000.0])])
+    assert found["iqm"] == pytest.approx(np.mean([1.0, 2.0, 3.0, 4.0]))
+    assert found["median"] == 2.5
+
+
+def test_an_interval_holds_the_mean_as_often_as_it_says():
+    generator, inside = np.random.default_rng(0), 0
+    for _ in range(100):
+        drawn = [generator.normal(mean, 1.0, 8) for mean in (0.0, 5.0)]
+        found = aggregate(drawn, resamples=400)
+        inside += found["mean_low"] <= 2.5 <= found["mean_high"]
+    assert 84 <= inside < 100  # 95 expected of a perfect interval; eight runs a game are few
+
+
+def run(folder, game, score, **options):
+    folder.mkdir()
+    environment = {"id": game, "options": options}
+    write_json(folder / "settings.json", {"settings": {"environment": environment}, "code": {}})
+    if score is not None:
+        write_json(folder / "evaluation.json", {"mean_return": score})
+    return folder
+
+
+def test_runs_are_collected_by_game(tmp_path):
+    folders = [
+        run(tmp_path / "a", "atari/pong", -20.7),
+        run(tmp_path / "b", "atari/pong", 14.6, threads=2),
+        run(tmp_path / "c", "atari/breakout", 1.7),
+    ]
+    found = collect(folders)
+    assert found["games"]["pong"]["normalised_score"] == pytest.approx(0.5)
+    assert found["protocol"] == "paper" and found["mean"] == pytest.approx(0.25)
+    assert found["iqm_low"] is None
+
+
+def test_what_does_not_compare_is_refused(tmp_path):
+    plain = run(tmp_path / "a", "atari/pong", 1.0)
+    for other, words in (
+        (run(tmp_path / "b", "atari/pong", 1.0, protocol="machado"), "different protocols"),
+        (run(tmp_path / "c", "atari/pong", 1.0, sticky=0.1), "paper, but sticky=0.1"),
+        (run(tmp_path / "d", "CartPole-v1", 1.0), "none of the 57"),
+        (run(tmp_path / "e", "atari/pong", None), "not evaluated yet"),
+    ):
+        with pytest.raises(InputError, match=words):
+            collect([plain, other])
