@@ -10,8 +10,9 @@
 
     Adam      Kingma and Ba 2015, arXiv:1412.6980, algorithm 1
 
-With the paper's epsilon of 0.01 to 0.1 the steps of the two differ several times over. None of torch.optim is used,
-because making one imports torch's compiler, 1.5 seconds in each process of a search.
+With the paper's epsilon of 0.01 to 0.1 the steps of the two differ several times over. None
+of torch.optim is used, because making one imports torch's compiler, 1.5 seconds in each
+process of a search.
 """
 
 import abc

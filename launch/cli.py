@@ -1,4 +1,4 @@
-"""The command line: `veldt train | evaluate | search | export | report | bench | list | doctor`.
+"""The command line; `veldt --help` lists its commands.
 
 Exit codes: 0 done, 1 the run failed, 2 wrong input. What is heavy is imported by the
 command that needs it, so that `veldt --help` answers at once.
@@ -17,8 +17,10 @@ import typer
 
 from veldt.launch import cookbook
 from veldt.launch.console import Console, set_up_warnings
+from veldt.launch.kinds import Checked, Kind, listed
 from veldt.platform.errors import InputError, VeldtError
 from veldt.platform.ranks import launched_rank
+from veldt.platform.settings import override
 
 GRACE_S = 5.0
 
@@ -280,26 +282,13 @@ def bench(
     console.summary(result, f"{what}: {recipe}") if json else show(result, console)
 
 
-class Kind(enum.StrEnum):
-    """What can be listed."""
-
-    recipes = "recipes"
-    agents = "agents"
-    networks = "networks"
-    environments = "environments"
-    searchers = "searchers"
-    strategies = "strategies"
-    problems = "problems"
-    policies = "policies"
-
-
 @app.command("list", epilog="Example: veldt list recipes")
 def list_(
     kind: Annotated[Kind, typer.Argument(help="What to list.")],
     json: Json = False,
 ) -> None:
     """List what can be named in a recipe, ours and that of installed plug-ins."""
-    found = _listed(kind)
+    found = listed(kind)
     console = Console(json)
     if json:
         console.summary(found, kind)
@@ -307,6 +296,26 @@ def list_(
     width = max(map(len, found), default=0)
     for name, meaning in found.items():
         console.say(f"{name:<{width}}  {meaning}")
+
+
+@app.command(epilog="Example: veldt check agent impala --set network.core=lstm")
+def check(
+    kind: Annotated[Checked, typer.Argument(help="What it is.")],
+    name: Annotated[str, typer.Argument(help="Ours, or an installed plug-in's.")],
+    assignments: Assignments = None,
+    steps: Annotated[int, typer.Option(min=1, help="Of an environment, in each run.")] = 200,
+) -> None:
+    """Run the conformance suite on an agent or an environment, and say what fails and why."""
+    from veldt.launch import checks
+
+    console, settings = Console(), override({}, assignments or ())
+    kept = (
+        checks.check_agent(name, settings, console)
+        if kind == Checked.agent
+        else checks.check_environment(name, settings, steps, console)
+    )
+    if not kept:
+        raise typer.Exit(1)
 
 
 @app.command(epilog="Example: veldt doctor")
@@ -321,32 +330,6 @@ def doctor(json: Json = False) -> None:
     )
     if any(check.needed and not check.fit for check in checks):
         raise typer.Exit(1)
-
-
-def _listed(kind: Kind) -> dict[str, str]:
-    """Name -> what it is."""
-    from veldt.platform import plugins
-
-    match kind:
-        case Kind.recipes:
-            return cookbook.names()
-        case Kind.environments:
-            from veldt.platform.envs import catalogue
-
-            return {name: "" for name in catalogue.names()}
-        case Kind.agents:
-            from veldt.agents.catalogue import AGENTS as builtin
-        case Kind.networks:
-            from veldt.agents.networks.catalogue import NETWORKS as builtin
-        case Kind.searchers:
-            from veldt.search.catalogue import SEARCHERS as builtin
-        case Kind.strategies:
-            from veldt.search.strategies.catalogue import STRATEGIES as builtin
-        case Kind.policies:
-            from veldt.search.problems.policies.catalogue import POLICIES as builtin
-        case Kind.problems:
-            from veldt.search.problems.catalogue import PROBLEMS as builtin
-    return plugins.known(str(kind), builtin)
 
 
 def _folder(out: Path | None, recipe: str, resume: bool) -> Path:

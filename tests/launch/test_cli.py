@@ -129,14 +129,36 @@ def test_an_agent_of_somebody_elses(veldt):
     lines = [f"{name} = {value}" for name, value in points["veldt.agents"].items()]
     (metadata / "entry_points.txt").write_text("\n".join(["[veldt.agents]", *lines]))
     veldt.environment["PYTHONPATH"] += f":{other}"
-    assert "a2c" in veldt("list", "agents").stdout
+    assert "reinforce" in veldt("list", "agents").stdout
+    checked = veldt("check", "agent", "reinforce")
+    assert checked.returncode == 0 and checked.stdout.count("keeps its contract") == 4
     recipe = veldt.folder / "mine.toml"
     recipe.write_text(block("# mine.toml"))
     summary = veldt.summary("train", recipe, "--out", "run", "--set", "frames=8000")
-    assert summary["agent"] == "a2c" and summary["episodes"] > 50
+    assert summary["agent"] == "reinforce" and summary["episodes"] > 50
     assert veldt.summary("evaluate", "run", "--episodes", 5)["episodes"] == 5
     wrong = veldt("train", recipe, "--out", "other-run", "--set", "agent.discont=1")
     assert wrong.returncode == 2 and "'discount'" in wrong.stderr
+
+
+def test_a_check_says_what_fails_and_why(veldt):
+    other = veldt.folder / "broken"
+    metadata = other / "broken-1.0.dist-info"
+    metadata.mkdir(parents=True)
+    code = block("# my_agents.py").replace("return loss + ", "return 0 * loss.detach() + 0 * ")
+    code = code.replace("self.network.unroll(batch)", "(batch.observation, batch.reward, None)")
+    (other / "broken.py").write_text(code)
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[veldt.agents]\nbroken = broken:Reinforce\n")
+    veldt.environment["PYTHONPATH"] += f":{other}"
+    checked = veldt("check", "agent", "broken", "--set", "name=reinforce")
+    assert checked.returncode == 1 and checked.stdout.count("FAILS") == 4
+    assert "broken.py:" in checked.stdout and "in loss" in checked.stdout
+    fit = veldt("check", "environment", "CartPole-v1", "--steps", 40)
+    assert fit.returncode == 0 and "keeps its contract" in fit.stdout
+    unfit = veldt("check", "environment", "faulty_environments:NaNReward-v0")
+    assert unfit.returncode == 1 and "reward is nan" in unfit.stdout
+    assert veldt("check", "environment", "CartPol-v1").returncode == 2
 
 
 def test_the_readmes_recipe_runs(veldt):
@@ -160,7 +182,8 @@ def test_the_wheel_holds_the_package_and_nothing_else(tmp_path):
     } - {"veldt/launch/editable_links.py"}
     recipes = {f"veldt/launch/recipes/{name}.toml" for name in cookbook.names()}
     packed = {name for name in names if ".dist-info/" not in name}
-    assert packed - {"veldt/launch/constraints.txt"} == sources | recipes
+    tables = {"veldt/launch/constraints.txt", "veldt/platform/envs/atari57.csv"}
+    assert packed == sources | recipes | tables
     code = "from veldt.launch import cookbook; print(cookbook.__file__, *cookbook.names())"
     done = subprocess.run(
         [sys.executable, "-S", "-P", "-c", code],
