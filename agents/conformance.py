@@ -5,6 +5,7 @@ check(MyAgent, MySettings(), spec)
 """
 
 import copy
+import math
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,8 @@ import torch
 from veldt.agents.agent import Agent
 from veldt.agents.inputs import Acted, Memory, to_batch
 from veldt.agents.networks.actor_critic import initialise
-from veldt.platform.envs.vector import EnvironmentSpec, check_actions, random_actions
+from veldt.platform.envs.parts import BUCKETS
+from veldt.platform.envs.vector import EnvironmentSpec, Observations, check_actions, random_actions
 from veldt.platform.errors import BrokenContract, EnvironmentFault
 from veldt.platform.trajectory import Trajectory
 
@@ -107,10 +109,27 @@ def synthetic_trajectory(
 def _observations(
     spec: EnvironmentSpec, random: np.random.Generator, *lead: int
 ) -> np.ndarray[Any, Any]:
+    if spec.observations.parts:
+        return _packed(spec.observations, random, *lead)
     shape = (*lead, *spec.observations.shape)
     if spec.observations.dtype == "uint8":
         return random.integers(0, 256, shape, np.uint8)
     return random.normal(size=shape).astype(np.float32)
+
+
+def _packed(
+    observations: Observations, random: np.random.Generator, *lead: int
+) -> np.ndarray[Any, Any]:
+    """Rows of bytes whose parts hold what parts of their kind may hold."""
+    rows = np.zeros((*lead, *observations.shape), np.uint8)
+    for part in observations.parts:
+        shape = (*lead, *part.shape)
+        cells: np.ndarray[Any, Any] = random.normal(size=shape)
+        if part.kind != "numbers":
+            cells = random.integers(0, 256 if part.kind == "image" else BUCKETS + 1, shape)
+        flat = cells.astype(part.dtype).reshape(*lead, math.prod(part.shape))
+        rows[..., part.offset : part.offset + part.size] = flat.view(np.uint8)
+    return rows
 
 
 def _memory(agent: Agent, spec: EnvironmentSpec, seed: int) -> Memory:

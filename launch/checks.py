@@ -7,7 +7,8 @@ from typing import Any
 
 from veldt.launch.console import Console
 from veldt.platform import plugins
-from veldt.platform.envs.vector import Actions, EnvironmentSpec, Observations, discrete
+from veldt.platform.envs.parts import MOST_WORDS
+from veldt.platform.envs.vector import Actions, EnvironmentSpec, Observations, Part, discrete
 from veldt.platform.errors import BrokenContract, EnvironmentFault, UnsupportedSpace
 
 SPECS = {
@@ -16,6 +17,20 @@ SPECS = {
     ),
     "images seen, one choice": EnvironmentSpec(
         "images", Observations((4, 84, 84), "uint8"), discrete(6), 4
+    ),
+    "image, numbers and words seen, one choice": EnvironmentSpec(
+        "parts",
+        Observations(
+            (21_176 + 12 + 128,),
+            "uint8",
+            (
+                Part("image", "image", (3, 84, 84), "uint8", 0),
+                Part("numbers", "numbers", (3,), "float32", 21_176),
+                Part("words", "words", (MOST_WORDS,), "int32", 21_188),
+            ),
+        ),
+        discrete(3),
+        1,
     ),
     "numbers seen, several choices": EnvironmentSpec(
         "choices",

@@ -24,6 +24,7 @@ from veldt.agents.distributions import Distribution
 from veldt.agents.inputs import Acted, Batch, Inputs
 from veldt.agents.networks import segments
 from veldt.agents.networks.catalogue import NETWORKS
+from veldt.agents.networks.composite import Composite
 from veldt.agents.networks.convolutional import is_image
 from veldt.agents.networks.heads import HEADS
 from veldt.agents.networks.settings import NetworkSettings
@@ -63,7 +64,8 @@ class ActorCritic(nn.Module):
                     "there are heads for Discrete, MultiDiscrete, MultiBinary and Box of floats."
                 )
             head = HEADS[spec.actions.kind]
-        self.torso = _part("torso", torso)(spec.observations, settings)
+        build = Composite if spec.observations.parts else _part("torso", torso)
+        self.torso = build(spec.observations, settings)
         width = self.torso.features + settings.last_reward
         width += action_width(spec.actions) if settings.last_action else 0
         self.core = _part("core", settings.core)(width, settings)

@@ -9,6 +9,7 @@ its final observation is handed over for the learner to bootstrap from.
 """
 
 import dataclasses
+import math
 from typing import Literal, Protocol
 
 import numpy as np
@@ -19,11 +20,31 @@ from veldt.platform.keys import Key
 
 
 @dataclasses.dataclass(frozen=True)
+class Part:
+    """One of several things that an environment shows together."""
+
+    name: str
+    kind: Literal["image", "numbers", "words"]
+    shape: tuple[int, ...]
+    dtype: Literal["uint8", "float32", "int32"]
+    offset: int  # of its first byte in the row
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return math.prod(self.shape) * np.dtype(self.dtype).itemsize
+
+
+@dataclasses.dataclass(frozen=True)
 class Observations:
-    """What an environment shows: one array, images channels first, uint8 or float32."""
+    """What an environment shows: one array, images channels first, uint8 or float32.
+
+    Several things shown together are one row of bytes, in which `parts` says what lies where.
+    """
 
     shape: tuple[int, ...]
     dtype: Literal["uint8", "float32"]
+    parts: tuple[Part, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

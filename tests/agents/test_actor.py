@@ -74,7 +74,16 @@ def test_an_unroll_depends_on_its_number_and_the_key_alone():
     assert not np.array_equal(first.observation, other.observation)
 
 
-@pytest.mark.parametrize("name", ["CartPole-v1", "FrozenLake-v1", "atari/pong"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "CartPole-v1",
+        "FrozenLake-v1",
+        "atari/pong",
+        "Pendulum-v1",
+        "minigrid:MiniGrid-Empty-5x5-v0",
+    ],
+)
 def test_every_kind_of_environment_is_played(name):
     environments = catalogue.make(name, 2, {})
     agent = initialise(lambda: Impala(ImpalaSettings(), environments.spec), 0)

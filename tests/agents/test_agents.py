@@ -16,12 +16,14 @@ from veldt.agents.learner import Learner
 from veldt.agents.networks.actor_critic import initialise
 from veldt.agents.ppo import PPO, PPOSettings
 from veldt.agents.settings import TrainSettings
+from veldt.launch import checks
 from veldt.platform.envs.vector import Actions, EnvironmentSpec, Observations, discrete
 from veldt.platform.keys import Key
 from veldt.platform.plugins import attribute
 from veldt.platform.trajectory import stack
 
 SPECS = {
+    "parts": checks.SPECS["image, numbers and words seen, one choice"],
     "vector": EnvironmentSpec("v", Observations((4,), "float32"), discrete(3), 1),
     "image": EnvironmentSpec("i", Observations((4, 84, 84), "uint8"), discrete(18), 4),
     "box": EnvironmentSpec(

@@ -1,15 +1,19 @@
 """Networks: the papers' counts, memory across unrolls and episodes, and the ways to compute."""
 
+import numpy as np
 import pytest
 import torch
+from gymnasium import spaces
 
 from veldt.agents.conformance import synthetic_trajectory
 from veldt.agents.impala import Impala, ImpalaSettings
 from veldt.agents.inputs import Inputs, to_batch
 from veldt.agents.networks.actor_critic import ActorCritic, encode_actions, initialise
+from veldt.agents.networks.composite import Words, unpack
 from veldt.agents.networks.cost import Cost, cost_of, multiply_accumulates, parameter_count
 from veldt.agents.networks.settings import NetworkSettings
-from veldt.platform.envs.vector import Actions, EnvironmentSpec, Observations, discrete
+from veldt.platform.envs.parts import MOST_WORDS, hash_words, packed
+from veldt.platform.envs.vector import Actions, EnvironmentSpec, Observations, Part, discrete
 from veldt.platform.errors import SettingsError, UnknownName, UnsupportedSpace
 
 VECTOR = EnvironmentSpec("v", Observations((4,), "float32"), discrete(3), 1)
@@ -44,6 +48,62 @@ def batch_of(network, spec, T=9, B=4, seed=0):
 )
 def test_parameters_are_the_papers(spec, settings, millions):
     assert parameter_count(build(spec, **settings)) / 1e6 == pytest.approx(millions, abs=0.005)
+
+
+def test_with_instructions_they_are_those_of_figure_3():
+    for torso, millions in (("deep", 1.6), ("shallow", 1.2)):
+        parts = (
+            Part("image", "image", (3, 72, 96), "uint8", 0),
+            Part("words", "words", (MOST_WORDS,), "int32", 20736),
+        )
+        shown = Observations((20736 + 4 * MOST_WORDS,), "uint8", parts)
+        spec = EnvironmentSpec("d", shown, discrete(9), 4)
+        count = parameter_count(build(spec, **MEMORY | {"torso": torso}))
+        assert count / 1e6 == pytest.approx(millions, abs=0.05)
+
+
+def test_words_are_read_to_their_last():
+    """Many texts at once against each on its own, without its padding."""
+    words = initialise(Words, 0)
+    texts = ["go to the red ball", "stop", "", "go to the red ball", "open a door " * 20]
+    rows = torch.from_numpy(np.stack([hash_words(text) for text in texts]))
+    got = words(rows.reshape(5, 1, -1))
+    assert got.shape == (5, 1, 64)
+    for row, read in zip(rows, got[:, 0], strict=True):
+        alone, _ = words.lstm(words.embedding(row[row != 0].long())[:, None])
+        torch.testing.assert_close(read, alone[-1, 0])
+    torch.testing.assert_close(got[0], got[3])
+    assert words(rows[:0]).shape == (0, 64)
+
+
+def test_parts_come_out_as_they_went_in():
+    space = spaces.Dict(
+        {
+            "image": spaces.Box(0, 255, (5, 4, 3), np.uint8),
+            "inner": spaces.Tuple((spaces.Discrete(3), spaces.Box(-9, 9, (2,)))),
+            "mission": spaces.Text(40),
+        }
+    )
+    shown, write = packed(space)
+    assert [(part.name, part.kind, part.shape) for part in shown.parts] == [
+        ("image", "image", (3, 5, 4)),
+        ("inner.0", "numbers", (3,)),
+        ("inner.1", "numbers", (2,)),
+        ("mission", "words", (MOST_WORDS,)),
+    ]
+    rows, seen = np.ones((2, *shown.shape), np.uint8), [space.sample() for _ in range(2)]
+    for row, one in zip(rows, seen, strict=True):
+        write(row, one)
+    out = unpack(shown.parts, torch.from_numpy(rows))
+    for b, one in enumerate(seen):
+        np.testing.assert_array_equal(out["image"][b], one["image"].transpose(2, 0, 1))
+        assert out["inner.0"][b].argmax() == one["inner"][0] and out["inner.0"][b].sum() == 1
+        np.testing.assert_array_equal(out["inner.1"][b], one["inner"][1])
+        np.testing.assert_array_equal(out["mission"][b], hash_words(one["mission"]))
+    with pytest.raises(ValueError, match=r"its inner.1 is not finite"):
+        write(rows[0], seen[0] | {"inner": (0, np.array([0.0, np.nan], np.float32))})
+    with pytest.raises(ValueError, match=r"its image is \(3, 5, 5\)"):
+        write(rows[0], seen[0] | {"image": np.zeros((5, 5, 3), np.uint8)})
 
 
 def one_step(network, spec):

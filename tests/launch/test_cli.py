@@ -131,7 +131,7 @@ def test_an_agent_of_somebody_elses(veldt):
     veldt.environment["PYTHONPATH"] += f":{other}"
     assert "reinforce" in veldt("list", "agents").stdout
     checked = veldt("check", "agent", "reinforce")
-    assert checked.returncode == 0 and checked.stdout.count("keeps its contract") == 4
+    assert checked.returncode == 0 and checked.stdout.count("keeps its contract") == 5
     recipe = veldt.folder / "mine.toml"
     recipe.write_text(block("# mine.toml"))
     summary = veldt.summary("train", recipe, "--out", "run", "--set", "frames=8000")
@@ -152,7 +152,7 @@ def test_a_check_says_what_fails_and_why(veldt):
     (metadata / "entry_points.txt").write_text("[veldt.agents]\nbroken = broken:Reinforce\n")
     veldt.environment["PYTHONPATH"] += f":{other}"
     checked = veldt("check", "agent", "broken", "--set", "name=reinforce")
-    assert checked.returncode == 1 and checked.stdout.count("FAILS") == 4
+    assert checked.returncode == 1 and checked.stdout.count("FAILS") == 5
     assert "broken.py:" in checked.stdout and "in loss" in checked.stdout
     fit = veldt("check", "environment", "CartPole-v1", "--steps", 40)
     assert fit.returncode == 0 and "keeps its contract" in fit.stdout

@@ -6,6 +6,7 @@ import pytest
 from gymnasium import spaces
 
 from veldt.platform.envs.gymnasium_vector import GymnasiumVector, _actions
+from veldt.platform.envs.parts import hash_words
 from veldt.platform.envs.vector import Episode
 from veldt.platform.errors import (
     EnvironmentFault,
@@ -208,10 +209,17 @@ def test_images_become_channels_first():
     assert puppet(shows="planes").reset(KEY).shape == (2, 3, 5, 6)
 
 
-@pytest.mark.parametrize("shows", ["text", "sequence"])
-def test_observations_without_a_fixed_size_are_refused(shows):
+def test_observations_without_a_fixed_size_are_refused():
     with pytest.raises(UnsupportedSpace, match="have no fixed number of numbers"):
-        puppet(shows=shows)
+        puppet(shows="sequence")
+
+
+def test_texts_are_packed():
+    vector = puppet(shows="text")
+    (part,) = vector.spec.observations.parts
+    assert (part.name, part.kind) == ("a", "words")
+    first = vector.reset(KEY)[:, : part.size].copy().view(np.int32)
+    assert (first == hash_words("hello")).all() and (first[0] > 0).sum() == 1
 
 
 def test_numbers_are_clipped_to_their_box():
