@@ -111,9 +111,7 @@ class Player:
                 step = self._environments.step(action[t])
                 now, reward[t] = step.observation, step.reward
                 terminated[t], truncated[t] = step.terminated, step.truncated
-                memory.first = step.terminated | step.truncated
-                memory.last_action, memory.last_reward = action[t], reward[t]
-                memory.state = acted.state
+                memory.keep(action[t], acted.state, step)
                 if len(step.final_rows):
                     final_index += [(t, row) for row in step.final_rows]
                     final_observation.append(step.final_observation)

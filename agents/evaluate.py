@@ -1,13 +1,14 @@
 """How good a fixed policy is: returns of whole episodes that nothing learns from."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pydantic
 import torch
+from numpy.typing import NDArray
 
 from veldt.agents.actor import load_weights
 from veldt.agents.agent import Agent
@@ -16,6 +17,7 @@ from veldt.agents.inputs import Memory
 from veldt.agents.settings import TrainSettings
 from veldt.platform import checkpoints
 from veldt.platform.envs.atari import PROTOCOLS
+from veldt.platform.envs.rendering import make_filmed
 from veldt.platform.errors import InputError, RunFailed
 from veldt.platform.keys import Key
 from veldt.platform.runs import read_settings
@@ -109,9 +111,7 @@ def evaluate(
                 )
                 action = acted.action.numpy()
                 step = environments.step(action)
-                memory.first = step.terminated | step.truncated
-                memory.last_action, memory.last_reward = action, step.reward
-                memory.state = acted.state
+                memory.keep(action, acted.state, step)
                 observation, steps, ages = step.observation, steps + size, ages + 1
                 for episode in step.episodes:
                     ages[episode.environment] = 0
@@ -120,6 +120,47 @@ def evaluate(
     finally:
         environments.close()
     return Evaluation(tuple(value for got in returns for value in got), steps)
+
+
+def film(
+    agent: Agent, train: TrainSettings, settings: EvaluationSettings, key: Key
+) -> tuple[Iterator[NDArray[np.uint8]], float]:
+    """The frames of one whole episode as it is played, and how many make a second.
+
+    What an episode shows last, when it is over, is not among them.
+
+    Args:
+        agent: Acts.
+        train: Names the environment.
+        settings: How to act, and how long at most.
+        key: Of the episode and of the actions drawn.
+
+    Raises:
+        RunFailed, MissingProgram: if nothing can be drawn; it says what to install.
+        InputError: if the environment cannot be drawn.
+    """
+    environments = make_filmed(train.environment.id, train.environment.options)
+
+    def frames() -> Iterator[NDArray[np.uint8]]:
+        generator = torch.Generator().manual_seed(key.child("actions").integer())
+        chance = generator if settings.policy == "sample" else None
+        memory = Memory(environments.spec, 1, agent.state_size)
+        observation = environments.reset(key.child("episodes"))
+        try:
+            for _ in range(settings.max_steps):
+                yield environments.render()
+                with torch.inference_mode():
+                    acted = agent.act(memory.inputs(observation), chance)
+                action = acted.action.numpy()
+                step = environments.step(action)
+                if step.episodes:
+                    return
+                memory.keep(action, acted.state, step)
+                observation = step.observation
+        finally:
+            environments.close()
+
+    return frames(), environments.frames_per_second
 
 
 def load_run(folder: Path) -> tuple[Agent, TrainSettings, int]:

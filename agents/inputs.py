@@ -3,14 +3,14 @@
 Legend: T steps, B environments, K truncations, P parameters of a policy, S of a state.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from veldt.platform.envs.vector import EnvironmentSpec
+from veldt.platform.envs.vector import EnvironmentSpec, Step
 from veldt.platform.trajectory import Trajectory
 
 
@@ -86,6 +86,11 @@ class Memory:
         self.last_action = np.zeros((size, *actions.shape), actions.dtype)
         self.last_reward = np.zeros(size, np.float32)
         self.state = torch.zeros(size, state_size)
+
+    def keep(self, action: np.ndarray[Any, Any], state: Float[Tensor, "B S"], step: Step) -> None:
+        """Takes in what was done and what came of it."""
+        self.first = step.terminated | step.truncated
+        self.last_action, self.last_reward, self.state = action, step.reward, state
 
     def inputs(self, observation: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> Inputs:
         """What an agent is given that sees this, [B, ...]."""

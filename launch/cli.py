@@ -94,9 +94,7 @@ def evaluate(
         str | None,
         typer.Option(help="An agent's: sample, as in training (the default), or greedy."),
     ] = None,
-    video: Annotated[
-        Path | None, typer.Option(help="Film an episode of an evolved policy: a file.mp4.")
-    ] = None,
+    video: Annotated[Path | None, typer.Option(help="Film one more episode: a file.mp4.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the episodes.")] = 0,
     json: Json = False,
 ) -> None:

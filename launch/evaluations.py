@@ -6,6 +6,7 @@ import numpy as np
 
 from veldt.launch import populations
 from veldt.launch.console import Console
+from veldt.launch.video import record
 from veldt.platform.envs.atari_scores import scores_of
 from veldt.platform.errors import InputError
 from veldt.platform.keys import Key
@@ -26,7 +27,7 @@ def evaluate(
         folder: Of a training, of a population search, or of a study, whose winner plays.
         episodes: None: as many as make a score.
         policy: Of an agent: "sample" or "greedy".
-        video: Of an evolved policy, the film's file.
+        video: A film of one more episode goes into this file.
         seed: Of the episodes.
         console: Where it is said.
 
@@ -42,8 +43,6 @@ def evaluate(
             folder, episodes=episodes or 100, seed=seed, video=video, console=console
         )
         return
-    if video is not None:
-        raise InputError(f"--video films evolved policies; {folder} holds an agent.")
     from veldt.agents import evaluate as evaluation
 
     policy = policy or "sample"
@@ -51,8 +50,12 @@ def evaluate(
     protocol = evaluation.EvaluationSettings.parse(
         {"episodes": episodes or evaluation.usual_episodes(settings), "policy": policy}
     )
-    played = evaluation.evaluate(agent, settings, protocol, Key(seed).child("test"))
-    result = {"update": update, "policy": policy, "seed": seed} | played.summary()
+    key, film = Key(seed).child("test"), {}
+    if video is not None:  # first: what is wrong with the file is said at once
+        frames, rate = evaluation.film(agent, settings, protocol, key.child("film"))
+        film["video"] = str(record(video, frames, rate))
+    played = evaluation.evaluate(agent, settings, protocol, key)
+    result = {"update": update, "policy": policy, "seed": seed} | played.summary() | film
     if known := scores_of(settings.environment.id):
         result["normalised_score"] = known.normalised(float(np.mean(played.returns)))
     write_json(folder / "evaluation.json", result)

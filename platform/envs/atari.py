@@ -18,6 +18,7 @@ there are S frames, the stack holds zeros.
 """
 
 import dataclasses
+import functools
 
 import ale_py.roms
 import numpy as np
@@ -76,6 +77,7 @@ class AtariVector:
         noop_max: A game starts with fewer frames than this of FIRE and no-ops together.
         fire_reset: Whether FIRE is pressed first, for a frame, where the game has it; not
             part of either protocol.
+        render_mode: "rgb_array" for `render`, at the price of playing everything twice.
 
     Raises:
         UnknownName: if there is no such game.
@@ -97,11 +99,14 @@ class AtariVector:
         frame_skip: int = 4,
         noop_max: int | None = None,
         fire_reset: bool = False,
+        render_mode: str | None = None,
     ) -> None:
         if protocol not in PROTOCOLS:
             raise SettingsError(
                 f"{name}: protocol must be one of {', '.join(PROTOCOLS)}, got {protocol!r}."
             )
+        if render_mode not in (None, "rgb_array"):
+            raise SettingsError(f"{name}: render_mode must be rgb_array, got {render_mode!r}.")
         rules = PROTOCOLS[protocol]
         life_loss = rules.life_loss if life_loss is None else life_loss
         sticky = rules.sticky if sticky is None else sticky
@@ -127,7 +132,8 @@ class AtariVector:
             raise SettingsError(f"{name}: sticky must be a number in 0..1, got {sticky!r}.")
         self.size = size
         self._max_frames = max_frames
-        self._emulators: AtariVectorEnv | None = AtariVectorEnv(
+        make = functools.partial(
+            AtariVectorEnv,
             game,
             size,
             num_threads=threads,
@@ -137,13 +143,18 @@ class AtariVector:
             repeat_action_probability=float(sticky),
             full_action_space=full_action_space,
             autoreset_mode="SameStep",
-            stack_num=stack,
             frameskip=frame_skip,
             noop_max=noop_max,
             life_loss_info=life_loss,
             reward_clipping=False,
             use_fire_reset=fire_reset,
         )
+        self._emulators: AtariVectorEnv | None = make(stack_num=stack)
+        # The same games once more, in colour: the same seeds and actions.
+        self._screens: AtariVectorEnv | None = None
+        if render_mode is not None:
+            self._screens = make(stack_num=1, grayscale=False, img_height=210, img_width=160)
+        self.frames_per_second = 60.0 / frame_skip
         count = len(self._emulators.ale.get_action_set())
         self.spec = EnvironmentSpec(
             name,
@@ -166,6 +177,8 @@ class AtariVector:
         self._steps[:] = 0
         self._returns[:] = 0
         self._ready = True
+        if self._screens is not None:
+            self._shown, _ = self._screens.reset(seed=np.array(seeds))
         first: NDArray[np.generic] = observation
         return first
 
@@ -175,6 +188,8 @@ class AtariVector:
             raise EnvironmentFault(f"{self.spec.id}: reset this vector before stepping it.")
         check_actions(self.spec, action, self.size)  # the library would wait for ever
         observation, reward, terminated, _, info = self._emulators.step(action.astype(np.int64))
+        if self._screens is not None:
+            self._shown = self._screens.step(action.astype(np.int64))[0]
         self._steps += 1
         self._returns += reward
         origin = info["frame_number"] - info["episode_frame_number"]
@@ -187,6 +202,8 @@ class AtariVector:
             observation, info = self._emulators.reset(options={"reset_mask": capped})
             origin = info["frame_number"] - info["episode_frame_number"]
             ended |= capped
+            if self._screens is not None:
+                self._shown, _ = self._screens.reset(options={"reset_mask": capped})
         self._origin = origin
         episodes: list[Episode] = []
         for b in np.flatnonzero(ended).tolist():
@@ -202,9 +219,14 @@ class AtariVector:
             episodes=tuple(episodes),
         )
 
+    def render(self) -> NDArray[np.uint8]:
+        """What game 0 looks like now, [210, 160, 3]; if made with render_mode="rgb_array"."""
+        frame: NDArray[np.uint8] = self._shown[0, -1]
+        return frame
+
     def close(self) -> None:
         """Lets go of the emulators, which joins their threads; safe to call twice."""
-        self._emulators = None
+        self._emulators = self._screens = None
         self._ready = False
 
 

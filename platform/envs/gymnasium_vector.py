@@ -92,6 +92,7 @@ class GymnasiumVector:
             raise
         actions, self._translate = _actions(first.action_space)
         self.spec = EnvironmentSpec(name, observations, actions, _frames_per_step(name, first))
+        self.frames_per_second = float(first.metadata.get("render_fps") or 30)
         self._floats = observations.dtype == "float32"
         self._no_rows = np.empty(0, np.int64)
         self._no_observation = self._empty(0)
@@ -163,6 +164,11 @@ class GymnasiumVector:
             final_observation=np.stack(final) if final else self._no_observation,
             episodes=tuple(episodes),
         )
+
+    def render(self) -> NDArray[np.uint8]:
+        """What environment 0 looks like now; if made with render_mode="rgb_array"."""
+        frame: NDArray[np.uint8] = np.asarray(self._places[0].environment.render())
+        return frame
 
     def close(self) -> None:
         """Closes all environments; safe to call twice."""

@@ -7,14 +7,17 @@ into memory, on a GPU or (Mesa) without one.
 import contextlib
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import gymnasium
 import numpy as np
 
+from veldt.platform.envs import catalogue
 from veldt.platform.envs.single import Single, make_single
-from veldt.platform.errors import MissingProgram, RunFailed, VeldtError
+from veldt.platform.envs.vector import FilmedEnvironment
+from veldt.platform.errors import InputError, MissingProgram, RunFailed, SettingsError, VeldtError
+from veldt.platform.keys import Key
 
 
 def renderer(name: str, options: Mapping[str, Any]) -> Single:
@@ -33,39 +36,77 @@ def renderer(name: str, options: Mapping[str, Any]) -> Single:
     """
     choose_backend()
     environment = make_single(name, options, render=True)
-    try:
+    with _drawing(name, environment.close):
         environment.reset(0, np.empty(environment.spec.observation_size))
-        frame = environment.render()
-        if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
-            raise RunFailed(
-                f"{name}: render gives {frame.dtype}{list(frame.shape)}, no picture of "
-                "uint8[height, width, 3]."
-            )
+        _check(name, environment.render())
+    return environment
+
+
+def make_filmed(name: str, options: Mapping[str, Any]) -> FilmedEnvironment:
+    """A vector of one environment that can be looked at; the same bits as without.
+
+    Args:
+        name: As for `catalogue.make`.
+        options: As for `catalogue.make`.
+
+    Raises:
+        InputError: if this environment cannot be drawn.
+        RunFailed: as `renderer`; whatever `catalogue.make` raises.
+    """
+    choose_backend()
+    options = {**options, "render_mode": "rgb_array"}
+    try:
+        environments: Any = catalogue.make(name, 1, options)
+    except SettingsError as error:
+        if "render_mode" not in str(error):
+            raise
+        raise InputError(f"{name} cannot be drawn: it takes no render_mode.") from error
+    with _drawing(name, environments.close):
+        environments.reset(Key(0))
+        _check(name, environments.render())
+    filmed: FilmedEnvironment = environments
+    return filmed
+
+
+def _check(name: str, frame: Any) -> None:
+    array = np.asarray(frame)
+    if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8:
+        raise RunFailed(
+            f"{name}: render gives {array.dtype}{list(array.shape)}, no picture of "
+            "uint8[height, width, 3]."
+        )
+
+
+@contextlib.contextmanager
+def _drawing(name: str, close: Callable[[], None]) -> Iterator[None]:
+    """Whatever prevents the first frame, in words; the environment is let go."""
+    try:
+        yield
     except VeldtError:
-        environment.close()
+        close()
         raise
     except gymnasium.error.DependencyNotInstalled as error:
-        _drop(environment)
+        _drop(close)
         raise MissingProgram(f"{name} cannot be drawn: {error}") from error
     except Exception as error:  # whatever OpenGL's bindings raise where there is none
-        _drop(environment)
+        _drop(close)
         raise RunFailed(
             f"{name} cannot be drawn with MUJOCO_GL={os.environ.get('MUJOCO_GL', '')} "
             f"({type(error).__name__}: {error}). Without a screen MuJoCo needs EGL "
             "(Debian: apt install libegl1 libgl1-mesa-dri, then MUJOCO_GL=egl) or OSMesa "
             "(apt install libosmesa6, then MUJOCO_GL=osmesa)."
         ) from error
-    return environment
 
 
 def choose_backend() -> None:
-    """Has MuJoCo draw into memory where there is no screen and nobody chose otherwise."""
+    """Has MuJoCo and pygame draw into memory where there is no screen, unless told otherwise."""
     screen = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     if sys.platform == "linux" and not screen:
         os.environ.setdefault("MUJOCO_GL", "egl")
+        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pygame's, of the classic control tasks
 
 
-def _drop(environment: Single) -> None:
+def _drop(close: Callable[[], None]) -> None:
     """Closes what could not draw: its viewer is half made, and its end would raise too."""
     with contextlib.suppress(Exception):
-        environment.close()
+        close()

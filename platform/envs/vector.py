@@ -166,6 +166,15 @@ class VectorEnvironment(Protocol):
         """Lets go of the environments; safe to call twice."""
 
 
+class FilmedEnvironment(VectorEnvironment, Protocol):
+    """A vector made with render_mode="rgb_array"."""
+
+    frames_per_second: float
+
+    def render(self) -> NDArray[np.uint8]:
+        """What environment 0 looks like now, [height, width, 3]."""
+
+
 def check_actions(spec: EnvironmentSpec, action: NDArray[np.generic], size: int) -> None:
     """Refuses actions that an environment would not survive."""
     actions = spec.actions

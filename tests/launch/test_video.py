@@ -9,11 +9,16 @@ import weakref
 import numpy as np
 import pytest
 
+from veldt.agents.build import environment_spec, make_agent
+from veldt.agents.evaluate import EvaluationSettings, evaluate, film
+from veldt.agents.settings import TrainSettings
 from veldt.launch import video
-from veldt.platform.envs import rendering
+from veldt.platform.envs import catalogue, rendering
+from veldt.platform.envs.gymnasium_vector import GymnasiumVector
 from veldt.platform.envs.rendering import renderer
 from veldt.platform.envs.single import make_single
 from veldt.platform.errors import InputError, MissingProgram, RunFailed, UnknownName
+from veldt.platform.keys import Key
 
 imageio_ffmpeg = pytest.importorskip("imageio_ffmpeg")
 
@@ -230,3 +235,41 @@ def test_unknown_environments_are_told_as_everywhere(monkeypatch):
     monkeypatch.setattr(rendering, "choose_backend", lambda: None)
     with pytest.raises(UnknownName, match="CartPole"):
         renderer("CartPoll-v1", {})
+
+
+@pytest.mark.parametrize(
+    "environment, size, rate",
+    [
+        ({"id": "CartPole-v1"}, (400, 600), 50),
+        ({"id": "atari/pong", "options": {"max_frames": 200}}, (210, 160), 15),
+    ],
+    ids=["gymnasium", "atari"],
+)
+def test_an_agent_is_filmed(tmp_path, environment, size, rate):
+    """As many frames as its episode has steps; the same film from the same key."""
+    train = TrainSettings.parse(
+        {"environment": environment, "frames": 100, "agent": {"network": {"core": "gru"}}}
+    )
+    agent = make_agent(train, environment_spec(train))
+    settings = EvaluationSettings(policy="greedy")
+    frames, fps = film(agent, train, settings, Key(3))
+    count, found = (
+        len(list(frames)),
+        evaluate(agent, train, EvaluationSettings(episodes=1), Key(3)),
+    )
+    assert fps == rate and count > 3 and (found.steps > 3)
+    again, _ = film(agent, train, settings, Key(3))
+    path = video.record(tmp_path / "film.mp4", again, fps)
+    _, seen = read(path)
+    assert seen.shape == (count, *size, 3)
+
+
+def test_an_environment_without_a_picture_is_not_filmed(monkeypatch):
+    class Plain(GymnasiumVector):
+        def __init__(self, name, size, *, limit=3):
+            super().__init__("CartPole-v1", size)
+
+    monkeypatch.setattr(catalogue, "known", lambda kind, ours: {"plain": "x:y"})
+    monkeypatch.setattr(catalogue, "attribute", lambda path: Plain)
+    with pytest.raises(InputError, match="plain cannot be drawn: it takes no render_mode"):
+        rendering.make_filmed("plain", {})

@@ -1,5 +1,6 @@
 """AtariVector against the emulators' own vector, which knows of no lives and of no keys."""
 
+import cv2
 import numpy as np
 import pytest
 from ale_py.vector_env import AtariVectorEnv
@@ -229,3 +230,24 @@ def test_the_protocols_are_what_their_papers_say():
     assert ends["paper"] > 0
     with pytest.raises(SettingsError, match="protocol must be one of paper, machado, got 'dqn'"):
         AtariVector("atari/breakout", 1, protocol="dqn")
+
+
+def test_a_film_shows_the_very_games_that_are_played():
+    """With sticky actions, lives lost and games cut: its colours, made grey, are what is seen."""
+    options = {"sticky": 0.25, "max_frames": 240}
+    plain = AtariVector("atari/breakout", 2, **options)
+    filmed = AtariVector("atari/breakout", 2, render_mode="rgb_array", **options)
+    assert (plain.reset(KEY) == filmed.reset(KEY)).all()
+    generator, cut = KEY.child("film").generator(), 0
+    for _ in range(150):
+        action = generator.integers(4, size=2)
+        one, other = plain.step(action), filmed.step(action)
+        assert one.observation.tobytes() == other.observation.tobytes()
+        cut += len(one.final_rows)
+        frame = filmed.render()
+        assert frame.shape == (210, 160, 3) and frame.dtype == np.uint8
+        small = cv2.resize(frame, (84, 84), interpolation=cv2.INTER_AREA) @ [0.299, 0.587, 0.114]
+        assert np.abs(small - other.observation[0, -1]).mean() < 2.0
+    assert cut > 0
+    with pytest.raises(SettingsError, match="render_mode must be rgb_array"):
+        AtariVector("atari/breakout", 1, render_mode="human")
