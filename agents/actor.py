@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from veldt.agents.agent import Agent
-from veldt.agents.build import make_agent, make_environments
+from veldt.agents.build import make_agent, make_environments, with_tasks
 from veldt.agents.inputs import Memory
 from veldt.agents.settings import TrainSettings
 from veldt.platform.channels import ActorChannel, Arrays
@@ -35,10 +35,11 @@ def main(argument: dict[str, Any]) -> None:
     channel = ActorChannel(**argument, alive=lambda: os.getppid() == parent)
     settings = TrainSettings.parse(channel.settings)
     try:
-        environments = make_environments(settings, settings.actors.environments)
-        agent = make_agent(settings, environments.spec)
+        task = settings.task_of(argument["actor"])
+        environments = make_environments(settings, settings.actors.environments, task)
+        agent = make_agent(settings, with_tasks(settings, environments.spec))
         key = Key(settings.seed).child("actor", argument["actor"])
-        player = Player(agent, environments, settings.actors.unroll_length, key)
+        player = Player(agent, environments, settings.actors.unroll_length, key, task)
         version, asked = -1, time.perf_counter()
         while work := channel.work(version):
             ticket, weights = work
@@ -60,8 +61,14 @@ class Player:
     """Makes unrolls, one after another, of the same environments."""
 
     def __init__(
-        self, agent: Agent, environments: VectorEnvironment, unroll_length: int, key: Key
+        self,
+        agent: Agent,
+        environments: VectorEnvironment,
+        unroll_length: int,
+        key: Key,
+        task: int = 0,
     ) -> None:
+        self._task = np.full(environments.size, task, np.int64)
         self._agent, self._environments = agent, environments
         self._length, self._key = unroll_length, key
         self._generator = torch.Generator()
@@ -134,6 +141,7 @@ class Player:
             state=state,
             last_action=last_action,
             last_reward=last_reward,
+            task=self._task,
         )
         stepping = time.perf_counter() - begun - acting
         return trajectory, episodes, {"environment": stepping, "inference": acting}

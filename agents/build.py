@@ -1,5 +1,6 @@
 """From settings to things: the environments, the agent, the device."""
 
+import dataclasses
 import os
 from typing import Any
 
@@ -12,20 +13,43 @@ from veldt.agents.settings import TrainSettings
 from veldt.platform import plugins
 from veldt.platform.envs import catalogue
 from veldt.platform.envs.vector import EnvironmentSpec, VectorEnvironment
-from veldt.platform.errors import MissingProgram, SettingsError
+from veldt.platform.errors import MissingProgram, SettingsError, UnsupportedSpace
 from veldt.platform.keys import Key
 
 
-def make_environments(settings: TrainSettings, size: int) -> VectorEnvironment:
-    """`size` environments of the kind the settings name."""
-    return catalogue.make(settings.environment.id, size, settings.environment.options)
+def make_environments(settings: TrainSettings, size: int, task: int = 0) -> VectorEnvironment:
+    """`size` environments of one of the tasks that the settings name."""
+    played = settings.environment.played[task]
+    return catalogue.make(played.id, size, played.options)
 
 
 def environment_spec(settings: TrainSettings) -> EnvironmentSpec:
-    """What the environment looks like, by making one and letting it go."""
-    environments = make_environments(settings, 1)
-    environments.close()
-    return environments.spec
+    """What the environment looks like, by making one and letting it go.
+
+    Raises:
+        UnsupportedSpace: if tasks differ in what they show or take.
+    """
+    specs = []
+    for task in range(len(settings.environment.played)):
+        environments = make_environments(settings, 1, task)
+        environments.close()
+        specs.append(environments.spec)
+    first = specs[0]
+    for other in specs[1:]:
+        for name in ("observations", "actions", "frames_per_step"):
+            one, two = getattr(first, name), getattr(other, name)
+            if one != two:
+                raise UnsupportedSpace(
+                    f"tasks of one agent show and take the same, but {name} of {first.id} are "
+                    f"{one} and of {other.id} {two}. For Atari set "
+                    'environment.options.full_action_space=true, or protocol="machado".'
+                )
+    return with_tasks(settings, first)
+
+
+def with_tasks(settings: TrainSettings, spec: EnvironmentSpec) -> EnvironmentSpec:
+    """What one task looks like, as the spec of all."""
+    return dataclasses.replace(spec, tasks=tuple(task.id for task in settings.environment.played))
 
 
 def make_agent(settings: TrainSettings, spec: EnvironmentSpec) -> Agent:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from veldt.agents.actor import load_weights
 from veldt.agents.agent import Agent
-from veldt.agents.build import make_agent, make_environments
+from veldt.agents.build import make_agent, make_environments, with_tasks
 from veldt.agents.inputs import Memory
 from veldt.agents.settings import TrainSettings
 from veldt.platform import checkpoints
@@ -60,9 +60,9 @@ class Evaluation:
 
 def usual_episodes(train: TrainSettings) -> int:
     """How many episodes make a score: as an Atari protocol says, else 100."""
-    environment = train.environment
-    if environment.id.startswith("atari/"):
-        return PROTOCOLS[environment.options.get("protocol", "paper")].evaluation_episodes
+    played = train.environment.played[0]
+    if played.id.startswith("atari/"):
+        return PROTOCOLS[played.options.get("protocol", "paper")].evaluation_episodes
     return 100
 
 
@@ -72,6 +72,7 @@ def evaluate(
     settings: EvaluationSettings,
     key: Key,
     beat: Callable[[], None] = lambda: None,
+    task: int = 0,
 ) -> Evaluation:
     """Plays whole episodes.
 
@@ -84,6 +85,7 @@ def evaluate(
         settings: How many episodes, and how to act.
         key: Of the episodes and of the actions drawn.
         beat: Called at every step.
+        task: The number of the task to play.
 
     Raises:
         RunFailed: if an episode does not end.
@@ -91,7 +93,7 @@ def evaluate(
     size = min(settings.episodes, WIDTH)
     quota = np.full(size, settings.episodes // size)
     quota[: settings.episodes % size] += 1
-    environments = make_environments(train, size)
+    environments = make_environments(train, size, task)
     generator = torch.Generator().manual_seed(key.child("actions").integer())
     returns: list[list[float]] = [[] for _ in range(size)]
     observation, steps = environments.reset(key.child("episodes")), 0
@@ -103,7 +105,7 @@ def evaluate(
                 beat()
                 if ages.max() >= settings.max_steps:
                     raise RunFailed(
-                        f"{train.environment.id}: an episode does not end within "
+                        f"{environments.spec.id}: an episode does not end within "
                         f"{settings.max_steps} steps; set environment.options.max_episode_steps."
                     )
                 acted = agent.act(
@@ -123,7 +125,7 @@ def evaluate(
 
 
 def film(
-    agent: Agent, train: TrainSettings, settings: EvaluationSettings, key: Key
+    agent: Agent, train: TrainSettings, settings: EvaluationSettings, key: Key, task: int = 0
 ) -> tuple[Iterator[NDArray[np.uint8]], float]:
     """The frames of one whole episode as it is played, and how many make a second.
 
@@ -134,12 +136,14 @@ def film(
         train: Names the environment.
         settings: How to act, and how long at most.
         key: Of the episode and of the actions drawn.
+        task: The number of the task to film.
 
     Raises:
         RunFailed, MissingProgram: if nothing can be drawn; it says what to install.
         InputError: if the environment cannot be drawn.
     """
-    environments = make_filmed(train.environment.id, train.environment.options)
+    played = train.environment.played[task]
+    environments = make_filmed(played.id, played.options)
 
     def frames() -> Iterator[NDArray[np.uint8]]:
         generator = torch.Generator().manual_seed(key.child("actions").integer())
@@ -175,7 +179,7 @@ def load_run(folder: Path) -> tuple[Agent, TrainSettings, int]:
         raise InputError(f"{folder}: no checkpoint there yet; train on with --resume.")
     number, arrays, _ = checkpoint
     environments = make_environments(settings, 1)
-    agent = make_agent(settings, environments.spec)
+    agent = make_agent(settings, with_tasks(settings, environments.spec))
     environments.close()
     weights = {
         name.removeprefix("network/"): array

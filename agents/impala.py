@@ -3,16 +3,19 @@
 Settings carry the paper's names; defaults are its Atari values (Table G.1).
 """
 
+from collections.abc import Iterator
 from typing import Literal
 
 import pydantic
 import torch
+from torch import Tensor
 
 from veldt.agents import losses, vtrace
 from veldt.agents.agent import Agent, AgentSettings, Loss
 from veldt.agents.inputs import Acted, Batch, Inputs
 from veldt.agents.networks.actor_critic import ActorCritic
 from veldt.agents.networks.settings import NetworkSettings
+from veldt.agents.popart import PopArt
 from veldt.agents.returns import final_values
 from veldt.platform.envs.vector import EnvironmentSpec
 
@@ -63,6 +66,16 @@ class Impala(Agent):
         return self.network.act(inputs, generator)
 
     def loss(self, batch: Batch) -> Loss:
+        return self._loss(batch)[0]
+
+    def losses(self, batch: Batch, generator: torch.Generator) -> Iterator[Loss]:
+        loss, targets = self._loss(batch)
+        yield loss
+        if isinstance(head := self.network.value, PopArt):
+            head.adapt(targets, batch.task, self.settings.network.popart)
+
+    def _loss(self, batch: Batch) -> tuple[Loss, Tensor]:
+        """The loss, and the targets of the values, [T, B]."""
         settings, distribution = self.settings, self.network.distribution
         said = self.network.unroll(batch)
         policy, values = said.policy[:-1], said.value[:-1]
@@ -81,13 +94,18 @@ class Impala(Agent):
             clip_c_threshold=settings.clip_c_threshold,
             lambda_=settings.lambda_,
         )
-        return losses.actor_critic_loss(
+        advantages, goals = targets.pg_advantages, targets.vs
+        if isinstance(head := self.network.value, PopArt):
+            advantages = advantages / head.deviation[batch.task]
+            goals = head.normalise(goals, batch.task)
+        loss = losses.actor_critic_loss(
             log_pi,
-            targets.pg_advantages,
-            targets.vs,
-            values,
+            advantages,
+            goals,
+            said.head[:-1],
             distribution.entropy(policy),
             baseline_cost=settings.baseline_cost,
             entropy_cost=settings.entropy_cost,
             reduction=settings.reduction,
         )
+        return loss, targets.vs

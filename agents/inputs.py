@@ -47,6 +47,7 @@ class Batch(NamedTuple):
     state: Float[Tensor, "B S"]
     last_action: Tensor  # [B, ...]
     last_reward: Float[Tensor, " B"]
+    task: Tensor  # [B] int64
 
     def columns(self, chosen: Tensor) -> "Batch":
         """The environments with these numbers, int64 [b], each at most once."""
@@ -68,6 +69,7 @@ class Batch(NamedTuple):
             state=self.state[chosen],
             last_action=self.last_action[chosen],
             last_reward=self.last_reward[chosen],
+            task=self.task[chosen],
         )
 
 

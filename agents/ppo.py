@@ -15,7 +15,7 @@ from torch import Tensor
 from veldt.agents import losses
 from veldt.agents.agent import Agent, AgentSettings, Loss
 from veldt.agents.inputs import Acted, Batch, Inputs
-from veldt.agents.networks.actor_critic import ActorCritic
+from veldt.agents.networks.actor_critic import ActorCritic, refuse_popart
 from veldt.agents.networks.settings import NetworkSettings
 from veldt.agents.returns import generalized_advantages
 from veldt.platform.envs.vector import EnvironmentSpec
@@ -54,6 +54,7 @@ class PPO(Agent):
 
     def __init__(self, settings: PPOSettings, spec: EnvironmentSpec) -> None:
         self.settings = settings
+        refuse_popart(settings.network)
         self.network = ActorCritic(spec, settings.network)
         self.state_size = self.network.state_size
 

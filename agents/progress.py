@@ -5,6 +5,8 @@ import dataclasses
 import time
 from typing import Any
 
+from veldt.platform.envs.atari_scores import scores_of
+
 WINDOW = 100  # episodes in `mean_return`
 
 
@@ -32,6 +34,10 @@ class Progress:
         default_factory=lambda: collections.deque(maxlen=WINDOW)
     )
 
+    task_returns: dict[str, list[float]] = dataclasses.field(default_factory=dict)
+    """Of each of several tasks, those of the last 100 episodes"""
+    task_episodes: dict[str, int] = dataclasses.field(default_factory=dict)
+
     def state(self) -> dict[str, Any]:
         """For a checkpoint."""
         return {
@@ -50,12 +56,15 @@ class Progress:
                 setattr(progress, name, value)
         return progress
 
-    def count_trajectory(self, lag: int, episodes: list[tuple[float, int]]) -> None:
+    def count_trajectory(
+        self, lag: int, episodes: list[tuple[float, int]], task: str = ""
+    ) -> None:
         """A trajectory goes into an update.
 
         Args:
             lag: Updates between the weights that acted and those that learn.
             episodes: (return, steps) of each whole episode that ended in it.
+            task: Which was played, if there are several.
         """
         self.trajectories += 1
         self.lag_sum += lag
@@ -65,12 +74,32 @@ class Progress:
             self.returns_sum += episode_return
             self.recent_returns.append(episode_return)
             self.recent_lengths.append(steps)
+            if task:
+                kept = self.task_returns.setdefault(task, [])
+                kept.append(episode_return)
+                del kept[:-WINDOW]
+                self.task_episodes[task] = self.task_episodes.get(task, 0) + 1
 
     @property
     def mean_return(self) -> float | None:
         """Of the last 100 episodes, unclipped; None before the first has ended."""
         returns = self.recent_returns
         return sum(returns) / len(returns) if returns else None
+
+    def tasks(self) -> dict[str, float]:
+        """Each task's mean return of its last 100 episodes and its human-normalised score, where
+        there is one, and their mean."""
+        found: dict[str, float] = {}
+        normalised = []
+        for task, returns in sorted(self.task_returns.items()):
+            found[f"mean_return/{task}"] = mean = sum(returns) / len(returns)
+            found[f"episodes/{task}"] = self.task_episodes[task]
+            if known := scores_of(task):
+                found[f"normalised_score/{task}"] = known.normalised(mean)
+                normalised.append(known.normalised(mean))
+        if normalised:
+            found["mean_normalised_score"] = sum(normalised) / len(normalised)
+        return found
 
     def summary(self) -> dict[str, Any]:
         """The numbers of summary.json."""
@@ -93,6 +122,7 @@ class Progress:
             "actor_recovery_seconds_max": round(self.actor_recovery_seconds_max, 3),
             "trajectories_dropped": self.trajectories_dropped,
             "messages_rejected": self.messages_rejected,
+            **self.tasks(),
         }
 
 

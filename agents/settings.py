@@ -7,18 +7,10 @@ import pydantic
 
 from veldt.agents.agent import AgentSettings
 from veldt.agents.catalogue import AGENTS
+from veldt.agents.environment_settings import EnvironmentSettings
 from veldt.platform import plugins
 from veldt.platform.envs.vector import EnvironmentSpec
 from veldt.platform.settings import Path, Settings
-
-
-class EnvironmentSettings(Settings):
-    """Where the agent lives."""
-
-    id: str
-    """Any Gymnasium id, or a name from `veldt list environments`."""
-    options: dict[str, Any] = {}
-    """Passed to the environment's constructor."""
 
 
 class OptimizerSettings(Settings):
@@ -91,6 +83,20 @@ class TrainSettings(Settings):
             settings = plugins.load("agents", str(name), AGENTS).Settings
             data["agent"] = settings.parse({"name": name} | agent, (*at, "agent"))
         return data
+
+    @pydantic.model_validator(mode="after")
+    def _share_of_each_task(self) -> "TrainSettings":
+        tasks = len(self.environment.played)
+        if self.actors.count % tasks:
+            raise ValueError(
+                f"actors.count is {self.actors.count}, but each of {tasks} tasks gets the same "
+                f"number of actors: take a multiple of {tasks}"
+            )
+        return self
+
+    def task_of(self, actor: int) -> int:
+        """The number of the task that an actor plays."""
+        return actor % len(self.environment.played)
 
     def frames_per_update(self, spec: EnvironmentSpec) -> int:
         steps = self.actors.unroll_length * self.actors.environments * self.learner.batch

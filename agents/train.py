@@ -134,6 +134,8 @@ class Training:
         report: Report,
         tensorboard: bool,
     ) -> None:
+        several = len(settings.environment.played) > 1
+        self._tasks = [task.id if several else "" for task in settings.environment.played]
         self._settings, self._spec, self._cost = settings, spec, cost
         self._learner, self._folder, self._report = learner, folder, report
         self._updates = settings.updates(spec)
@@ -211,7 +213,7 @@ class Training:
         """The next update's unrolls side by side; None if `stop` said so."""
         progress = self._progress
         taken: list[Trajectory] = []
-        episodes: list[tuple[int, list[tuple[float, int]]]] = []
+        episodes: list[tuple[int, list[tuple[float, int]], str]] = []
         while len(taken) < self._settings.learner.batch:
             if stop():
                 self._channel.traffic.dropped += len(taken) + len(self._order)
@@ -225,9 +227,10 @@ class Training:
             while len(taken) < self._settings.learner.batch and (ready := self._order.get()):
                 header = ready.header
                 taken.append(from_arrays(ready.arrays, self._spec))
-                episodes.append((progress.updates - header.version, header.episodes))
-        for lag, ended in episodes:
-            progress.count_trajectory(lag, ended)
+                task = self._tasks[self._settings.task_of(header.actor)]
+                episodes.append((progress.updates - header.version, header.episodes, task))
+        for lag, ended, task in episodes:
+            progress.count_trajectory(lag, ended, task)
         return stack(taken)
 
     def _count(self) -> None:
@@ -275,7 +278,7 @@ class Training:
         settings = self._settings
         return self._progress.summary() | {
             "seed": settings.seed,
-            "environment": settings.environment.id,
+            "environment": settings.environment.label,
             "agent": settings.agent.name,
             **dataclasses.asdict(self._cost),
             "sessions": self._records.session + 1,

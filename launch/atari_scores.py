@@ -6,7 +6,7 @@ drawn anew game by game.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,17 +73,16 @@ def collect(folders: Sequence[Path]) -> dict[str, Any]:
     returns: dict[str, list[float]] = defaultdict(list)
     protocols: dict[str, Path] = {}
     for folder in folders:
-        environment = read_settings(folder).get("environment", {})
-        game, scores = str(environment.get("id")), scores_of(str(environment.get("id")))
-        if scores is None:
-            raise InputError(f"{folder}: {game} is none of the 57 Atari games with known scores.")
-        if not (folder / "evaluation.json").exists():
-            raise InputError(f"{folder}: not evaluated yet; run: veldt evaluate {folder}")
-        evaluation = read_json(folder / "evaluation.json")
-        protocols.setdefault(protocol_of(environment), folder)
-        name = game.partition("/")[2]
-        games[name].append(scores.normalised(evaluation["mean_return"]))
-        returns[name].append(evaluation["mean_return"])
+        for name, mean_return, protocol in _played(folder):
+            scores = scores_of(name)
+            if scores is None:
+                raise InputError(
+                    f"{folder}: {name} is none of the 57 Atari games with known scores."
+                )
+            protocols.setdefault(protocol, folder)
+            game = name.partition("/")[2]
+            games[game].append(scores.normalised(mean_return))
+            returns[game].append(mean_return)
     if len(protocols) > 1:
         kinds = "; ".join(f"{folder}: {kind}" for kind, folder in protocols.items())
         raise InputError(f"scores under different protocols do not compare: {kinds}.")
@@ -104,9 +103,22 @@ def collect(folders: Sequence[Path]) -> dict[str, Any]:
     }
 
 
-def protocol_of(environment: dict[str, Any]) -> str:
+def _played(folder: Path) -> Iterator[tuple[str, float, str]]:
+    """(environment, mean return, protocol) of each task that a run was evaluated on."""
+    environment = read_settings(folder).get("environment", {})
+    if not (folder / "evaluation.json").exists():
+        raise InputError(f"{folder}: not evaluated yet; run: veldt evaluate {folder}")
+    evaluation = read_json(folder / "evaluation.json")
+    for task in environment.get("tasks") or [environment]:
+        name = str(task.get("id"))
+        options = environment.get("options", {}) | task.get("options", {})
+        found = evaluation.get("tasks", {}).get(name, evaluation)
+        yield name, float(found["mean_return"]), protocol_of(options)
+
+
+def protocol_of(options: dict[str, Any]) -> str:
     """The protocol's name, and what departs from it."""
-    options = dict(environment.get("options", {}))
+    options = dict(options)
     name = str(options.pop("protocol", "paper"))
     options.pop("threads", None)
     departures = ", ".join(f"{option}={value}" for option, value in sorted(options.items()))

@@ -70,7 +70,7 @@ def train(
     data = cookbook.load(recipe, "train", assignments or (), seed)
     settings = agents.TrainSettings.parse(data)
     folder = _folder(out, recipe, resume)
-    console.say(f"training {settings.environment.id} in {folder}")
+    console.say(f"training {settings.environment.label} in {folder}")
     with Interrupts() as stop:
         summary = training.train(
             settings,

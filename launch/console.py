@@ -46,9 +46,12 @@ class Console:
         self._last = now
         share = record["frames"] / record["frames_total"]
         left = record["wall_seconds"] * (1 - share) / max(share, 1e-9)
+        score = record.get("mean_normalised_score")
+        tasks = "" if score is None else f"normalised {number(score):>8}  "
         self.say(
             f"{min(share, 1):4.0%}  frames {record['frames']:>11,}  "
-            f"return {number(record['mean_return']):>8}  episodes {record['episodes']:>6,}  "
+            f"return {number(record['mean_return']):>8}  {tasks}"
+            f"episodes {record['episodes']:>6,}  "
             f"{record['steps_per_second']:>8,.0f} steps/s  lag {record['policy_lag_mean']:.1f}  "
             f"{duration(left)} left"
         )

@@ -1,8 +1,7 @@
 """`veldt evaluate`: whole episodes of what a training or a search has found."""
 
 from pathlib import Path
-
-import numpy as np
+from typing import Any
 
 from veldt.launch import populations
 from veldt.launch.console import Console
@@ -54,9 +53,23 @@ def evaluate(
     if video is not None:  # first: what is wrong with the file is said at once
         frames, rate = evaluation.film(agent, settings, protocol, key.child("film"))
         film["video"] = str(record(video, frames, rate))
-    played = evaluation.evaluate(agent, settings, protocol, key)
-    result = {"update": update, "policy": policy, "seed": seed} | played.summary() | film
-    if known := scores_of(settings.environment.id):
-        result["normalised_score"] = known.normalised(float(np.mean(played.returns)))
+    result: dict[str, Any] = {"update": update, "policy": policy, "seed": seed} | film
+    played = settings.environment.played
+    for number, task in enumerate(played):
+        found = evaluation.evaluate(agent, settings, protocol, key, task=number)
+        scored = found.summary()
+        if known := scores_of(task.id):
+            scored["normalised_score"] = known.normalised(scored["mean_return"])
+        if len(played) == 1:
+            result |= scored
+        else:
+            result.setdefault("tasks", {})[task.id] = scored
     write_json(folder / "evaluation.json", result)
-    console.summary(result, f"evaluation: {folder}")
+    tasks = result.get("tasks", {})
+    shown = {f"mean_return/{name}": scored["mean_return"] for name, scored in tasks.items()}
+    shown |= {
+        f"normalised_score/{name}": scored["normalised_score"]
+        for name, scored in tasks.items()
+        if "normalised_score" in scored
+    }
+    console.summary(result | shown, f"evaluation: {folder}")

@@ -7,6 +7,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from veldt.agents.environment_settings import label
 from veldt.agents.progress import WINDOW, Progress
 from veldt.launch.console import duration, number
 from veldt.launch.evaluation_report import evaluation
@@ -55,7 +56,7 @@ def run_report(folder: Path, document: dict[str, Any], command: str) -> str:
     seconds = last.get("wall_seconds", 0.0)
     head = facts(
         [
-            ("environment", settings["environment"]["id"], ""),
+            ("environment", label(settings["environment"]), ""),
             ("agent", settings["agent"]["name"], ""),
             ("mean return", last.get("mean_return"), f"last {WINDOW} episodes of the training"),
             ("frames", last.get("frames", 0), f"of {number(settings['frames'])}, {steps} steps"),
@@ -70,10 +71,17 @@ def run_report(folder: Path, document: dict[str, Any], command: str) -> str:
     if records:
         sections.append(section("Throughput and policy lag", throughput(records), counters(last)))
     if evaluation_file.exists():
-        shown = evaluation(read_json(evaluation_file), "evaluation")
-        sections.append(section("Evaluation", paragraph(EVALUATION), shown))
+        result = read_json(evaluation_file)
+        if "tasks" in result:
+            kept = {name: result[name] for name in ("update", "policy", "seed")}
+            for name, scored in result["tasks"].items():
+                shown = evaluation(kept | scored, f"evaluation-{name.replace('/', '-')}")
+                sections.append(section(f"Evaluation: {name}", shown))
+        else:
+            shown = evaluation(result, "evaluation")
+            sections.append(section("Evaluation", paragraph(EVALUATION), shown))
     sections.append(section("Settings", settings_table(settings)))
-    title = f"{settings['agent']['name']} on {settings['environment']['id']}"
+    title = f"{settings['agent']['name']} on {label(settings['environment'])}"
     return page("Training", title, _state(settings, summary, records), sections, command)
 
 

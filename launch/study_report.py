@@ -48,7 +48,7 @@ def study_report(folder: Path, document: dict[str, Any], command: str) -> str:
     train = settings.settings_of(settings.searched.corners()[0], 0)
     axes = [SettingAxis(name, node) for name, node in settings.searched.nodes.items()]
     sections = [
-        _head(trials, settings, document["code"], train.environment.id, train.agent.name),
+        _head(trials, settings, document["code"], train.environment.label, train.agent.name),
         section(
             "Winner" if trials.heldout else "Best trial", *_winner(folder, trials, settings, axes)
         ),
@@ -60,7 +60,7 @@ def study_report(folder: Path, document: dict[str, Any], command: str) -> str:
         section("All trials", _table(trials)),
         section("Settings", settings_table(document["settings"])),
     ]
-    title = f"{train.agent.name} on {train.environment.id}"
+    title = f"{train.agent.name} on {train.environment.label}"
     return page("Search", title, _state(folder, trials), sections, command)
 
 

@@ -36,6 +36,7 @@ class Trajectory:
     state: Array  # [B, S] float32, the actor's recurrent state before entry 0
     last_action: Array  # [B, ...], before entry 0
     last_reward: Array  # [B] float32, before entry 0
+    task: Array  # [B] int64, the number of the task that is played
 
     @property
     def steps(self) -> int:
@@ -74,6 +75,7 @@ def from_arrays(arrays: Mapping[str, Array], spec: EnvironmentSpec) -> Trajector
         "state": ("float32", (B, *arrays["state"].shape[1:])),
         "last_action": (actions.dtype, (B, *actions.shape)),
         "last_reward": ("float32", (B,)),
+        "task": ("int64", (B,)),
     }
     for name, (dtype, shape) in expected.items():
         got = arrays[name]
@@ -83,6 +85,9 @@ def from_arrays(arrays: Mapping[str, Array], spec: EnvironmentSpec) -> Trajector
             )
     if K and (final.min() < 0 or (final >= (T, B)).any()):
         raise WireError(f"trajectory: final_index must lie in [0, {T}) x [0, {B}).")
+    task = arrays["task"]
+    if B and (task.min() < 0 or task.max() >= max(1, len(spec.tasks))):
+        raise WireError(f"trajectory: task must lie in 0..{max(1, len(spec.tasks)) - 1}.")
     return Trajectory(**arrays)
 
 
@@ -110,4 +115,5 @@ def stack(trajectories: Sequence[Trajectory]) -> Trajectory:
         state=join("state", 0),
         last_action=join("last_action", 0),
         last_reward=join("last_reward", 0),
+        task=join("task", 0),
     )

@@ -9,7 +9,8 @@ Parts are found by name; a plug-in adds one through the entry points `veldt.netw
     core     built from (width, settings), keeps to `cores.Core`
     head     built from (features, actions), a `heads.Head`
 
-Legend: T steps, B environments, K truncations, P parameters of the policy, S of a state.
+Legend: T steps, B environments, K truncations or value heads, P parameters of the policy, S
+of a state.
 """
 
 from collections.abc import Callable
@@ -28,6 +29,7 @@ from veldt.agents.networks.composite import Composite
 from veldt.agents.networks.convolutional import is_image
 from veldt.agents.networks.heads import HEADS
 from veldt.agents.networks.settings import NetworkSettings
+from veldt.agents.popart import PopArt
 from veldt.platform import plugins
 from veldt.platform.envs.vector import Actions, EnvironmentSpec
 from veldt.platform.errors import SettingsError, UnsupportedSpace
@@ -40,6 +42,8 @@ class Unrolled(NamedTuple):
     value: Float[Tensor, "T+1 B"]
     final_value: Float[Tensor, " K"]
     """of what the truncated episodes showed last; without a gradient"""
+    head: Float[Tensor, "T+1 B"]
+    """the value as its head gives it: normalised, with PopArt"""
 
 
 class ActorCritic(nn.Module):
@@ -48,7 +52,7 @@ class ActorCritic(nn.Module):
     torso: Any
     core: Any
     policy: Any
-    value: nn.Linear
+    value: nn.Linear | PopArt
     distribution: Distribution
 
     def __init__(self, spec: EnvironmentSpec, settings: NetworkSettings) -> None:
@@ -70,7 +74,12 @@ class ActorCritic(nn.Module):
         width += action_width(spec.actions) if settings.last_action else 0
         self.core = _part("core", settings.core)(width, settings)
         self.policy = _part("head", head)(self.core.features, spec.actions)
-        self.value = nn.Linear(self.core.features, 1)
+        tasks = max(1, len(spec.tasks))
+        self.value = (
+            PopArt(self.core.features, tasks)
+            if settings.popart
+            else nn.Linear(self.core.features, 1)
+        )
         self.policy.begin()
         nn.init.zeros_(self.value.bias)
         self.distribution = self.policy.distribution
@@ -82,12 +91,13 @@ class ActorCritic(nn.Module):
         """One step of B episodes.
 
         Returns:
-            The policy [B, P], the value [B], and the state after this step [B, S].
+            The policy [B, P], the values [B, K] that the heads give, and the state after
+            this step [B, S].
         """
         seen = self._seen(inputs.observation, inputs.first, inputs.last_action, inputs.last_reward)
         state = inputs.state.masked_fill(inputs.first[:, None], 0.0)
         features, state = self.core.step(seen, state)
-        return self.policy(features), self.value(features).squeeze(-1), state
+        return self.policy(features), self.value(features), state
 
     def act(self, inputs: Inputs, generator: torch.Generator | None) -> Acted:
         """An action each, drawn or, without a generator, the likeliest."""
@@ -118,8 +128,16 @@ class ActorCritic(nn.Module):
             out = self.core.sequence(pieces.gather(seen, final), pieces.states(batch.state))
             features, final = pieces.scatter(out)
         with torch.no_grad():
-            final_value = self.value(final).squeeze(-1)
-        return Unrolled(self.policy(features), self.value(features).squeeze(-1), final_value)
+            final_value = self._values(self.value(final), batch.task[b])[0]
+        value, head = self._values(self.value(features), batch.task.expand(features.shape[:2]))
+        return Unrolled(self.policy(features), value, final_value, head)
+
+    def _values(self, heads: Tensor, task: Tensor) -> tuple[Tensor, Tensor]:
+        """The values of tasks, and what their heads said, from those of all heads [..., K]."""
+        if not isinstance(self.value, PopArt):
+            return heads[..., 0], heads[..., 0]
+        head = heads.gather(-1, task[..., None]).squeeze(-1)
+        return self.value.values(head, task), head
 
     def _seen(
         self, observation: Tensor, first: Tensor, last_action: Tensor, last_reward: Tensor
@@ -136,6 +154,12 @@ class ActorCritic(nn.Module):
         if settings.last_reward:
             parts.append(last_reward.clamp(-1.0, 1.0)[..., None] * known)
         return torch.cat(parts, -1) if len(parts) > 1 else parts[0]
+
+
+def refuse_popart(settings: NetworkSettings) -> None:
+    """Raises `SettingsError` for agents whose loss knows nothing of it."""
+    if settings.popart:
+        raise SettingsError("agent.network.popart: only impala's loss learns normalised values.")
 
 
 def action_width(actions: Actions) -> int:

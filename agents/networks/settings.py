@@ -26,6 +26,9 @@ class NetworkSettings(Settings):
     """The core sees the reward before, clipped to [-1, 1]."""
     head: str = "auto"
     """What the policy is; "auto": by the environment's actions."""
+    popart: float = pydantic.Field(0.0, ge=0.0, le=1.0)
+    """Step of PopArt's statistics (its paper: 3e-4), with a value head for each task; 0: one
+    value head and no normalisation."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """What the torso computes in; weights and the rest stay float32."""
     channels_last: bool = False

@@ -114,6 +114,7 @@ class EnvironmentSpec:
     observations: Observations
     actions: Actions
     frames_per_step: int  # emulator frames behind one call of step: 4 on Atari, else 1
+    tasks: tuple[str, ...] = ()  # ids, where one agent is to play several that look alike
 
 
 @dataclasses.dataclass(frozen=True)

@@ -41,7 +41,7 @@ def test_loss_is_the_literal_one():
     assert trajectory.truncated.any() and trajectory.terminated.any()
     batch = Batch(*(t.double() if t.is_floating_point() else t for t in batch_of(trajectory)))
     loss, _ = agent.loss(batch)
-    logits, values, final = agent.network.unroll(batch)
+    logits, values, final, _ = agent.network.unroll(batch)
     finals = np.zeros((12, 5))
     finals[tuple(trajectory.final_index.T)] = final
     expected = 0.0

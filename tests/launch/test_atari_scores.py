@@ -70,3 +70,20 @@ def test_what_does_not_compare_is_refused(tmp_path):
     ):
         with pytest.raises(InputError, match=words):
             collect([plain, other])
+
+
+def test_each_task_of_a_run_counts_as_a_game(tmp_path):
+    (tmp_path / "five").mkdir()
+    environment = {
+        "id": None,
+        "options": {"protocol": "machado"},
+        "tasks": [{"id": "atari/pong", "options": {}}, {"id": "atari/breakout", "options": {}}],
+    }
+    document = {"settings": {"environment": environment}, "code": {}}
+    write_json(tmp_path / "five" / "settings.json", document)
+    tasks = {"atari/pong": {"mean_return": -20.7}, "atari/breakout": {"mean_return": 30.5}}
+    write_json(tmp_path / "five" / "evaluation.json", {"tasks": tasks})
+    found = collect([tmp_path / "five"])
+    assert found["protocol"] == "machado"
+    scores = {game: row["normalised_score"] for game, row in found["games"].items()}
+    assert scores == pytest.approx({"pong": 0.0, "breakout": 1.0})

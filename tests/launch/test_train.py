@@ -216,3 +216,28 @@ def test_evaluation_is_of_whole_fresh_episodes(veldt):
     ):
         done = veldt(*arguments)
         assert done.returncode == 2 and word in done.stderr and "Traceback" not in done.stderr
+
+
+def test_several_tasks_are_counted_one_by_one(veldt):
+    settings = [
+        *("--set", 'environment.tasks=[{id = "atari/pong"}, {id = "atari/breakout"}]'),
+        *("--set", "environment.options.max_frames=400", "--set", "actors.count=2"),
+        *("--set", "agent.network.popart=3e-4", "--set", "actors.environments=2"),
+        *("--set", "learner.batch=2", "--set", "frames=9600"),
+    ]
+    summary = veldt.summary("train", "atari/multitask-5", "--out", "run", *settings)
+    assert summary["environment"] == "2 tasks, atari/pong, atari/breakout"
+    for task in ("atari/pong", "atari/breakout"):
+        assert summary[f"episodes/{task}"] > 0 and f"normalised_score/{task}" in summary
+    assert records.read(veldt.folder / "run")[-1]["mean_normalised_score"] is not None
+    evaluation = veldt.summary("evaluate", "run", "--episodes", 2)
+    assert evaluation["tasks"].keys() == {"atari/pong", "atari/breakout"}
+    assert veldt.summary("scores", "run")["games"].keys() == {"pong", "breakout"}
+    assert veldt("report", "run").returncode == 0
+    page = (veldt.folder / "run" / "report.html").read_text()
+    assert "Evaluation: atari/breakout" in page
+    (veldt.folder / "unlike.toml").write_text(
+        'frames = 100\nenvironment = {tasks = [{id = "CartPole-v1"}, {id = "Acrobot-v1"}]}\n'
+    )
+    unlike = veldt("train", "unlike.toml")
+    assert unlike.returncode == 2 and "CartPole-v1" in unlike.stderr and "Acrobot" in unlike.stderr

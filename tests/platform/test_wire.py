@@ -98,6 +98,7 @@ def trajectory(T=3, B=2, ends=((0, 1),)):
         state=np.full((B, 3), B, np.float32),
         last_action=np.zeros(B, np.int64),
         last_reward=np.zeros(B, np.float32),
+        task=np.zeros(B, np.int64),
     )
 
 
@@ -111,6 +112,8 @@ def test_a_trajectory_is_checked_field_by_field():
                 from_arrays(bad, SHOWN)
     with pytest.raises(WireError, match="final_index must lie"):
         from_arrays(good | {"final_index": np.array([[0, 2]])}, SHOWN)
+    with pytest.raises(WireError, match="task must lie in 0..0"):
+        from_arrays(good | {"task": good["task"] + 1}, SHOWN)
 
 
 def test_stacking_moves_the_final_indices_along():
