@@ -55,6 +55,6 @@ def label(environment: dict[str, Any]) -> str:
     if environment.get("id") is not None:
         return str(environment["id"])
     tasks = environment["tasks"]
-    return f"{len(tasks)} tasks, {', '.join(task['id'] for task in tasks[:5])}" + (
-        " ..." if len(tasks) > 5 else ""
+    return f"{len(tasks)} tasks, {', '.join(task['id'] for task in tasks[:3])}" + (
+        " ..." if len(tasks) > 3 else ""
     )

@@ -27,7 +27,10 @@ from veldt.platform.records import read
 from veldt.platform.runs import read_json
 
 Record = dict[str, Any]
-COUNTED = frozenset(Progress().summary()) | {"kind", "session", "update"}  # not the learner's
+COUNTED = frozenset(Progress().summary()) | {
+    *("kind", "session", "update", "mean_normalised_score")
+}  # not the learner's
+RETURN_OF = "mean_return/"
 NAMES = {
     "entropy": "policy entropy, nats",
     "value": "mean value estimate",
@@ -67,7 +70,8 @@ def run_report(folder: Path, document: dict[str, Any], command: str) -> str:
             ("code", version, commit),
         ]
     )
-    sections = [head, section("Learning curve", learning(records)), *_learner(settings, records)]
+    sections = [head, section("Learning curve", learning(records)), *_tasks(records)]
+    sections += _learner(settings, records)
     if records:
         sections.append(section("Throughput and policy lag", throughput(records), counters(last)))
     if evaluation_file.exists():
@@ -142,13 +146,38 @@ def learning(records: Sequence[Record], name: str = "learning-curve") -> str:
     return plot(figure, name, 380) + paragraph(caption)
 
 
-def _learner(settings: dict[str, Any], records: Sequence[Record]) -> list[str]:
-    """Every number that the agent and the learner report, a small plot each."""
-    names = [name for name in (records[-1] if records else {}) if name not in COUNTED]
+def _tasks(records: Sequence[Record]) -> list[str]:
+    """Where there are several tasks, the return of each, a small plot each."""
+    names = sorted({name for r in records for name in r if name.startswith(RETURN_OF)})
     if not names:
         return []
-    figure, height = multiples(len(names))
-    for index, name in enumerate(names):
+    titles = {name: name.removeprefix(RETURN_OF).removeprefix("atari/") for name in names}
+    if any("mean_normalised_score" in record for record in records):
+        titles["mean_normalised_score"] = "normalised score, mean"
+    note = f"The mean return of each task's last {WINDOW} episodes."
+    return [section("Tasks", paragraph(note), _multiples(records, titles, "tasks"))]
+
+
+def _learner(settings: dict[str, Any], records: Sequence[Record]) -> list[str]:
+    """Every number that the agent and the learner report, a small plot each."""
+    titles = {
+        name: NAMES.get(name, name.replace("_", " "))
+        for name in (records[-1] if records else {})
+        if name not in COUNTED and "/" not in name
+    }
+    if not titles:
+        return []
+    reduction = settings["agent"].get("reduction")
+    note = f" Losses are the {reduction} over an update's steps." if reduction else ""
+    text = "Of the one update at which each record was written, the gradient's norm before its "
+    text = paragraph(f"{text}clipping.{note}")
+    return [section("Losses and optimisation", text, _multiples(records, titles, "losses"))]
+
+
+def _multiples(records: Sequence[Record], titles: dict[str, str], plot_name: str) -> str:
+    """A small plot over frames for each number of the records, under its title."""
+    figure, height = multiples(len(titles))
+    for index, (name, title) in enumerate(titles.items()):
         values = [record.get(name) for record in records]
         place = cell(index)
         figure.add_scatter(
@@ -163,18 +192,14 @@ def _learner(settings: dict[str, Any], records: Sequence[Record]) -> list[str]:
         log = name == "gradient_norm" and all(value for value in values)
         figure.update_xaxes(title_text="frames", nticks=5, rangemode="tozero", **place)
         figure.update_yaxes(
-            title_text=escape(NAMES.get(name, name.replace("_", " "))),
+            title_text=escape(title),
             type="log" if log else "linear",
             exponentformat=exponents(values),
             nticks=5,
             **({"dtick": 1} if log else {}),
             **place,
         )
-    reduction = settings["agent"].get("reduction")
-    note = f" Losses are the {reduction} over an update's steps." if reduction else ""
-    text = "Of the one update at which each record was written, the gradient's norm before its "
-    text = paragraph(f"{text}clipping.{note}")
-    return [section("Losses and optimisation", text, plot(figure, "losses", height))]
+    return plot(figure, plot_name, height)
 
 
 def throughput(records: Sequence[Record]) -> str:
