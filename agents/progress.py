@@ -23,6 +23,7 @@ class Progress:
     lag_max: int = 0
     trajectories: int = 0
     trajectories_dropped: int = 0
+    trajectories_replayed: int = 0
     messages_rejected: int = 0
     actor_restarts: int = 0
     actor_recovery_seconds_max: float = 0.0
@@ -120,6 +121,7 @@ class Progress:
             "policy_lag_max": self.lag_max,
             "actor_restarts": self.actor_restarts,
             "actor_recovery_seconds_max": round(self.actor_recovery_seconds_max, 3),
+            "trajectories_replayed": self.trajectories_replayed,
             "trajectories_dropped": self.trajectories_dropped,
             "messages_rejected": self.messages_rejected,
             **self.tasks(),

@@ -49,18 +49,37 @@ class LearnerSettings(Settings):
 
     batch: int = pydantic.Field(2, ge=1, le=65_536)
     """Trajectories in an update"""
+    replay: int = pydantic.Field(0, ge=0, le=10_000_000)
+    """Trajectories kept in memory to be learnt from again; 0: none (the paper's: 10,000)"""
+    replayed: int = pydantic.Field(0, ge=0, le=65_536)
+    """Of an update's trajectories, how many are replayed; the rest is fresh"""
     device: str = "auto"
     """"auto" (a GPU if there is one), "cpu", "cuda", "cuda:1"..."""
     threads: int = pydantic.Field(1, ge=1, le=1024)
     """Of torch, in the learner"""
     max_lag: int | None = pydantic.Field(None, ge=0, le=10_000)
     """Updates by which the weights of an unroll may be older than its update; the default
-    lets every actor be busy: actors / batch, at least 1."""
+    lets every actor be busy: actors / fresh trajectories, at least 1."""
     lockstep: bool = False
     """Same seed, same bits, whatever the speed of the processes; resuming is exact. Episodes
     are begun anew at each checkpoint, so let there be many episodes between two."""
     checkpoint_updates: int = pydantic.Field(500, ge=1)
     """Updates between two checkpoints"""
+
+    @pydantic.model_validator(mode="after")
+    def _replay(self) -> "LearnerSettings":
+        if (self.replay > 0) != (self.replayed > 0):
+            raise ValueError("replay and replayed are given together")
+        if self.replayed >= self.batch:
+            raise ValueError("replayed must be less than batch: something has to be fresh")
+        if self.replay and self.lockstep:
+            raise ValueError("with lockstep there is no replay: checkpoints do not hold it")
+        return self
+
+    @property
+    def fresh(self) -> int:
+        """Trajectories in an update that were not learnt from before."""
+        return self.batch - self.replayed
 
 
 class TrainSettings(Settings):
@@ -98,9 +117,13 @@ class TrainSettings(Settings):
         """The number of the task that an actor plays."""
         return actor % len(self.environment.played)
 
+    @property
+    def steps_per_update(self) -> int:
+        """Fresh ones"""
+        return self.actors.unroll_length * self.actors.environments * self.learner.fresh
+
     def frames_per_update(self, spec: EnvironmentSpec) -> int:
-        steps = self.actors.unroll_length * self.actors.environments * self.learner.batch
-        return steps * spec.frames_per_step
+        return self.steps_per_update * spec.frames_per_step
 
     def updates(self, spec: EnvironmentSpec) -> int:
         """Updates in the whole training; the last may go past `frames`."""
@@ -110,4 +133,4 @@ class TrainSettings(Settings):
     def max_lag(self) -> int:
         if self.learner.max_lag is not None:
             return self.learner.max_lag
-        return max(1, math.ceil(self.actors.count / self.learner.batch))
+        return max(1, math.ceil(self.actors.count / self.learner.fresh))

@@ -26,6 +26,7 @@ from veldt.agents.build import (
 from veldt.agents.learner import Learner
 from veldt.agents.networks.cost import Cost, cost_of
 from veldt.agents.progress import Clock, Progress
+from veldt.agents.replay import Replay, demand_memory
 from veldt.agents.settings import TrainSettings
 from veldt.platform import checkpoints
 from veldt.platform.channels import Arrival, LearnerChannel
@@ -77,6 +78,7 @@ def train(
     use_threads(settings.learner.threads)
     if settings.learner.lockstep and device.type != "cpu":  # which is so anyway
         make_deterministic()
+    demand_memory(settings, spec)
     agent = make_agent(settings, spec)
     run = RunFolder(folder, settings.dump(), resume)
     try:
@@ -156,14 +158,20 @@ class Training:
         self._actor_seconds: collections.Counter[str] = collections.Counter()
         self._tickets = Tickets(
             actors=settings.actors.count,
-            batch=settings.learner.batch,
+            batch=settings.learner.fresh,
             done=progress.updates,
             updates=self._updates,
             max_lag=settings.max_lag,
             segment=settings.learner.checkpoint_updates if self._lockstep else None,
         )
-        self._order = _InOrder(progress.updates * settings.learner.batch, self._lockstep)
+        self._order = _InOrder(progress.updates * settings.learner.fresh, self._lockstep)
         self._records = Records(folder, progress.updates, tensorboard)
+        learner_settings = settings.learner
+        self._replay = (
+            Replay(learner_settings.replay, Key(settings.seed))
+            if learner_settings.replay
+            else None
+        )
         self._channel = LearnerChannel(self._tickets, settings.dump(), settings.actors.transport)
         self._channel.publish(progress.updates, learner.weights())
         self._pool = ActorPool(
@@ -190,8 +198,8 @@ class Training:
                     return self._interrupted()
                 values = self._learner.update(batch, progress.updates)
                 progress.updates += 1
-                progress.steps += batch.steps
-                progress.frames += batch.steps * self._spec.frames_per_step
+                progress.steps += self._settings.steps_per_update
+                progress.frames += self._settings.frames_per_update(self._spec)
                 self._channel.publish(progress.updates, self._learner.weights())
                 last = progress.updates == self._updates
                 if progress.updates % every == 0 or last:
@@ -214,7 +222,7 @@ class Training:
         progress = self._progress
         taken: list[Trajectory] = []
         episodes: list[tuple[int, list[tuple[float, int]], str]] = []
-        while len(taken) < self._settings.learner.batch:
+        while len(taken) < self._settings.learner.fresh:
             if stop():
                 self._channel.traffic.dropped += len(taken) + len(self._order)
                 return None
@@ -224,13 +232,18 @@ class Training:
                 self._pool.heard_from(arrival.header.actor, arrival.header.incarnation)
                 self._actor_seconds.update(arrival.header.seconds)
                 self._order.put(arrival)
-            while len(taken) < self._settings.learner.batch and (ready := self._order.get()):
+            while len(taken) < self._settings.learner.fresh and (ready := self._order.get()):
                 header = ready.header
                 taken.append(from_arrays(ready.arrays, self._spec))
                 task = self._tasks[self._settings.task_of(header.actor)]
                 episodes.append((progress.updates - header.version, header.episodes, task))
         for lag, ended, task in episodes:
             progress.count_trajectory(lag, ended, task)
+        if self._replay is not None:
+            self._replay.add(taken)
+            again = self._settings.learner.replayed
+            taken += self._replay.draw(again, progress.updates)
+            progress.trajectories_replayed += again
         return stack(taken)
 
     def _count(self) -> None:

@@ -218,6 +218,15 @@ def test_evaluation_is_of_whole_fresh_episodes(veldt):
         assert done.returncode == 2 and word in done.stderr and "Traceback" not in done.stderr
 
 
+def test_trajectories_are_replayed(veldt):
+    replay = ("--set", "learner.replay=20", "--set", "learner.replayed=2")
+    summary = veldt.summary(
+        "train", "cartpole", "--out", "run", *SHORT, "--set", "learner.batch=4", *replay
+    )
+    assert summary["trajectories_replayed"] == 2 * summary["updates"] == 64
+    assert summary["steps"] == 32 * 2 * 8 * 16  # what was played, not what was learnt from
+
+
 def test_several_tasks_are_counted_one_by_one(veldt):
     settings = [
         *("--set", 'environment.tasks=[{id = "atari/pong"}, {id = "atari/breakout"}]'),

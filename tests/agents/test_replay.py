@@ -1,0 +1,74 @@
+"""Replay: what is kept, how it is drawn, and what is refused."""
+
+import numpy as np
+import pytest
+
+from veldt.agents.build import environment_spec
+from veldt.agents.conformance import synthetic_trajectory
+from veldt.agents.replay import Replay, demand_memory
+from veldt.agents.settings import TrainSettings
+from veldt.platform.envs.vector import EnvironmentSpec, Observations, discrete
+from veldt.platform.errors import SettingsError
+from veldt.platform.keys import Key
+
+SPEC = EnvironmentSpec("v", Observations((1,), "float32"), discrete(2), 1)
+
+
+def marked(number):
+    made = synthetic_trajectory(SPEC, 2, 1, number, policy_size=2)
+    made.reward[:] = number
+    return made
+
+
+def test_the_oldest_make_room():
+    replay = Replay(3, Key(0))
+    replay.add([marked(n) for n in range(4)])
+    replay.add([marked(4)])
+    drawn = {int(made.reward[0, 0]) for made in replay.draw(200, 0)}
+    assert drawn == {2, 3, 4} and len(replay) == 3
+
+
+def test_all_are_equally_likely_and_chance_is_of_the_update():
+    replay = Replay(10, Key(0))
+    replay.add([marked(n) for n in range(10)])
+    first, again, other = (
+        [int(made.reward[0, 0]) for made in replay.draw(5000, update)] for update in (1, 1, 2)
+    )
+    assert first == again != other
+    counts = np.bincount(first, minlength=10)
+    assert abs(counts - 500).max() < 100  # 5 deviations
+
+
+def settings(**learner):
+    return TrainSettings.parse(
+        {"environment": {"id": "atari/pong"}, "frames": 10, "learner": {"batch": 4, **learner}}
+    )
+
+
+@pytest.mark.parametrize(
+    "learner, words",
+    [
+        ({"replay": 10}, "replay and replayed are given together"),
+        ({"replayed": 1}, "replay and replayed are given together"),
+        ({"replay": 10, "replayed": 4}, "something has to be fresh"),
+        ({"replay": 10, "replayed": 2, "lockstep": True}, "checkpoints do not hold it"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(learner, words):
+    with pytest.raises(SettingsError, match=words):
+        settings(**learner)
+
+
+def test_more_than_the_machine_holds_is_refused():
+    few, many = settings(replay=10, replayed=2), settings(replay=10**6, replayed=2)
+    spec = environment_spec(few)
+    demand_memory(few, spec)
+    with pytest.raises(
+        SettingsError, match=r"1,000,000 trajectories are 9,483.3 GB .* keep at most"
+    ):
+        demand_memory(many, spec)
+
+
+def test_budgets_count_what_is_fresh():
+    assert settings(replay=10, replayed=3).steps_per_update == 20 * 16
+    assert settings().steps_per_update == 20 * 16 * 4
