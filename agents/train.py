@@ -31,7 +31,7 @@ from veldt.agents.settings import TrainSettings
 from veldt.platform import checkpoints
 from veldt.platform.channels import Arrival, LearnerChannel
 from veldt.platform.envs.vector import EnvironmentSpec
-from veldt.platform.errors import ActorDied, ActorsLost, EnvironmentFault, Interrupted
+from veldt.platform.errors import ActorDied, ActorsLost, Diverged, EnvironmentFault, Interrupted
 from veldt.platform.keys import Key
 from veldt.platform.records import Records
 from veldt.platform.runs import RunFolder, write_json
@@ -207,6 +207,10 @@ class Training:
                 if progress.updates % self._settings.learner.checkpoint_updates == 0 or last:
                     self._checkpoint()
                 beat()
+        except Diverged as error:
+            kept = checkpoints.numbers(self._folder)
+            where = f"that of update {kept[-1]:,}" if kept else "none yet"
+            raise Diverged(f"{error} The last good checkpoint is {where}.") from error
         except (EnvironmentFault, ActorsLost):
             self._keep()
             raise

@@ -5,6 +5,7 @@
     |   |-- SettingsError     an unknown key, a wrong type, a value out of its range
     |   |-- UnknownName       no built-in and no plug-in has this name (the nearest is named)
     |   |-- DuplicateName     two distributions claim one name
+    |   |-- BrokenPlugin      a distribution's plug-in raises when it is imported
     |   |-- UnsupportedSpace  the agent cannot handle the environment's observations or actions
     |   |-- FolderInUse       another process holds the run's folder
     |   |-- FolderTaken       the run's folder holds something already
@@ -49,6 +50,10 @@ class UnknownName(InputError):
 
 class DuplicateName(InputError):
     """Two distributions, or a plug-in and a built-in, claim one name."""
+
+
+class BrokenPlugin(InputError):
+    """What another distribution offers under a name raises when it is imported."""
 
 
 class UnsupportedSpace(InputError):

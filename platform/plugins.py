@@ -10,7 +10,7 @@ import importlib.metadata
 from collections.abc import Mapping
 from typing import Any
 
-from veldt.platform.errors import DuplicateName, UnknownName, unknown
+from veldt.platform.errors import BrokenPlugin, DuplicateName, UnknownName, VeldtError, unknown
 
 
 def known(kind: str, builtin: Mapping[str, str]) -> dict[str, str]:
@@ -40,11 +40,30 @@ def load(kind: str, name: str, builtin: Mapping[str, str]) -> Any:
     Raises:
         UnknownName: with the nearest known name, if there is one.
         DuplicateName: if a plug-in claims a name that is taken.
+        BrokenPlugin: if importing another distribution's raises.
     """
     table = known(kind, builtin)
     if name not in table:
         raise UnknownName(unknown(kind, name, table))
-    return attribute(table[name])
+    try:
+        return attribute(table[name])
+    except VeldtError:
+        raise
+    except Exception as error:
+        if name in builtin:
+            raise
+        raise BrokenPlugin(
+            f"{kind}: {name!r}, {_distribution(kind, name)}, cannot be imported from "
+            f"{table[name]}: {error!r}. Whatever is not named {name!r} works without it."
+        ) from error
+
+
+def _distribution(kind: str, name: str) -> str:
+    """Who offers it."""
+    for point in importlib.metadata.entry_points(group=f"veldt.{kind}", name=name):
+        if point.dist is not None:
+            return f"of the distribution {point.dist.name} {point.dist.version}"
+    return "of a distribution without a name"
 
 
 def attribute(path: str) -> Any:

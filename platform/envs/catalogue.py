@@ -13,7 +13,7 @@ from typing import Any
 
 from veldt.platform.envs.vector import VectorEnvironment
 from veldt.platform.errors import SettingsError, UnknownName
-from veldt.platform.plugins import attribute, known
+from veldt.platform.plugins import attribute, known, load
 
 ENVIRONMENTS: Mapping[str, str] = {"atari": "veldt.platform.envs.atari:AtariVector"}
 OTHERS = "veldt.platform.envs.gymnasium_vector:GymnasiumVector"
@@ -35,8 +35,11 @@ def make(name: str, size: int, options: Mapping[str, Any]) -> VectorEnvironment:
         DuplicateName: if two distributions claim one name.
     """
     table = known("environments", ENVIRONMENTS)
-    path = table.get(name) or table.get(name.partition("/")[0]) or OTHERS
-    factory: Callable[..., VectorEnvironment] = attribute(path)
+    family = name.partition("/")[0]
+    key = name if name in table else family
+    factory: Callable[..., VectorEnvironment] = (
+        load("environments", key, ENVIRONMENTS) if key in table else attribute(OTHERS)
+    )
     signature = inspect.signature(factory)
     try:
         signature.bind(name, size, **options)

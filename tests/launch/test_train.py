@@ -250,3 +250,11 @@ def test_several_tasks_are_counted_one_by_one(veldt):
     )
     unlike = veldt("train", "unlike.toml")
     assert unlike.returncode == 2 and "CartPole-v1" in unlike.stderr and "Acrobot" in unlike.stderr
+
+
+def test_a_training_that_diverges_says_where_and_what_is_left(veldt):
+    wild = ("--set", "optimizer.learning_rate=1e30", "--set", "learner.checkpoint_updates=1")
+    done = veldt("train", "cartpole", "--out", "run", *wild, "--set", "frames=8000")
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    for words in ("at update", "not finite: loss", "The last good checkpoint is that of update"):
+        assert words in done.stderr

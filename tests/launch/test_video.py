@@ -264,12 +264,14 @@ def test_an_agent_is_filmed(tmp_path, environment, size, rate):
     assert seen.shape == (count, *size, 3)
 
 
-def test_an_environment_without_a_picture_is_not_filmed(monkeypatch):
-    class Plain(GymnasiumVector):
-        def __init__(self, name, size, *, limit=3):
-            super().__init__("CartPole-v1", size)
+class Plain(GymnasiumVector):
+    """Takes no render_mode."""
 
-    monkeypatch.setattr(catalogue, "known", lambda kind, ours: {"plain": "x:y"})
-    monkeypatch.setattr(catalogue, "attribute", lambda path: Plain)
+    def __init__(self, name, size, *, limit=3):
+        super().__init__("CartPole-v1", size)
+
+
+def test_an_environment_without_a_picture_is_not_filmed(monkeypatch):
+    monkeypatch.setattr(catalogue, "ENVIRONMENTS", {"plain": f"{__name__}:Plain"})
     with pytest.raises(InputError, match="plain cannot be drawn: it takes no render_mode"):
         rendering.make_filmed("plain", {})

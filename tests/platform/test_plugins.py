@@ -5,7 +5,7 @@ import importlib
 import pytest
 
 from veldt.platform import plugins
-from veldt.platform.errors import DuplicateName, UnknownName
+from veldt.platform.errors import BrokenPlugin, DuplicateName, UnknownName
 
 BUILTIN = {"impala": "veldt.agents.impala:Impala", "keys": "veldt.platform.keys:Key"}
 
@@ -38,6 +38,17 @@ def test_a_taken_name(distribution):
     distribution(impala="other_agent:Rainbow")
     with pytest.raises(DuplicateName, match=r"'impala' is both veldt.*and other_agent:Rainbow"):
         plugins.load("agents", "keys", BUILTIN)
+
+
+def test_one_that_cannot_be_imported_is_named_and_stops_no_other(distribution, tmp_path):
+    distribution(broken="broken_agent:Rainbow", rainbow="other_agent:Rainbow", gone="nowhere:It")
+    (tmp_path / "broken_agent.py").write_text("raise RuntimeError('no tree')\n")
+    with pytest.raises(BrokenPlugin, match=r"'broken', of the distribution other 1.0, .*no tree"):
+        plugins.load("agents", "broken", BUILTIN)
+    with pytest.raises(BrokenPlugin, match=r"'gone', .*No module named 'nowhere'"):
+        plugins.load("agents", "gone", BUILTIN)
+    assert plugins.load("agents", "rainbow", BUILTIN).__name__ == "Rainbow"
+    assert plugins.load("agents", "impala", BUILTIN).__name__ == "Impala"
 
 
 def test_a_misspelt_name():
