@@ -5,18 +5,19 @@ actors here may be an update behind, which nothing corrects: `learner.max_lag = 
 wait.
 """
 
+from collections.abc import Iterator
 from typing import Literal
 
 import pydantic
 import torch
+from torch import Tensor
 
 from veldt.agents import losses
 from veldt.agents.agent import Agent, AgentSettings, Loss
-from veldt.agents.inputs import Acted, Batch, Inputs
-from veldt.agents.networks.actor_critic import ActorCritic, refuse_popart
+from veldt.agents.inputs import Batch
+from veldt.agents.networks.actor_critic import ActorCritic
 from veldt.agents.networks.settings import NetworkSettings
 from veldt.agents.returns import generalized_advantages
-from veldt.platform.envs.vector import EnvironmentSpec
 
 
 class A2CSettings(AgentSettings):
@@ -42,18 +43,19 @@ class A2C(Agent):
     """Policy gradient on advantages, with a baseline and an entropy bonus."""
 
     Settings = A2CSettings
+    settings: A2CSettings
     network: ActorCritic
 
-    def __init__(self, settings: A2CSettings, spec: EnvironmentSpec) -> None:
-        self.settings = settings
-        refuse_popart(settings.network)
-        self.network = ActorCritic(spec, settings.network)
-        self.state_size = self.network.state_size
-
-    def act(self, inputs: Inputs, generator: torch.Generator | None) -> Acted:
-        return self.network.act(inputs, generator)
-
     def loss(self, batch: Batch) -> Loss:
+        return self._loss(batch)[0]
+
+    def losses(self, batch: Batch, generator: torch.Generator) -> Iterator[Loss]:
+        loss, targets = self._loss(batch)
+        yield loss
+        self.network.adapt(targets, batch.task)
+
+    def _loss(self, batch: Batch) -> tuple[Loss, Tensor]:
+        """The loss, and the targets of the values, [T, B]."""
         settings, distribution = self.settings, self.network.distribution
         said = self.network.unroll(batch)
         policy, values = said.policy[:-1], said.value[:-1]
@@ -62,13 +64,16 @@ class A2C(Agent):
             batch, rewards, said.value, said.final_value, settings.discount, settings.lambda_
         )
         log_pi = distribution.log_probability(policy, batch.action)
-        return losses.actor_critic_loss(
+        targets = advantages + values.detach()
+        scaled, goals = self.network.scaled(advantages, targets, batch.task)
+        loss = losses.actor_critic_loss(
             log_pi,
-            advantages,
-            advantages + values,
-            values,
+            scaled,
+            goals,
+            said.head[:-1],
             distribution.entropy(policy),
             baseline_cost=settings.baseline_cost,
             entropy_cost=settings.entropy_cost,
             reduction=settings.reduction,
         )
+        return loss, targets

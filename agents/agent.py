@@ -14,9 +14,10 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from veldt.agents.inputs import Acted, Batch, Inputs
+from veldt.agents.networks.actor_critic import ActorCritic
 from veldt.platform.envs.vector import EnvironmentSpec
 from veldt.platform.settings import Settings
 
@@ -33,24 +34,26 @@ class AgentSettings(Settings):
 class Agent(abc.ABC):
     """One agent, built for one environment's shapes.
 
-    Subclasses set `Settings` and `self.network`, whose state_dict is the weights that
-    travel to the actors and into checkpoints; and `state_size`, if they remember.
+    Subclasses set `Settings`, and say what is descended. Here the network is an `ActorCritic`
+    of `settings.network`; an agent with another one says so in `__init__` and `act`.
     """
 
     Settings: ClassVar[type[AgentSettings]]
-    network: nn.Module
+    network: Any
+    """An nn.Module; its state_dict is the weights that travel and go into checkpoints"""
     state_size: int = 0
     """S, numbers of an environment's recurrent state; 0 at the first step of an episode"""
 
-    @abc.abstractmethod
     def __init__(self, settings: Any, spec: EnvironmentSpec) -> None:
         """Builds the network, drawing from torch's global generator, which is seeded.
 
         Raises:
             UnsupportedSpace: if the agent cannot handle these observations or actions.
         """
+        self.settings = settings
+        self.network = ActorCritic(spec, settings.network)
+        self.state_size = self.network.state_size
 
-    @abc.abstractmethod
     def act(self, inputs: Inputs, generator: torch.Generator | None) -> Acted:
         """Acts in B environments, without gradients.
 
@@ -58,6 +61,8 @@ class Agent(abc.ABC):
             inputs: What it sees, and what it gave back as `state` at the step before.
             generator: Where chance comes from; None asks for the likeliest action.
         """
+        acted: Acted = self.network.act(inputs, generator)
+        return acted
 
     @abc.abstractmethod
     def loss(self, batch: Batch) -> Loss:

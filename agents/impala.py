@@ -12,12 +12,10 @@ from torch import Tensor
 
 from veldt.agents import losses, vtrace
 from veldt.agents.agent import Agent, AgentSettings, Loss
-from veldt.agents.inputs import Acted, Batch, Inputs
+from veldt.agents.inputs import Batch
 from veldt.agents.networks.actor_critic import ActorCritic
 from veldt.agents.networks.settings import NetworkSettings
-from veldt.agents.popart import PopArt
 from veldt.agents.returns import final_values
-from veldt.platform.envs.vector import EnvironmentSpec
 
 
 class ImpalaSettings(AgentSettings):
@@ -55,15 +53,8 @@ class Impala(Agent):
     """Policy gradient, baseline and entropy on V-trace targets (section 4.2)."""
 
     Settings = ImpalaSettings
+    settings: ImpalaSettings
     network: ActorCritic
-
-    def __init__(self, settings: ImpalaSettings, spec: EnvironmentSpec) -> None:
-        self.settings = settings
-        self.network = ActorCritic(spec, settings.network)
-        self.state_size = self.network.state_size
-
-    def act(self, inputs: Inputs, generator: torch.Generator | None) -> Acted:
-        return self.network.act(inputs, generator)
 
     def loss(self, batch: Batch) -> Loss:
         return self._loss(batch)[0]
@@ -71,8 +62,7 @@ class Impala(Agent):
     def losses(self, batch: Batch, generator: torch.Generator) -> Iterator[Loss]:
         loss, targets = self._loss(batch)
         yield loss
-        if isinstance(head := self.network.value, PopArt):
-            head.adapt(targets, batch.task, self.settings.network.popart)
+        self.network.adapt(targets, batch.task)
 
     def _loss(self, batch: Batch) -> tuple[Loss, Tensor]:
         """The loss, and the targets of the values, [T, B]."""
@@ -94,10 +84,7 @@ class Impala(Agent):
             clip_c_threshold=settings.clip_c_threshold,
             lambda_=settings.lambda_,
         )
-        advantages, goals = targets.pg_advantages, targets.vs
-        if isinstance(head := self.network.value, PopArt):
-            advantages = advantages / head.deviation[batch.task]
-            goals = head.normalise(goals, batch.task)
+        advantages, goals = self.network.scaled(targets.pg_advantages, targets.vs, batch.task)
         loss = losses.actor_critic_loss(
             log_pi,
             advantages,

@@ -14,11 +14,10 @@ from torch import Tensor
 
 from veldt.agents import losses
 from veldt.agents.agent import Agent, AgentSettings, Loss
-from veldt.agents.inputs import Acted, Batch, Inputs
-from veldt.agents.networks.actor_critic import ActorCritic, refuse_popart
+from veldt.agents.inputs import Batch
+from veldt.agents.networks.actor_critic import ActorCritic
 from veldt.agents.networks.settings import NetworkSettings
 from veldt.agents.returns import generalized_advantages
-from veldt.platform.envs.vector import EnvironmentSpec
 
 
 class PPOSettings(AgentSettings):
@@ -50,16 +49,8 @@ class PPO(Agent):
     """The clipped surrogate."""
 
     Settings = PPOSettings
+    settings: PPOSettings
     network: ActorCritic
-
-    def __init__(self, settings: PPOSettings, spec: EnvironmentSpec) -> None:
-        self.settings = settings
-        refuse_popart(settings.network)
-        self.network = ActorCritic(spec, settings.network)
-        self.state_size = self.network.state_size
-
-    def act(self, inputs: Inputs, generator: torch.Generator | None) -> Acted:
-        return self.network.act(inputs, generator)
 
     def losses(self, batch: Batch, generator: torch.Generator) -> Iterator[Loss]:
         width = batch.reward.shape[1]
@@ -68,6 +59,7 @@ class PPO(Agent):
             order = torch.randperm(width, generator=generator).to(batch.reward.device)
             for chosen in order.tensor_split(min(width, self.settings.minibatches)):
                 yield self._loss(batch.columns(chosen), advantages[:, chosen], targets[:, chosen])
+        self.network.adapt(targets, batch.task)
 
     def loss(self, batch: Batch) -> Loss:
         return self._loss(batch, *self._targets(batch))
@@ -86,6 +78,7 @@ class PPO(Agent):
         settings, distribution = self.settings, self.network.distribution
         said = self.network.unroll(batch)
         policy, values = said.policy[:-1], said.value[:-1]
+        advantages, goals = self.network.scaled(advantages, targets, batch.task)
         if settings.normalize_advantages:
             advantages = (advantages - advantages.mean()) / (advantages.std(correction=0) + 1e-8)
         log_pi = distribution.log_probability(policy, batch.action)
@@ -93,7 +86,7 @@ class PPO(Agent):
         ratio = torch.exp(log_pi - log_mu)
         near = ratio.clamp(1.0 - settings.clip_ratio, 1.0 + settings.clip_ratio)
         policy_loss = -torch.minimum(ratio * advantages, near * advantages).mean()  # eq. 7
-        baseline_loss = losses.baseline_loss(targets - values, "mean")
+        baseline_loss = losses.baseline_loss(goals - said.head[:-1], "mean")
         entropy = distribution.entropy(policy).mean()
         total = (
             policy_loss + settings.baseline_cost * baseline_loss - settings.entropy_cost * entropy

@@ -139,6 +139,17 @@ class ActorCritic(nn.Module):
         head = heads.gather(-1, task[..., None]).squeeze(-1)
         return self.value.values(head, task), head
 
+    def scaled(self, advantages: Tensor, targets: Tensor, task: Tensor) -> tuple[Tensor, Tensor]:
+        """Advantages and the values' targets, [T, B], on the scale of the heads."""
+        if not isinstance(self.value, PopArt):
+            return advantages, targets
+        return advantages / self.value.deviation[task], self.value.normalise(targets, task)
+
+    def adapt(self, targets: Tensor, task: Tensor) -> None:
+        """After an update: moves the heads' scale towards the targets; no value changes."""
+        if isinstance(self.value, PopArt):
+            self.value.adapt(targets, task, self.settings.popart)
+
     def _seen(
         self, observation: Tensor, first: Tensor, last_action: Tensor, last_reward: Tensor
     ) -> Tensor:
@@ -154,12 +165,6 @@ class ActorCritic(nn.Module):
         if settings.last_reward:
             parts.append(last_reward.clamp(-1.0, 1.0)[..., None] * known)
         return torch.cat(parts, -1) if len(parts) > 1 else parts[0]
-
-
-def refuse_popart(settings: NetworkSettings) -> None:
-    """Raises `SettingsError` for agents whose loss knows nothing of it."""
-    if settings.popart:
-        raise SettingsError("agent.network.popart: only impala's loss learns normalised values.")
 
 
 def action_width(actions: Actions) -> int:

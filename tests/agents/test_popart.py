@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from veldt.agents.build import environment_spec
+from veldt.agents.catalogue import AGENTS
 from veldt.agents.conformance import check, synthetic_trajectory
 from veldt.agents.impala import Impala, ImpalaSettings
 from veldt.agents.inputs import to_batch
@@ -12,6 +13,7 @@ from veldt.agents.popart import PopArt
 from veldt.agents.settings import TrainSettings
 from veldt.platform.envs.vector import EnvironmentSpec, Observations, discrete
 from veldt.platform.errors import SettingsError, UnsupportedSpace
+from veldt.platform.plugins import attribute
 
 SPEC = EnvironmentSpec("v", Observations((4,), "float32"), discrete(3), 1, tasks=("a", "b", "c"))
 SETTINGS = ImpalaSettings.parse({"network": {"popart": 0.1}})
@@ -62,8 +64,17 @@ def test_targets_come_to_mean_0_and_deviation_1(head):
     assert head.deviation.tolist() == pytest.approx([0.01, 1.0, 1000.0], rel=0.15)
 
 
-def test_an_agent_with_popart_keeps_the_contract():
-    check(Impala, SETTINGS, SPEC)
+@pytest.mark.parametrize("name", AGENTS)
+def test_an_agent_with_popart_keeps_the_contract_and_moves_its_statistics(name):
+    build = attribute(AGENTS[name])
+    settings = build.Settings.parse({"name": name, "network": {"popart": 0.1}})
+    check(build, settings, SPEC)
+    agent = initialise(lambda: build(settings, SPEC), 0)
+    batch = to_batch(synthetic_trajectory(SPEC, 6, 4, 0, policy_size=3), torch.device("cpu"))
+    for loss, _ in agent.losses(batch, torch.Generator().manual_seed(0)):
+        loss.backward()
+    played = [task in batch.task.tolist() for task in range(3)]
+    assert (agent.network.value.mean != 0).tolist() == played
 
 
 def test_an_update_moves_the_statistics_of_the_tasks_that_were_played():
