@@ -94,14 +94,23 @@ class ActorCritic(nn.Module):
             The policy [B, P], the values [B, K] that the heads give, and the state after
             this step [B, S].
         """
-        seen = self._seen(inputs.observation, inputs.first, inputs.last_action, inputs.last_reward)
-        state = inputs.state.masked_fill(inputs.first[:, None], 0.0)
-        features, state = self.core.step(seen, state)
+        features, state = self._step(inputs)
         return self.policy(features), self.value(features), state
+
+    def _step(self, inputs: Inputs) -> tuple[Tensor, Tensor]:
+        """What the heads read, and the state after this step."""
+        seen = self._seen(inputs.observation, inputs.first, inputs.last_action, inputs.last_reward)
+        if not self.state_size:
+            return seen, inputs.state
+        found: tuple[Tensor, Tensor] = self.core.step(
+            seen, inputs.state.masked_fill(inputs.first[:, None], 0.0)
+        )
+        return found
 
     def act(self, inputs: Inputs, generator: torch.Generator | None) -> Acted:
         """An action each, drawn or, without a generator, the likeliest."""
-        policy, _, state = self(inputs)
+        features, state = self._step(inputs)
+        policy = self.policy(features)
         return Acted(self.distribution.sample(policy, generator), policy, state)
 
     def unroll(self, batch: Batch) -> Unrolled:
@@ -155,16 +164,20 @@ class ActorCritic(nn.Module):
     ) -> Tensor:
         """What the core is given: the torso's features, and what happened before."""
         settings = self.settings
-        low = settings.precision == "bfloat16"
-        with torch.autocast(observation.device.type, torch.bfloat16, enabled=low):
+        if settings.precision == "bfloat16":
+            with torch.autocast(observation.device.type, torch.bfloat16):
+                features = self.torso(observation).float()
+        else:
             features = self.torso(observation)
-        parts = [features.float() if low else features]
+        parts: list[Tensor] = [features]
+        if not (settings.last_action or settings.last_reward):
+            return parts[0]
         known = (~first)[..., None].to(parts[0].dtype)
         if settings.last_action:
             parts.append(encode_actions(self._actions, last_action) * known)
         if settings.last_reward:
             parts.append(last_reward.clamp(-1.0, 1.0)[..., None] * known)
-        return torch.cat(parts, -1) if len(parts) > 1 else parts[0]
+        return torch.cat(parts, -1)
 
 
 def action_width(actions: Actions) -> int:

@@ -19,7 +19,7 @@ class Cost:
 
     parameters: int
     multiply_accumulates: int
-    """of a step of one environment"""
+    """of an actor's step in one environment"""
 
     def __str__(self) -> str:
         count = self.multiply_accumulates
