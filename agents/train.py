@@ -9,6 +9,7 @@ two of these it looks after the actors, the records and the checkpoints.
 """
 
 import collections
+import contextlib
 import dataclasses
 import heapq
 from collections.abc import Callable, Mapping
@@ -72,22 +73,22 @@ def train(
         InputError: if what is asked for cannot be done.
         RunFailed: if it came to grief; Interrupted if `stop` ended it.
     """
-    # Whatever can be wrong with the settings is found before anything is started.
-    device = find_device(settings.learner.device)
-    spec = environment_spec(settings)
-    use_threads(settings.learner.threads)
-    if settings.learner.lockstep and device.type != "cpu":  # which is so anyway
-        make_deterministic()
-    demand_memory(settings, spec)
-    agent = make_agent(settings, spec)
-    run = RunFolder(folder, settings.dump(), resume)
-    try:
-        if run.summary is not None:
-            return run.summary
-        cost = cost_of(agent, spec)
-        announce(f"{settings.agent.name} on {device}: {cost}")
-        zygote = Zygote([MODULE, PRELOAD])
+    # First of all: once torch runs threads, this process cannot be forked.
+    with contextlib.closing(Zygote([MODULE, PRELOAD])) as zygote:
+        # Whatever can be wrong with the settings is found before anything is written.
+        device = find_device(settings.learner.device)
+        spec = environment_spec(settings)
+        use_threads(settings.learner.threads)
+        if settings.learner.lockstep and device.type != "cpu":  # which is so anyway
+            make_deterministic()
+        demand_memory(settings, spec)
+        agent = make_agent(settings, spec)
+        run = RunFolder(folder, settings.dump(), resume)
         try:
+            if run.summary is not None:
+                return run.summary
+            cost = cost_of(agent, spec)
+            announce(f"{settings.agent.name} on {device}: {cost}")
             deaths: collections.Counter[int] = collections.Counter()  # by update gone back to
             while True:
                 learner = Learner(
@@ -113,12 +114,10 @@ def train(
                             f"see {folder / 'actors.log'}."
                         ) from death
                     agent = make_agent(settings, spec)
+            write_json(folder / "summary.json", summary)
+            return summary
         finally:
-            zygote.close()
-        write_json(folder / "summary.json", summary)
-        return summary
-    finally:
-        run.close()
+            run.close()
 
 
 class Training:

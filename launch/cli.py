@@ -156,10 +156,7 @@ def search(
         launcher = [] if ranks is None else mpi.command(ranks, survive=population)
         arguments = _without(sys.argv[1:], "--ranks", "--restarts")
         line = [*launcher, *mpi.itself(arguments)]
-        if restarts or population:
-            done = (folder / "summary.json").exists
-            raise typer.Exit(mpi.supervise(line, restarts, done))
-        mpi.become(line)
+        raise typer.Exit(mpi.supervise(line, restarts, (folder / "summary.json").exists))
     console = Console(json)
     if population:
         from veldt.launch import populations
@@ -343,6 +340,8 @@ class _Stopped(BaseException):
 def main(arguments: list[str] | None = None) -> Any:
     """The entry point; exits with 0, 1 or 2."""
     set_up_warnings()
+    # NumPy's would start threads as it is imported, and a process that has some cannot be forked.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     signal.signal(signal.SIGINT, _stop)
     try:
         app(arguments)

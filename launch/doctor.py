@@ -218,8 +218,9 @@ def _mpirun(code: str, *options: str) -> str:
     if launched_by_mpi():
         raise RunFailed("this process is a rank itself; ask again outside of `mpirun`.")
     # The ranks end with the time limit too, which killing `mpirun` from here might not do.
-    variables = mpi.environment() | {"MPIEXEC_TIMEOUT": f"{TIMEOUT_S - 10:g}"}
-    return ask([*mpi.command(2), *options, *_python(code)], variables)[-1]
+    with mpi.scratch_folder() as scratch:
+        variables = mpi.environment(scratch) | {"MPIEXEC_TIMEOUT": f"{TIMEOUT_S - 10:g}"}
+        return ask([*mpi.command(2), *options, *_python(code)], variables)[-1]
 
 
 def _python_version() -> tuple[bool, str]:

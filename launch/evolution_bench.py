@@ -64,13 +64,14 @@ def evolution(
         console.say(f"{size} rank(s): the environment alone and the search, in turns ...")
         job = json.dumps({"recipe": recipe, "assignments": assignments, "seconds": seconds})
         line = [sys.executable, "-P", "-m", "veldt.launch.evolution_bench", job]
-        done = subprocess.run(
-            [*mpi.command(size), *line],
-            env=mpi.environment() | {"OMP_NUM_THREADS": "1"},
-            stdout=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
+        with mpi.scratch_folder() as scratch:
+            done = subprocess.run(
+                [*mpi.command(size), *line],
+                env=mpi.environment(scratch) | {"OMP_NUM_THREADS": "1"},
+                stdout=subprocess.PIPE,
+                text=True,
+                check=False,
+            )
         if done.returncode:
             raise RunFailed(f"the benchmark on {size} rank(s) ended with {done.returncode}.")
         received[size] = json.loads(done.stdout)

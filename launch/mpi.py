@@ -7,10 +7,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
 
 from veldt.platform.errors import MissingProgram
 
@@ -51,21 +51,26 @@ def can_survive() -> bool:
     return version is not None and int(version[1]) >= 5
 
 
-def environment() -> dict[str, str]:
-    """The environment that `mpirun` wants: it refuses root unless told twice."""
+def environment(scratch: str) -> dict[str, str]:
+    """The environment that `mpirun` wants: it refuses root unless told twice.
+
+    Args:
+        scratch: A folder of this job's own, see `scratch_folder`.
+    """
     allowed = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
-    return os.environ | (allowed if os.geteuid() == 0 else {})
+    place = {"PRTE_MCA_prte_tmpdir_base": scratch}
+    return place | os.environ | (allowed if os.geteuid() == 0 else {})
+
+
+def scratch_folder() -> tempfile.TemporaryDirectory[str]:
+    """For one `mpirun`. One that is killed leaves a folder named after its process, and the
+    next process with that number would not start ("listener thread failed to start")."""
+    return tempfile.TemporaryDirectory(prefix="veldt-mpi-", ignore_cleanup_errors=True)
 
 
 def itself(arguments: Sequence[str]) -> list[str]:
     """The command line of this program with other arguments."""
     return [sys.executable, "-P", "-m", "veldt.launch.cli", *arguments]
-
-
-def become(line: list[str]) -> NoReturn:
-    """Replaces this process by another program."""
-    sys.stdout.flush()
-    os.execve(line[0], line, environment())
 
 
 def supervise(line: Sequence[str], restarts: int, finished: Callable[[], bool]) -> int:
@@ -95,10 +100,14 @@ def supervise(line: Sequence[str], restarts: int, finished: Callable[[], bool]) 
     try:
         for left in range(restarts, -1, -1):
             # A session of its own, or the terminal would send its Ctrl-C there as well.
-            child = subprocess.Popen(
-                line, env=environment(), start_new_session=True, preexec_fn=_die_with_parent
-            )
-            code = child.wait()
+            with scratch_folder() as scratch:
+                child = subprocess.Popen(
+                    line,
+                    env=environment(scratch),
+                    start_new_session=True,
+                    preexec_fn=_die_with_parent,
+                )
+                code = child.wait()
             if code == 0 and not finished():
                 print("veldt: every rank died.", file=sys.stderr)
                 code = 1

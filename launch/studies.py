@@ -13,6 +13,7 @@ from veldt.platform.ranks import Ranks
 from veldt.search.journal import read
 from veldt.search.run import search
 from veldt.search.settings import SearchSettings
+from veldt.search.supervisor import Supervisor
 
 
 class Progress:
@@ -61,6 +62,7 @@ def run(
     settings: SearchSettings, folder: Path, *, resume: bool, console: Console, title: str
 ) -> None:
     """Searches on the ranks this process belongs to; rank 0 does the talking."""
+    supervisor = Supervisor(settings.trial, folder / "logs")
 
     def work(ranks: Ranks, stop: Callable[[], bool]) -> None:
         if ranks.rank == 0:
@@ -69,7 +71,13 @@ def run(
                 "the same command with --resume goes on"
             )
         summary = search(
-            settings, folder, ranks, resume=resume, report=Progress(console), stop=stop
+            settings,
+            folder,
+            ranks,
+            supervisor,
+            resume=resume,
+            report=Progress(console),
+            stop=stop,
         )
         if summary is not None:
             console.say(trials_table(folder))

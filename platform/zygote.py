@@ -3,8 +3,9 @@
 Importing torch takes seconds; an actor that was killed has to be back sooner,
 and a search that trains for ten seconds cannot pay it again for every trial. A
 zygote imports the modules once, stays single-threaded, and forks on request.
-It is started by exec, never by fork from a process that runs threads or MPI; a
-process that came from a zygote may start one of its own by forking at once.
+It is forked from its owner where that runs one thread (on Linux, which can tell),
+and so has at once what the owner has imported; from an owner that runs threads, MPI
+or CUDA it is started by exec.
 
     owner  --{"target", "argument", "log"}-->  zygote --fork--> target(argument)
     owner  <--{"pid"} | {"exit", "status"}---  zygote
@@ -31,6 +32,7 @@ from typing import Any, NoReturn
 
 from veldt.platform import plugins
 from veldt.platform.errors import RunFailed
+from veldt.platform.interrupts import Interrupts
 
 # One core, one thread: processes, not threads, share the machine.
 ONE_THREAD = {
@@ -44,7 +46,7 @@ ONE_THREAD = {
 }
 LAUNCHER_PREFIXES = ("OMPI_", "PMIX_", "PMI_", "PRTE_", "MPI_", "HYDRA_", "SLURM_PMI")
 LOST = -int(signal.SIGKILL)
-_PR_SET_PDEATHSIG = 1
+_PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
 _in_zygotes_child = False
 
 
@@ -79,22 +81,20 @@ class Zygote:
 
     def __init__(self, preload: Sequence[str] = ()) -> None:
         ours, theirs = socket.socketpair()
+        owner = os.getpid()
         self._socket = ours
         self._buffer = b""
         self._status: dict[int, int] = {}
         self._process: subprocess.Popen[bytes] | None = None
         self._lost = False
-        if _in_zygotes_child:
+        if _can_fork():
+            sys.stdout.flush()  # or the child would write it as well
+            sys.stderr.flush()
             self.pid = os.fork()
             if self.pid == 0:
-                ours.close()
-                _serve(theirs, preload)
+                _forget_owner(theirs)
+                _serve(theirs, preload, owner)
         else:
-            environment = {
-                name: value
-                for name, value in os.environ.items()
-                if not name.startswith(LAUNCHER_PREFIXES)
-            }
             self._process = subprocess.Popen(
                 [
                     sys.executable,
@@ -102,11 +102,12 @@ class Zygote:
                     "-m",
                     "veldt.platform.zygote",
                     str(theirs.fileno()),
+                    str(owner),
                     *preload,
                 ],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
-                env=environment | ONE_THREAD,
+                env=_environment(),
                 start_new_session=True,  # Ctrl-C is the owner's to deal with
             )
             self.pid = self._process.pid
@@ -193,9 +194,42 @@ class Zygote:
         return message
 
 
-def _serve(owner: socket.socket, preload: Sequence[str]) -> NoReturn:
+def _can_fork() -> bool:
+    """Whether a fork of this process is whole: threads are not forked, and may hold locks."""
+    if sys.platform == "linux":
+        return len(os.listdir("/proc/self/task")) == 1
+    return _in_zygotes_child
+
+
+def _environment() -> dict[str, str]:
+    """A zygote's: one thread, and no rank of its owner's job."""
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(LAUNCHER_PREFIXES)
+    }
+    return kept | ONE_THREAD
+
+
+def _forget_owner(kept: socket.socket) -> None:
+    """Makes a fork what an exec would be: no files, locks, signals and terminal of the owner's."""
+    os.setsid()
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    # The objects that own these files stay referenced by the frames below this one.
+    os.closerange(3, kept.fileno())
+    os.closerange(kept.fileno() + 1, os.sysconf("SC_OPEN_MAX"))
+    signal.set_wakeup_fd(-1)
+    for number in Interrupts.SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+    environment = _environment()
+    for name in set(os.environ) - set(environment):
+        del os.environ[name]
+    os.environ.update(environment)
+
+
+def _serve(owner: socket.socket, preload: Sequence[str], parent: int) -> NoReturn:
     """Forks on request until the owner's end closes; runs in the zygote."""
-    _die_with_parent(os.getppid())
+    _die_with_parent(parent)
+    _call_itself("zygote")
     # Whether to stop is the owner's to decide, and the children's own.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Blocked and not ignored: one sent to a child that is just being forked waits for it.
@@ -267,6 +301,7 @@ def _become(request: dict[str, Any]) -> NoReturn:
             os.dup2(log, 1)
             os.dup2(log, 2)
             os.close(log)
+        _call_itself(request["target"].partition(":")[0].rpartition(".")[2])
         plugins.attribute(request["target"])(request["argument"])
         code = 0
     except SystemExit as error:
@@ -278,6 +313,12 @@ def _become(request: dict[str, Any]) -> NoReturn:
             sys.stdout.flush()
             sys.stderr.flush()
         os._exit(code)
+
+
+def _call_itself(name: str) -> None:
+    """Gives this process a name for `ps` and `top`."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_NAME, f"veldt-{name}".encode()[:15])
 
 
 def _die_with_parent(parent: int) -> None:
@@ -300,5 +341,5 @@ def exit_reason(status: int) -> str:
 if __name__ == "__main__":
     # The importable module, not this `__main__`, is the one whose flag the children read.
     plugins.attribute("veldt.platform.zygote:_serve")(
-        socket.socket(fileno=int(sys.argv[1])), sys.argv[2:]
+        socket.socket(fileno=int(sys.argv[1])), sys.argv[3:], int(sys.argv[2])
     )

@@ -17,6 +17,7 @@ def search(
     settings: SearchSettings,
     folder: Path,
     ranks: Ranks,
+    supervisor: Supervisor,
     *,
     resume: bool = False,
     report: Report = lambda kind, body: None,
@@ -28,6 +29,7 @@ def search(
         settings: What to search.
         folder: The study's folder, the same path on all ranks.
         ranks: The processes at hand; with one, trials run one at a time.
+        supervisor: Of this rank's trials; stopped at the end.
         resume: Go on with the study in the folder, if there is one.
         report: Called on rank 0 with each event.
         stop: Asked often, on every rank.
@@ -36,7 +38,6 @@ def search(
         InputError: if what is asked for cannot be done.
         RunFailed: if it came to grief; Interrupted if `stop` ended it.
     """
-    supervisor = Supervisor(settings.trial, folder / "logs")
     if ranks.rank > 0:
         work(ranks, supervisor, stop)
         return None

@@ -22,6 +22,8 @@ PRELOAD = (
 class Supervisor:
     """Starts a job, is asked now and then, never waits.
 
+    Made before this process joins an MPI job, it is up at once: see `Zygote`.
+
     Args:
         settings: How long a trial may take, and be silent.
         logs: The folder for what the children print.
@@ -29,7 +31,7 @@ class Supervisor:
 
     def __init__(self, settings: TrialSettings, logs: Path) -> None:
         self._settings, self._logs = settings, logs
-        self._zygote: Zygote | None = None  # hatched for the first job
+        self._zygote: Zygote | None = Zygote(PRELOAD)
         self._job: Job | None = None
         self._child: Child | None = None
         self._interrupted = False

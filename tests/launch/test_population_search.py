@@ -3,7 +3,6 @@
 import json
 import random
 import signal
-import subprocess
 import time
 
 import psutil
@@ -94,14 +93,7 @@ def test_sums_that_are_made_in_parts_have_the_same_bits(veldt, recipe):
 def survivors(veldt, path, victims, out, until, pause):
     """A search on 6 ranks of which some are killed, one after another."""
     line = [*mpi.command(6, survive=True), *mpi.itself(["search", str(path), "--json"])]
-    process = subprocess.Popen(
-        [*line, "--out", out],
-        cwd=veldt.folder,
-        env=mpi.environment() | veldt.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = veldt.start_line([*line, "--out", out])
     try:
         until(lambda: len(generations(veldt.folder / out)) > 1)
         processes = ranks_of(process)

@@ -85,7 +85,8 @@ def undisturbed(tmp_path_factory, command_line):
     line = command_line(tmp_path_factory.mktemp("undisturbed"))
     (line.folder / "tiny.toml").write_text(RECIPE)
     summary = line.summary("search", "tiny.toml", "--out", "s")
-    return summary, answers(line.folder / "s"), line.folder / "s"
+    yield summary, answers(line.folder / "s"), line.folder / "s"
+    line.close()
 
 
 def test_the_summary_and_the_folder(undisturbed):
@@ -159,11 +160,11 @@ def test_an_interrupted_search_goes_on(veldt, recipe, undisturbed, until):
 
 
 def workers_zygotes(process):
-    """The processes that fork the trials of a search under way: they lead a session each."""
+    """The processes that fork the trials of a search under way."""
     found = []
     for child in psutil.Process(process.pid).children(recursive=True):
-        with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
-            if "veldt.platform.zygote" in child.cmdline() and os.getsid(child.pid) == child.pid:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if child.name() == "veldt-zygote" and child.parent().name() != "veldt-trial":
                 found.append(child)
     return found
 

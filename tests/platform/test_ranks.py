@@ -1,5 +1,6 @@
 """Messages between real ranks."""
 
+import os
 import subprocess
 import sys
 
@@ -29,10 +30,10 @@ ranks.close()
 
 
 @pytest.mark.parametrize("size", [1, 2, 4])
-def test_a_message_goes_round(size):
+def test_a_message_goes_round(size, tmp_path):
     done = subprocess.run(
         [*command(size), sys.executable, "-c", RING],
-        env=environment(),
+        env=environment(str(tmp_path)),
         capture_output=True,
         text=True,
         timeout=60,
@@ -52,3 +53,27 @@ def test_without_a_launcher_there_is_one_rank_and_no_mpi():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "0 1 False\n"
     assert isinstance(join(), OneRank)
+
+
+def test_what_a_killed_job_left_does_not_stop_the_next(tmp_path):
+    """Open MPI 5 does not start where a killed job had the number of its process."""
+    (tmp_path / "temporary").mkdir()
+    (tmp_path / "scratch").mkdir()
+    code = (
+        "import os, pathlib, sys, tempfile\n"
+        "from veldt.launch import mpi\n"
+        "number = os.getpid()\n"  # which is the one of `mpirun` then
+        "left = pathlib.Path(tempfile.gettempdir(), f'ompi.{number}')\n"
+        "left.mkdir()\n"
+        "(left / f'pmix.vm.tool.{number}').write_text('left')\n"
+        "line = [*mpi.command(1), 'true']\n"
+        f"os.execve(line[0], line, mpi.environment({str(tmp_path / 'scratch')!r}))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"TMPDIR": str(tmp_path / "temporary")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr

@@ -1,5 +1,6 @@
 """Zygotes: children that start, end, are killed, and never outlive their owner."""
 
+import json
 import os
 import signal
 import subprocess
@@ -15,7 +16,7 @@ from veldt.platform.zygote import LOST, Zygote
 WATCHDOG_S = 20.0
 
 CHILDREN = """
-import os, pathlib, sys, time
+import json, os, pathlib, signal, sys, threading, time
 from veldt.platform.zygote import Zygote
 
 def note(argument):
@@ -37,6 +38,37 @@ def nest(argument):
     child = inner.spawn("children:sleep", argument)
     child.wait(600)
 
+def surroundings(argument):
+    found = {
+        "session": os.getsid(0) == os.getppid(),
+        "files": [str(fd.resolve()) for fd in pathlib.Path("/proc/self/fd").iterdir()],
+        "stdin": os.readlink("/proc/self/fd/0"),
+        "rank": [name for name in os.environ if name.startswith("OMPI_")],
+        "threads": os.environ["OMP_NUM_THREADS"],
+        "signals": [signal.getsignal(n) is h for n, h in (
+            (signal.SIGINT, signal.SIG_IGN),
+            (signal.SIGTERM, signal.SIG_DFL),
+            (signal.SIGUSR1, signal.SIG_DFL),
+        )],
+        "blocked": list(signal.pthread_sigmask(signal.SIG_BLOCK, ())),
+        "imported": "quite_unusual" in sys.modules,
+    }
+    pathlib.Path(argument["file"]).write_text(json.dumps(found))
+
+def show(argument, threads):
+    # An owner with a file open, handlers of its own, and so many threads more than one.
+    sys.modules["quite_unusual"] = sys
+    locked = open(argument + ".locked", "w")
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, lambda *_: None)
+    for _ in range(threads):
+        threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
+    print("once", end="")
+    zygote = Zygote(["children"])
+    assert zygote.spawn("children:surroundings", {"file": argument}).wait(20) == 0
+    zygote.close()
+    print(".")
+
 def own(argument):
     zygote = Zygote(["children"])
     zygote.spawn("children:nest", {"file": argument})
@@ -48,6 +80,8 @@ def own(argument):
 def zygote(tmp_path, monkeypatch):
     (tmp_path / "children.py").write_text(CHILDREN)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "children", raising=False)
     monkeypatch.setenv("OMPI_COMM_WORLD_RANK", "0")
     zygote = Zygote(["children"])
     yield zygote
@@ -93,6 +127,27 @@ def test_children_of_a_killed_zygote_are_gone(zygote, tmp_path):
     with pytest.raises(RunFailed, match="gone"):
         for _ in range(100):
             zygote.spawn("children:fail", {})
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a zygote is always executed")
+@pytest.mark.parametrize("threads", [0, 1])
+def test_a_fork_and_an_exec_leave_the_same_behind(tmp_path, threads):
+    (tmp_path / "children.py").write_text(CHILDREN)
+    file = tmp_path / "f"
+    done = subprocess.run(
+        [sys.executable, "-c", f"import children; children.show({str(file)!r}, {threads})"],
+        env=os.environ | {"PYTHONPATH": str(tmp_path), "OMPI_COMM_WORLD_RANK": "0"},
+        capture_output=True,
+        text=True,
+        timeout=WATCHDOG_S,
+        check=True,
+    )
+    assert done.stdout == "once.\n"
+    found = json.loads(file.read_text())
+    assert found["session"] and found["stdin"] == os.devnull and not found["rank"]
+    assert found["threads"] == "1" and all(found["signals"]) and not found["blocked"]
+    assert not any("locked" in file for file in found["files"])
+    assert found["imported"] == (threads == 0)  # the fork has what its owner had
 
 
 def test_nothing_outlives_an_owner_killed_with_sigkill(tmp_path, monkeypatch):
