@@ -40,6 +40,8 @@ class ImpalaSettings(AgentSettings):
     """c-bar, at most rho-bar"""
     lambda_: float = pydantic.Field(1.0, ge=0.0, le=1.0)
     """Remark 2 of the paper"""
+    correction: Literal["v-trace", "none"] = "v-trace"
+    """none takes what it is sent for its own policy's doing, all ratios 1: for comparison"""
     network: NetworkSettings = NetworkSettings()
 
     @pydantic.model_validator(mode="after")
@@ -71,8 +73,9 @@ class Impala(Agent):
         policy, values = said.policy[:-1], said.value[:-1]
         log_pi = distribution.log_probability(policy, batch.action)
         log_mu = distribution.log_probability(batch.behaviour_policy, batch.action)
+        log_rhos = (log_pi - log_mu).detach()
         targets = vtrace.from_importance_weights(
-            (log_pi - log_mu).detach(),
+            log_rhos if settings.correction == "v-trace" else torch.zeros_like(log_rhos),
             settings.discount * (~batch.terminated).to(values.dtype),
             losses.clip_rewards(batch.reward, settings.reward_clipping),
             values.detach(),

@@ -82,6 +82,17 @@ class LearnerSettings(Settings):
         return self.batch - self.replayed
 
 
+class BesideSettings(Settings):
+    """Evaluations beside the training, by a process of their own."""
+
+    every: int = pydantic.Field(0, ge=0, le=10**13)
+    """Frames between two; 0: none. The end of the training is evaluated as well."""
+    episodes: int = pydantic.Field(20, ge=1, le=1_000_000)
+    """Whole ones, on seeds of their own, of each task"""
+    policy: Literal["sample", "greedy"] = "sample"
+    """Draw actions from the policy, as in training, or take the likeliest."""
+
+
 class TrainSettings(Settings):
     """One training."""
 
@@ -90,6 +101,7 @@ class TrainSettings(Settings):
     optimizer: OptimizerSettings = OptimizerSettings()
     actors: ActorsSettings = ActorsSettings()
     learner: LearnerSettings = LearnerSettings()
+    evaluation: BesideSettings = BesideSettings()
     frames: int = pydantic.Field(ge=1, le=10**13)
     """Length of the training in emulator frames; a step of Atari is 4 of them."""
     seed: int = pydantic.Field(0, ge=0, lt=2**63)

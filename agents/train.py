@@ -24,6 +24,7 @@ from veldt.agents.build import (
     make_deterministic,
     use_threads,
 )
+from veldt.agents.evaluator import Evaluator
 from veldt.agents.learner import Learner
 from veldt.agents.networks.cost import Cost, cost_of
 from veldt.agents.progress import Clock, Progress
@@ -173,6 +174,7 @@ class Training:
         )
         self._channel = LearnerChannel(self._tickets, settings.dump(), settings.actors.transport)
         self._channel.publish(progress.updates, learner.weights())
+        self._evaluator = Evaluator(settings, folder, zygote, progress.updates)
         self._pool = ActorPool(
             zygote,
             self._channel,
@@ -196,16 +198,23 @@ class Training:
                 if batch is None:
                     return self._interrupted()
                 values = self._learner.update(batch, progress.updates)
+                before = progress.frames
                 progress.updates += 1
                 progress.steps += self._settings.steps_per_update
                 progress.frames += self._settings.frames_per_update(self._spec)
                 self._channel.publish(progress.updates, self._learner.weights())
                 last = progress.updates == self._updates
+                self._evaluator.offer(
+                    *(progress.updates, progress.frames, before, last), self._learner.weights
+                )
+                self._evaluator.watch()
                 if progress.updates % every == 0 or last:
                     self._record(values)
                 if progress.updates % self._settings.learner.checkpoint_updates == 0 or last:
                     self._checkpoint()
                 beat()
+            if not self._evaluator.finish(stop):
+                return self._interrupted()
         except Diverged as error:
             kept = checkpoints.numbers(self._folder)
             where = f"that of update {kept[-1]:,}" if kept else "none yet"
@@ -214,6 +223,7 @@ class Training:
             self._keep()
             raise
         finally:
+            self._evaluator.close()
             self._channel.close()
             self._pool.stop()
             self._count()
@@ -265,7 +275,7 @@ class Training:
         self._count()
         whole = max(sum(self._actor_seconds.values()), 1e-9)
         shares = {f"actor_{name}_share": s / whole for name, s in self._actor_seconds.items()}
-        record = self._progress.summary() | values | shares
+        record = self._progress.summary() | values | shares | self._evaluator.summary()
         self._records.write(self._progress.updates, record)
         self._report(record | {"frames_total": self._settings.frames})
 
@@ -292,13 +302,17 @@ class Training:
 
     def _summary(self) -> dict[str, Any]:
         settings = self._settings
-        return self._progress.summary() | {
-            "seed": settings.seed,
-            "environment": settings.environment.label,
-            "agent": settings.agent.name,
-            **dataclasses.asdict(self._cost),
-            "sessions": self._records.session + 1,
-        }
+        return (
+            self._progress.summary()
+            | self._evaluator.summary()
+            | {
+                "seed": settings.seed,
+                "environment": settings.environment.label,
+                "agent": settings.agent.name,
+                **dataclasses.asdict(self._cost),
+                "sessions": self._records.session + 1,
+            }
+        )
 
 
 class _InOrder:

@@ -8,6 +8,7 @@ where nobody looks: its value is that of its final observation, and the trace is
 since what comes next in the batch belongs to another episode.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -56,12 +57,17 @@ def from_importance_weights(
         lambda_: Remark 2.
 
     Returns:
-        `vs` and `pg_advantages`, `[T, B, ...]`.
+        `vs` and `pg_advantages`, `[T, B, ...]`, in the type of `values`; half precision is
+        computed in float32, since a sum over time would lose what a step adds.
 
     Raises:
         ValueError: if the shapes do not fit each other.
     """
     _check(log_rhos, discounts, rewards, values, bootstrap_value, truncated, final_values)
+    given, computed = values.dtype, torch.promote_types(values.dtype, torch.float32)
+    log_rhos, discounts, rewards = (x.to(computed) for x in (log_rhos, discounts, rewards))
+    values, bootstrap_value = values.to(computed), bootstrap_value.to(computed)
+    final_values = None if final_values is None else final_values.to(computed)
     ratios = log_rhos.exp()
     rhos = _clip(ratios, clip_rho_threshold)
     cs = lambda_ * _clip(ratios, clip_c_threshold)
@@ -85,7 +91,23 @@ def from_importance_weights(
     if truncated is not None and final_values is not None:
         next_vs = torch.where(truncated, final_values, next_vs)
     pg_rhos = _clip(ratios, clip_pg_rho_threshold)
-    return VTraceReturns(vs, pg_rhos * (rewards + discounts * next_vs - values))
+    advantages = pg_rhos * (rewards + discounts * next_vs - values)
+    return VTraceReturns(vs.to(given), advantages.to(given))
+
+
+def rehearsal(shape: tuple[int, ...], device: torch.device) -> Callable[[], None]:
+    """V-trace on idle numbers `[T, B]`, to be timed: what a call of the result costs."""
+    zeros = torch.zeros(shape, device=device)
+    never = zeros > 0
+
+    def work() -> None:
+        from_importance_weights(
+            *(zeros, zeros, zeros, zeros, zeros[0]), truncated=never, final_values=zeros
+        )
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+
+    return work
 
 
 def from_logits(

@@ -89,6 +89,7 @@ def throughput(settings: "TrainSettings", seconds: float, console: Console) -> d
     console.say("4/5  learning alone ...")
     use_threads(settings.learner.threads)
     learning = _learning(settings, agent, device, stack(trajectories), seconds)
+    v_trace_s = _v_trace(stack(trajectories), device, seconds / 10)
 
     unroll, update = length * size, length * size * batch  # steps
     threads = settings.learner.threads
@@ -126,6 +127,7 @@ def throughput(settings: "TrainSettings", seconds: float, console: Console) -> d
         "actor_cores": actor_cores / actors,
         "learner_cycle_ms": learner_ms,
         "learner_update_ms": 1e3 * learning["update"],
+        "learner_v_trace_ms": 1e3 * v_trace_s,
         "learner_publish_ms": 1e3 * learning["publish"],
         "learner_waiting_ms": max(0.0, learner_ms - 1e3 * sum(learning.values())),
         "learner_cores": learner_cores,
@@ -153,6 +155,8 @@ def show(result: dict[str, Any], console: Console) -> None:
         times = ", ".join(f"{part} {result[f'{who}_{part}_ms']:.1f}" for part in parts)
         total, busy = result[f"{who}_{turn}_ms"], result[f"{who}_cores"]
         console.say(f"{who}, ms per {turn}: {total:.1f}: {times}; keeps {busy:.2f} cores busy")
+    share = result["learner_v_trace_ms"] / result["learner_update_ms"]
+    console.say(f"V-trace on such a batch: {result['learner_v_trace_ms']:.2f} ms, {share:.2%}")
 
 
 class Still:
@@ -231,6 +235,13 @@ def _learning(
         "update": _mean_s(lambda: learner.update(batch, 0), seconds),
         "publish": _mean_s(lambda: Body(learner.weights()), seconds / 10),
     }
+
+
+def _v_trace(batch: Trajectory, device: Any, seconds: float) -> float:
+    """Mean seconds of V-trace on numbers of a batch's shape."""
+    from veldt.agents.vtrace import rehearsal
+
+    return _mean_s(rehearsal(batch.reward.shape, device), seconds)
 
 
 class Watch:

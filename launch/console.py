@@ -48,6 +48,8 @@ class Console:
         left = record["wall_seconds"] * (1 - share) / max(share, 1e-9)
         score = record.get("mean_normalised_score")
         tasks = "" if score is None else f"normalised {number(score):>8}  "
+        if (found := record.get("evaluation_mean_return")) is not None:
+            tasks += f"evaluation {number(found):>8}  "
         self.say(
             f"{min(share, 1):4.0%}  frames {record['frames']:>11,}  "
             f"return {number(record['mean_return']):>8}  {tasks}"

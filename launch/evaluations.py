@@ -6,7 +6,6 @@ from typing import Any
 from veldt.launch import populations
 from veldt.launch.console import Console
 from veldt.launch.video import record
-from veldt.platform.envs.atari_scores import scores_of
 from veldt.platform.errors import InputError
 from veldt.platform.keys import Key
 from veldt.platform.runs import write_json
@@ -43,6 +42,7 @@ def evaluate(
         )
         return
     from veldt.agents import evaluate as evaluation
+    from veldt.agents import evaluator
 
     policy = policy or "sample"
     agent, settings, update = evaluation.load_run(folder)
@@ -54,16 +54,7 @@ def evaluate(
         frames, rate = evaluation.film(agent, settings, protocol, key.child("film"))
         film["video"] = str(record(video, frames, rate))
     result: dict[str, Any] = {"update": update, "policy": policy, "seed": seed} | film
-    played = settings.environment.played
-    for number, task in enumerate(played):
-        found = evaluation.evaluate(agent, settings, protocol, key, task=number)
-        scored = found.summary()
-        if known := scores_of(task.id):
-            scored["normalised_score"] = known.normalised(scored["mean_return"])
-        if len(played) == 1:
-            result |= scored
-        else:
-            result.setdefault("tasks", {})[task.id] = scored
+    result |= evaluator.score(agent, settings, protocol, key)
     write_json(folder / "evaluation.json", result)
     tasks = result.get("tasks", {})
     shown = {f"mean_return/{name}": scored["mean_return"] for name, scored in tasks.items()}

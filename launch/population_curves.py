@@ -63,7 +63,7 @@ class Run:
 
     @property
     def threshold(self) -> float | None:
-        value: float | None = self.settings["evaluation"].get("threshold")
+        value: float | None = self.settings.get("evaluation", {}).get("threshold")
         return value
 
 
@@ -152,6 +152,7 @@ LABELS = {
     "episodes": "episodes played by the population",
     "steps": "steps of the population",
     "generation": "generation",
+    "frames": "frames",
 }
 
 
@@ -225,12 +226,15 @@ def speed(run: Run) -> str:
     return plot(figure, "speed", height)
 
 
-def comparison(groups: dict[str, list[Run]], axis: str) -> str:
+def comparison(
+    groups: dict[str, list[Run]], axis: str, measure: str = "mean return of the centre"
+) -> str:
     """Groups of seeds in one plot: each group's median, its interval, its seeds thinly.
 
     Args:
         groups: Name -> runs that differ in their seed alone.
-        axis: "episodes", "steps" or "generation".
+        axis: "episodes", "steps", "generation" or "frames".
+        measure: What the records' `mean_return` is.
     """
     figure = go.Figure()
     for index, (name, runs) in enumerate(groups.items()):
@@ -262,7 +266,7 @@ def comparison(groups: dict[str, list[Run]], axis: str) -> str:
         )
     _threshold(figure, [run for runs in groups.values() for run in runs], {})
     figure.update_xaxes(title_text=LABELS[axis], rangemode="tozero")
-    figure.update_yaxes(title_text="mean return of the centre")
+    figure.update_yaxes(title_text=measure)
     return plot(figure, f"comparison-{axis}", 440)
 
 

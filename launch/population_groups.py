@@ -4,7 +4,7 @@ FOLDER/SEED/settings.json          one group
 FOLDER/GROUP/SEED/settings.json    a group for each folder
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,19 +39,32 @@ PAIRS = (
 )
 
 
+Reader = Callable[[Path, dict[str, Any]], Run]
+
+
 def find(folder: Path) -> Groups:
-    """The population searches in the folders below, by group; nothing if there are none.
+    """The population searches in the folders below, by group; see `collect`."""
+    return collect(folder, is_population, read_run)
+
+
+def collect(folder: Path, is_one: Callable[[Any], bool], read_one: Reader) -> Groups:
+    """The runs of one kind in the folders below, by group; nothing if there are none.
+
+    Args:
+        folder: Where they are.
+        is_one: Whether the content of a settings.json is of this kind.
+        read_one: Reads one.
 
     Raises:
-        InputError: if searches of one group differ in more than their seed.
+        InputError: if runs of one group differ in more than their seed.
     """
     groups: Groups = {}
     for file in sorted([*folder.glob("*/settings.json"), *folder.glob("*/*/settings.json")]):
         document = read_json(file)
-        if is_population(document):
+        if is_one(document):
             place = file.parent.parent
             name = folder.resolve().name if place == folder else place.name
-            groups.setdefault(name, []).append(read_run(file.parent, document))
+            groups.setdefault(name, []).append(read_one(file.parent, document))
     for name, runs in groups.items():
         runs.sort(key=lambda run: (int(run.settings["seed"]), run.folder.name))
         first = runs[0].settings | {"seed": None}
@@ -60,7 +73,7 @@ def find(folder: Path) -> Groups:
             if found:
                 raise InputError(
                     f"{run.folder}: differs from {runs[0].folder} in more than the seed "
-                    f"({'; '.join(found[:5])}). Searches to be compared go into a folder for "
+                    f"({'; '.join(found[:5])}). Runs to be compared go into a folder for "
                     "each group: FOLDER/GROUP/SEED."
                 )
         seeds = [run.settings["seed"] for run in runs]
@@ -106,7 +119,7 @@ def groups_report(folder: Path, groups: Groups, command: str) -> str:
         section("Learning curves", *curves),
         section("Results", paragraph(RESULTS), _results(groups), *_pairs(groups)),
         section("All searches", _runs(groups)),
-        section("Settings", *_settings(groups)),
+        section("Settings", *settings_of_groups(groups)),
     ]
     left = len(runs) - len(finished)
     state = f"{left} of the {len(runs)} searches not finished." if left else ""
@@ -230,7 +243,7 @@ def _runs(groups: Groups) -> str:
     return table(names, rows, sortable=True) + note
 
 
-def _settings(groups: Groups) -> list[str]:
+def settings_of_groups(groups: Groups) -> list[str]:
     """The first group's settings, and how the others differ from it."""
     (base, first), *others = groups.items()
     parts = [settings_table(first[0].settings | {"seed": "each run's own"}, f"Of {base}")]

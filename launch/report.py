@@ -2,17 +2,18 @@
 
 import shlex
 from pathlib import Path
+from typing import Any
 
 from veldt.platform.errors import InputError
 from veldt.platform.runs import read_json, write_whole
 
 
 def write(folder: Path, path: Path) -> Path:
-    """Writes the report of a training or a search, finished or not, or of several searches.
+    """Writes the report of a training or a search, finished or not, or of several.
 
     Args:
-        folder: Where it ran; or one with population searches in it, `FOLDER/SEED` or
-            `FOLDER/GROUP/SEED`, which are then compared.
+        folder: Where it ran; or one with trainings or population searches in it, `FOLDER/SEED`
+            or `FOLDER/GROUP/SEED`, which are then compared.
         path: The file to write.
 
     Raises:
@@ -32,15 +33,20 @@ def write(folder: Path, path: Path) -> Path:
 def _content(folder: Path, command: str) -> str:
     # Plotly and what a search needs are imported here: `veldt --help` does without.
     if not (folder / "settings.json").exists():
-        from veldt.launch.population_groups import find, groups_report
+        from veldt.launch import population_groups, training_groups
 
-        groups = find(folder)
-        if not groups:
-            raise InputError(
-                f"{folder}: holds neither a training nor a search (no settings.json), nor "
-                "folders of population searches."
-            )
-        return groups_report(folder, groups, command)
+        searches = population_groups.find(folder)
+        trainings = population_groups.collect(folder, _is_training, training_groups.read_training)
+        if searches and trainings:
+            raise InputError(f"{folder}: holds trainings and searches; name a folder of one kind.")
+        if trainings:
+            return training_groups.trainings_report(folder, trainings, command)
+        if searches:
+            return population_groups.groups_report(folder, searches, command)
+        raise InputError(
+            f"{folder}: holds neither a training nor a search (no settings.json), nor "
+            "folders of trainings or of population searches."
+        )
     document = read_json(folder / "settings.json")
     settings = document.get("settings") if isinstance(document, dict) else None
     kinds = settings.keys() if isinstance(settings, dict) else set()
@@ -52,8 +58,14 @@ def _content(folder: Path, command: str) -> str:
         from veldt.launch.population_report import population_report
 
         return population_report(folder, document, command)
-    if "environment" in kinds:
+    if _is_training(document):
         from veldt.launch.run_report import run_report
 
         return run_report(folder, document, command)
     raise InputError(f"{folder / 'settings.json'}: of neither a training nor a search.")
+
+
+def _is_training(document: Any) -> bool:
+    """Whether this is the settings.json of a training."""
+    settings = document.get("settings") if isinstance(document, dict) else None
+    return isinstance(settings, dict) and {"environment", "agent"} <= settings.keys()

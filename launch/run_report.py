@@ -8,6 +8,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from veldt.agents.environment_settings import label
+from veldt.agents.evaluator import SHOWN, results
 from veldt.agents.progress import WINDOW, Progress
 from veldt.launch.console import duration, number
 from veldt.launch.evaluation_report import evaluation
@@ -22,13 +23,15 @@ from veldt.launch.page import (
     settings_table,
     table,
 )
-from veldt.launch.plots import ACCENT, FAINT, SOFT, cell, exponents, multiples, plot
+from veldt.launch.plots import ACCENT, FAINT, INK, SOFT, cell, exponents, multiples, plot
+from veldt.launch.population_curves import student_interval
 from veldt.platform.records import read
 from veldt.platform.runs import read_json
 
 Record = dict[str, Any]
 COUNTED = frozenset(Progress().summary()) | {
-    *("kind", "session", "update", "mean_normalised_score")
+    *("kind", "session", "update", "mean_normalised_score"),
+    *(f"evaluation_{name}" for name in SHOWN),
 }  # not the learner's
 RETURN_OF = "mean_return/"
 NAMES = {
@@ -70,7 +73,11 @@ def run_report(folder: Path, document: dict[str, Any], command: str) -> str:
             ("code", version, commit),
         ]
     )
-    sections = [head, section("Learning curve", learning(records)), *_tasks(records)]
+    sections = [
+        head,
+        section("Learning curve", learning(records, beside=results(folder))),
+        *_tasks(records),
+    ]
     sections += _learner(settings, records)
     if records:
         sections.append(section("Throughput and policy lag", throughput(records), counters(last)))
@@ -115,8 +122,16 @@ def curve(records: Sequence[Record], limit: int | None = None) -> tuple[list[int
     return [frames for frames, _ in points], [value for _, value in points]
 
 
-def learning(records: Sequence[Record], name: str = "learning-curve") -> str:
-    """The learning curve of one run; a sentence before its first episode has ended."""
+def learning(
+    records: Sequence[Record], name: str = "learning-curve", beside: Sequence[Record] = ()
+) -> str:
+    """The learning curve of one run; a sentence before its first episode has ended.
+
+    Args:
+        records: Of the run.
+        name: Of the plot, unique in the page.
+        beside: Evaluations beside the training.
+    """
     frames, returns = curve(records)
     if not frames:
         return paragraph("No episode has ended yet.")
@@ -126,9 +141,13 @@ def learning(records: Sequence[Record], name: str = "learning-curve") -> str:
             y=returns,
             mode="lines+markers" if len(frames) < 30 else "lines",
             line={"color": ACCENT, "width": 2},
+            name=f"last {WINDOW} episodes",
             hovertemplate="%{x:,} frames<br>mean return %{y:.5g}<extra></extra>",
         )
     )
+    scored = [record for record in beside if "mean_return" in record]
+    if scored:
+        _evaluations(figure, scored)
     for before, after in itertools.pairwise(records):
         if before["session"] != after["session"]:
             figure.add_vline(
@@ -138,12 +157,35 @@ def learning(records: Sequence[Record], name: str = "learning-curve") -> str:
                 annotation_position="top",
             )
     figure.update_xaxes(title_text="frames", rangemode="tozero")
-    figure.update_yaxes(title_text=f"mean return, last {WINDOW} episodes")
+    figure.update_yaxes(title_text="mean return")
     caption = (
         f"Undiscounted, unclipped returns of the last {WINDOW} episodes (fewer at the start), "
         "played by the actors while they learn."
     )
+    if scored:
+        caption += (
+            f" Points: evaluations beside the training, {scored[-1]['episodes']} whole episodes "
+            "each with the weights held fixed, with Student's 95 % interval over the episodes."
+        )
     return plot(figure, name, 380) + paragraph(caption)
+
+
+def _evaluations(figure: go.Figure, scored: Sequence[Record]) -> None:
+    """Evaluations as points with their intervals."""
+    bounds = [
+        student_interval(record | {"evaluation_episodes": record["episodes"]}) or (0.0, 0.0)
+        for record in scored
+    ]
+    halves = [(high - low) / 2 for low, high in bounds]
+    figure.add_scatter(
+        x=[record["frames"] for record in scored],
+        y=[record["mean_return"] for record in scored],
+        error_y={"type": "data", "array": halves, "thickness": 1.2, "width": 3},
+        mode="markers",
+        marker={"color": INK, "size": 6},
+        name="evaluation",
+        hovertemplate="%{x:,} frames<br>evaluation %{y:.5g}<extra></extra>",
+    )
 
 
 def _tasks(records: Sequence[Record]) -> list[str]:

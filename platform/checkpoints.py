@@ -93,9 +93,31 @@ def load(run: Path) -> tuple[int, Arrays, dict[str, Any]] | None:
     return None
 
 
-def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Writes named arrays as one safetensors file, which other programs can read too."""
-    write_whole(path, safetensors.numpy.save(dict(arrays)))
+def save_arrays(
+    path: Path, arrays: Mapping[str, NDArray[Any]], words: Mapping[str, str] | None = None
+) -> None:
+    """Writes named arrays as one safetensors file, which other programs can read too.
+
+    Args:
+        path: Of the file.
+        arrays: By name.
+        words: The file's metadata.
+    """
+    write_whole(path, safetensors.numpy.save(dict(arrays), dict(words) if words else None))
+
+
+def load_arrays(path: Path) -> tuple[Arrays, dict[str, str]]:
+    """What `save_arrays` was given.
+
+    Raises:
+        BrokenCheckpoint: if the file is damaged.
+    """
+    try:
+        with safetensors.safe_open(path, "numpy") as file:
+            names = file.keys()
+            return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
+    except (OSError, safetensors.SafetensorError) as error:
+        raise BrokenCheckpoint(f"{path}: {error}") from error
 
 
 def pack(arrays: Mapping[str, NDArray[Any]], state: Mapping[str, Any]) -> bytes:

@@ -74,10 +74,12 @@ def no_environment(name: str) -> UnknownName:
 
 def _gymnasium_ids() -> list[str]:
     """The newest version of each environment that is registered with Gymnasium."""
-    import ale_py
     import gymnasium
 
-    gymnasium.register_envs(ale_py)
+    from veldt.platform.envs.gymnasium_vector import NAMESPACES, register
+
+    for namespace in NAMESPACES:
+        register(namespace)
     newest: dict[tuple[str | None, str], gymnasium.envs.registration.EnvSpec] = {}
     for spec in gymnasium.registry.values():
         legacy = spec.namespace is None and str(spec.entry_point).startswith("ale_py")

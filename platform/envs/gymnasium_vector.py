@@ -10,6 +10,7 @@ at no `info`.
 
 import contextlib
 import dataclasses
+import importlib
 import logging
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -43,6 +44,7 @@ Environment = gymnasium.Env[Any, Any]
 Writer = Callable[[NDArray[np.generic], Any], None]  # (row of the batch, what was observed)
 Translation = Callable[[NDArray[np.generic]], NDArray[np.generic]]  # of actions, [B, ...]
 
+NAMESPACES = {"ALE": "ale_py", "veldt": "veldt.platform.envs.diagnostics"}  # by what registers it
 LARGEST_REWARD = float(np.finfo(np.float32).max)
 
 
@@ -64,7 +66,7 @@ class GymnasiumVector:
 
     Args:
         name: An id registered with Gymnasium; "module:id" imports the module first; "ALE/..."
-            is known without an import.
+            and "veldt/..." are known without an import.
         size: B.
         options: Go to `gymnasium.make`: `max_episode_steps` and what the environment's
             own constructor takes.
@@ -231,10 +233,7 @@ def make_gymnasium(name: str, options: Mapping[str, Any]) -> Environment:
         UnknownName, SettingsError, MissingProgram, EnvironmentFault: as `GymnasiumVector`.
     """
     _hear_mujoco()
-    if name.startswith("ALE/"):
-        import ale_py
-
-        gymnasium.register_envs(ale_py)
+    register(name.partition("/")[0])
     try:
         return gymnasium.make(name, **{"disable_env_checker": True, **options})
     except Warning:  # on an old version, where warnings are errors: Gymnasium's words are best
@@ -252,6 +251,12 @@ def make_gymnasium(name: str, options: Mapping[str, Any]) -> Environment:
         if options:
             raise SettingsError(f"{name} refuses its options {options}: {error!r}") from error
         raise EnvironmentFault(f"{name} could not be made: {error!r}") from error
+
+
+def register(namespace: str) -> None:
+    """Makes a namespace known to Gymnasium, if it is one of `NAMESPACES`."""
+    if namespace in NAMESPACES:
+        importlib.import_module(NAMESPACES[namespace])
 
 
 def _hear_mujoco() -> None:

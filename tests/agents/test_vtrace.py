@@ -205,3 +205,26 @@ def test_values_of_another_policy_are_learnt_by_the_correction_only(corrected, e
         )
         value = value + 0.05 * (got.vs.mean() - value)
     assert abs(float(value) - expected) < 0.06
+
+
+def test_half_precision_is_rounded_once():
+    data = {name: torch.from_numpy(value) for name, value in problem().items()}
+    rounded = {n: x if n == "truncated" else x.bfloat16() for n, x in data.items()}
+    wide = {n: x if n == "truncated" else x.float() for n, x in rounded.items()}
+    got, expected = (vtrace.from_importance_weights(**d) for d in (rounded, wide))
+    for ours, theirs in zip(got, expected, strict=True):
+        assert ours.dtype == torch.bfloat16
+        torch.testing.assert_close(ours, theirs.bfloat16(), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    "backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)]
+)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_compiled_it_says_the_same(backend, dtype):
+    data = {name: torch.from_numpy(value) for name, value in problem().items()}
+    data = {name: x if name == "truncated" else x.to(dtype) for name, x in data.items()}
+    compiled = torch.compile(vtrace.from_importance_weights, backend=backend, fullgraph=True)
+    tolerance = 1e-5 if dtype == torch.float32 else 1e-2
+    for ours, theirs in zip(compiled(**data), vtrace.from_importance_weights(**data), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=tolerance, atol=tolerance)

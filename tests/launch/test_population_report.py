@@ -367,7 +367,7 @@ def test_a_median_goes_as_far_as_all_seeds_have_come(tmp_path):
 
 
 def test_what_is_no_group_is_refused(tmp_path):
-    with pytest.raises(InputError, match="nor folders of population searches"):
+    with pytest.raises(InputError, match="nor folders of trainings or"):
         write(tmp_path, tmp_path / "report.html")
     search(tmp_path / "0", seed=0)
     search(tmp_path / "1", seed=1, directions=5)

@@ -360,8 +360,34 @@ def test_the_command(tmp_path):
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {"report": str(tmp_path / "a b.html")}
     assert "--out &#x27;" in (tmp_path / "a b.html").read_text()
-    wrong = subprocess.run([*command, str(tmp_path)], capture_output=True, text=True, timeout=60)
+    nothing = tmp_path / "nothing"
+    nothing.mkdir()
+    wrong = subprocess.run([*command, str(nothing)], capture_output=True, text=True, timeout=60)
     assert wrong.returncode == 2 and "neither a training nor a search" in wrong.stderr
+
+
+def test_trainings_are_compared_by_seed_and_group(tmp_path):
+    for group, agent in (("with", {}), ("without", {"correction": "none"})):
+        for seed in (1, 2):
+            run(tmp_path / group / str(seed), seed=seed, agent={"name": "impala"} | agent)
+    page, text = report(tmp_path)
+    assert "4 of the 4 trainings not finished" in text
+    assert "agent.correction 'v-trace' -> 'none'" in text
+    assert "last 100 episodes, played by the actors" in text and page.count('"x":[') >= 6
+    for group in ("with", "without"):
+        for seed in (1, 2):
+            folder = tmp_path / group / str(seed)
+            write_json(folder / "summary.json", {})
+            for update in (20, 40):
+                found = evaluation([1.0 * seed, 3.0]) | {"update": update, "frames": 100 * update}
+                (folder / "evaluations").mkdir(exist_ok=True)
+                write_json(folder / "evaluations" / f"{update:09d}.json", found)
+    _, text = report(tmp_path)
+    assert "not finished" not in text and "Evaluations beside the training" in text
+    assert "with 2 of 2 2.25 2 to 2.5 2.25 2 2.5" in text
+    run(tmp_path / "with" / "3", seed=3, updates=0, frames=2 * FRAMES)
+    with pytest.raises(InputError, match="in more than the seed"):
+        report(tmp_path)
 
 
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
