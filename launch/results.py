@@ -12,6 +12,7 @@ import rich.console
 
 from veldt.launch.console import number
 from veldt.launch.evolution_results import evolution_tables, markdown
+from veldt.launch.training_results import training_tables
 
 COMMANDS = {
     "cartpole-{}": "veldt train cartpole --seed {} --json",
@@ -26,7 +27,7 @@ def tables(folder: Path) -> str:
     Raises:
         FileNotFoundError: if a measurement of a section that was begun is missing.
     """
-    found = evolution_tables(folder)
+    found = [*training_tables(folder), *evolution_tables(folder)]
     if not found or (folder / "cartpole-1.json").exists():
         found = [_training(folder), _search(folder), _throughput(folder), *found]
     return "\n\n".join(found)

@@ -4,6 +4,9 @@
 #
 #   bash launch/results.sh                  all of it, many hours
 #   bash launch/results.sh training         8 minutes: training, the quickstart, throughput
+#   bash launch/results.sh small            20 minutes: every small recipe and agent, 3 seeds each
+#   bash launch/results.sh lag              3 minutes: V-trace and no correction under policy lag
+#   bash launch/results.sh peers            1 hour: small recipes beside stable-baselines3
 #   bash launch/results.sh evolution        2 hours: population searches, 3 seeds each
 #   bash launch/results.sh comparison       1 hour: every strategy on several problems
 #   bash launch/results.sh long             half a day: Walker2d, Ant, Freeway
@@ -34,6 +37,40 @@ training() {
   wait "$learner"
   veldt bench throughput cartpole --json > "$out/bench-cartpole.json"
   veldt bench throughput atari/pong --json > "$out/bench-pong.json"
+}
+
+# learn FOLDER RECIPE [OPTION...]: runs/results/FOLDER/SEED for seeds 1 to 3, each evaluated
+learn() {
+  local folder=$1 recipe=$2
+  shift 2
+  for seed in 1 2 3; do
+    veldt train "$recipe" --seed "$seed" --resume --out "$out/$folder/$seed" "$@" --json > /dev/null
+    veldt evaluate "$out/$folder/$seed" --episodes 100 --json > /dev/null
+  done
+}
+
+small() {
+  learn small/catch catch
+  learn small/cartpole cartpole
+  learn small/cartpole-a2c cartpole --set agent.name=a2c
+  learn small/cartpole-ppo cartpole-ppo
+  learn small/acrobot acrobot
+  learn small/t-maze t-maze
+  learn small/t-maze-blind t-maze --set agent.network.core=none
+  learn small/inverted-pendulum inverted-pendulum
+  learn small/minigrid minigrid/empty
+}
+
+lag() {
+  local lagging=(--set learner.lockstep=true --set learner.max_lag=10 --set frames=250000)
+  learn lag/v-trace cartpole "${lagging[@]}"
+  learn lag/none cartpole "${lagging[@]}" --set agent.correction=none
+  veldt report "$out/lag"
+}
+
+peers() {
+  python -m pip install -q -c launch/constraints.txt stable-baselines3
+  python -P -m veldt.launch.peers "$out/peers"
 }
 
 # evolve FOLDER RECIPE SEEDS [OPTION...]: runs/results/FOLDER/SEED for each seed
@@ -76,7 +113,7 @@ slow() {
   python -m pytest -m slow -q
 }
 
-for section in "${@:-training evolution comparison slow long}"; do
+for section in "${@:-training small lag peers evolution comparison slow long}"; do
   for name in $section; do "$name"; done
 done
 python -P -m veldt.launch.results "$out" | tee "$out/results.md"

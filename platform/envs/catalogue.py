@@ -2,14 +2,15 @@
 
 A family is a name before the first "/", e.g. "atari" in "atari/pong". Others add
 theirs through the entry points `veldt.environments`, under a family's name or a
-whole id; what is no family's is a Gymnasium id. Nothing heavy is imported before
-it is asked for.
+whole id: a class of Gymnasium's environments, or a factory `(name, size, **options)`
+of a vector. What is no family's is a Gymnasium id. Nothing heavy is imported before it
+is asked for.
 """
 
 import difflib
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from veldt.platform.envs.vector import VectorEnvironment
 from veldt.platform.errors import SettingsError, UnknownName
@@ -40,6 +41,8 @@ def make(name: str, size: int, options: Mapping[str, Any]) -> VectorEnvironment:
     factory: Callable[..., VectorEnvironment] = (
         load("environments", key, ENVIRONMENTS) if key in table else attribute(OTHERS)
     )
+    if key in table and key not in ENVIRONMENTS:
+        factory = _factory(key, factory)
     signature = inspect.signature(factory)
     try:
         signature.bind(name, size, **options)
@@ -47,6 +50,21 @@ def make(name: str, size: int, options: Mapping[str, Any]) -> VectorEnvironment:
         takes = ", ".join(list(signature.parameters)[2:]) or "no options"
         raise SettingsError(f"{name}: {error}. It takes: {takes}.") from error
     return factory(name, size, **options)
+
+
+def _factory(key: str, offered: Any) -> Callable[..., VectorEnvironment]:
+    """What a plug-in offers, as a factory: it may be a class of Gymnasium's environments."""
+    import gymnasium
+
+    from veldt.platform.envs.gymnasium_vector import GymnasiumVector
+
+    if not (inspect.isclass(offered) and issubclass(offered, gymnasium.Env)):
+        factory: Callable[..., VectorEnvironment] = offered
+        return factory
+    id_, environment = f"plugin/{key}-v0", cast(Any, offered)
+    if id_ not in gymnasium.registry:
+        gymnasium.register(id_, environment)
+    return lambda name, size, **options: GymnasiumVector(id_, size, **options)
 
 
 def names() -> list[str]:

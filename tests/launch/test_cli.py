@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import sysconfig
-import tomllib
 import zipfile
 
 import pytest
@@ -118,34 +117,48 @@ def block(first_line):
     return next(b.partition("\n")[2] for b in blocks if first_line in b)
 
 
-def test_an_agent_of_somebody_elses(veldt):
-    """The README's agent, entry point and recipe, word for word."""
-    other = veldt.folder / "other"
-    metadata = other / "my_agents-1.0.dist-info"
-    metadata.mkdir(parents=True)
-    (other / "my_agents.py").write_text(block("# my_agents.py"))
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: my-agents\nVersion: 1.0\n")
-    points = tomllib.loads(block('entry-points."veldt.agents"'))["project"]["entry-points"]
-    lines = [f"{name} = {value}" for name, value in points["veldt.agents"].items()]
-    (metadata / "entry_points.txt").write_text("\n".join(["[veldt.agents]", *lines]))
-    veldt.environment["PYTHONPATH"] += f":{other}"
-    assert "reinforce" in veldt("list", "agents").stdout
+def test_the_readmes_plug_in(veldt):
+    """An agent, a torso and an environment of somebody else's, word for word and installed."""
+    mine = veldt.folder / "mine"
+    mine.mkdir()
+    code = block("# my_parts.py")
+    assert len(code.splitlines()) < 60
+    (mine / "my_parts.py").write_text(code)
+    (mine / "pyproject.toml").write_text(block("# pyproject.toml"))
+    install = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation"]
+    site = veldt.folder / "site"
+    subprocess.run([*install, "--target", site, mine], check=True, capture_output=True)
+    veldt.environment["PYTHONPATH"] += f":{site}"
+    for kind, name in (("agents", "reinforce"), ("networks", "waves"), ("environments", "dial")):
+        assert name in veldt("list", kind).stdout.split()
     checked = veldt("check", "agent", "reinforce")
     assert checked.returncode == 0 and checked.stdout.count("keeps its contract") == 5
+    assert veldt("check", "environment", "dial").returncode == 0
     recipe = veldt.folder / "mine.toml"
     recipe.write_text(block("# mine.toml"))
-    summary = veldt.summary("train", recipe, "--out", "run", "--set", "frames=8000")
-    assert summary["agent"] == "reinforce" and summary["episodes"] > 50
-    assert veldt.summary("evaluate", "run", "--episodes", 5)["episodes"] == 5
+    summary = veldt.summary("train", recipe, "--out", "run")
+    assert summary["agent"] == "reinforce" and summary["environment"] == "dial"
+    assert summary["mean_return"] > 35  # of 50; at random it is 0
+    (veldt.folder / "run" / "summary.json").unlink()
+    assert veldt.summary("train", recipe, "--out", "run", "--resume")["sessions"] == 2
+    assert veldt.summary("evaluate", "run", "--episodes", 5)["mean_return"] > 30
     wrong = veldt("train", recipe, "--out", "other-run", "--set", "agent.discont=1")
     assert wrong.returncode == 2 and "'discount'" in wrong.stderr
+    study = veldt.folder / "study.toml"
+    study.write_text(
+        'stages = [{method = "random", trials = 2}]\n'
+        "heldout = {settings = {frames = 3000}}\n[train]\n"
+        + block("# mine.toml").replace("100_000", "3_000")
+        + '[space]\n"agent.discount" = {kind = "real", low = 0.5, high = 0.95}\n'
+    )
+    assert veldt.summary("search", study, "--out", "study")["trials"] == 2
 
 
 def test_a_check_says_what_fails_and_why(veldt):
     other = veldt.folder / "broken"
     metadata = other / "broken-1.0.dist-info"
     metadata.mkdir(parents=True)
-    code = block("# my_agents.py").replace("return loss + ", "return 0 * loss.detach() + 0 * ")
+    code = block("# my_parts.py").replace("return loss + ", "return 0 * loss.detach() + 0 * ")
     code = code.replace("self.network.unroll(batch)", "(batch.observation, batch.reward, None)")
     (other / "broken.py").write_text(code)
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")

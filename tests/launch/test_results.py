@@ -4,7 +4,9 @@ import json
 
 import pytest
 
+from veldt.launch import peers
 from veldt.launch.results import tables
+from veldt.platform.records import Records
 
 TRAINING = {
     "frames": 400_128,
@@ -68,3 +70,34 @@ def test_evolution_tables(tmp_path):
     ) in text
     assert "2 rank(s) | 20,000 | 18,000 | 0.90 | 0.95 | - | 23.9 |" in text
     assert "pong" not in text
+
+
+def test_training_tables(tmp_path):
+    for seed, mean in ((1, 480.0), (2, 100.0)):
+        run = tmp_path / "small" / "cartpole" / str(seed)
+        run.mkdir(parents=True)
+        records = Records(run, tensorboard=False)
+        for update, value in ((1, 480.0), (2, 20.0), (3, mean)):
+            progress = {"mean_return": value, "frames": 1000 * update, "wall_seconds": update}
+            records.write(update, progress | {"episodes": 99 + (update > 1)})
+        records.close()
+        summary = {"frames": 3000, "wall_seconds": 10.0 * seed, "policy_lag_mean": 0.5}
+        (run / "summary.json").write_text(json.dumps(summary))
+        (run / "evaluation.json").write_text(json.dumps(EVALUATION))
+    text = tables(tmp_path)
+    assert "| `cartpole --seed 1,2` | 475 | 3,000, - | 3, - | 498.25 ± 0.75, 498.25" in text
+    assert "| 3,000 | 15 s | 0.5, 0.5 |" in text
+
+
+def test_peers_are_compared_by_medians():
+    ours = [{"steps": steps, "seconds": 2.0} for steps in (100, 200, 300, 400, 500)]
+    late = [{"steps": steps, "seconds": 8.0} for steps in (450, 600, 900, None, None)]
+    never = [{"steps": None, "seconds": None}] * 5
+    rows = peers.table(
+        {("catch", "veldt"): ours, ("catch", "ppo"): late, ("catch", "a2c"): never}
+    ).splitlines()
+    assert len(rows) == 5
+    assert "| 5 of 5 | 300 (100 to 500) | 2.0 (2.0 to 2.0) | 1.0 | 1.0 |" in rows[2]
+    assert "| SB3 PPO | 3 of 5 | 900 (450 to never)" in rows[3]
+    assert rows[3].endswith("| 3.0 | 4.0 |")
+    assert rows[4].endswith("| 0 of 5 | never (never to never) | never (never to never) | - | - |")

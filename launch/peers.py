@@ -1,0 +1,200 @@
+"""Our recipes beside stable-baselines3's PPO and A2C, as a table: `launch/results.sh` runs it.
+
+    pip install stable-baselines3
+    python -m veldt.launch.peers FOLDER
+
+Each environment is learnt on the same seeds in the same number of steps. What is compared is the
+steps and the seconds of learning, without imports, until the mean return of the last 100
+episodes is at the threshold. Stable-baselines3 has the settings of its own zoo (rl-baselines3-zoo,
+hyperparams/*.yml); where the zoo has none, those of a neighbour, see `PEERS`. It stops at the
+threshold; a run of ours goes on to its end. What is there already is not run again.
+"""
+
+import collections
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.stats
+
+from veldt.agents.progress import WINDOW
+from veldt.launch import mpi
+from veldt.launch.console import Console
+from veldt.platform.records import read
+from veldt.platform.runs import read_json, write_json
+
+SEEDS = range(1, 6)
+STEPS = {"cartpole": 300_000, "acrobot": 300_000, "inverted-pendulum": 300_000, "catch": 100_000}
+THRESHOLDS = {"cartpole": 475.0, "acrobot": -100.0, "inverted-pendulum": 950.0, "catch": 0.95}
+IDS = {
+    "cartpole": "CartPole-v1",
+    "acrobot": "Acrobot-v1",
+    "inverted-pendulum": "InvertedPendulum-v5",
+    "catch": "veldt.platform.envs.diagnostics:veldt/Catch-v0",
+}
+CARTPOLE_PPO: dict[str, Any] = {
+    **{"n_envs": 8, "n_steps": 32, "batch_size": 256, "gae_lambda": 0.8, "gamma": 0.98},
+    **{"n_epochs": 20, "ent_coef": 0.0, "learning_rate": "0.001", "clip_range": "0.2"},
+}
+PEERS: dict[str, dict[str, dict[str, Any]]] = {
+    "ppo": {
+        "cartpole": CARTPOLE_PPO,
+        "catch": CARTPOLE_PPO,  # not in the zoo
+        "acrobot": {
+            **{"normalize": True, "n_envs": 16, "n_steps": 256, "gae_lambda": 0.94},
+            **{"gamma": 0.99, "n_epochs": 4, "ent_coef": 0.0},
+        },
+        "inverted-pendulum": {
+            **{"normalize": True, "n_envs": 1, "n_steps": 32, "batch_size": 64, "gamma": 0.999},
+            **{"learning_rate": 0.000222425, "ent_coef": 1.37976e-07, "clip_range": 0.4},
+            **{"n_epochs": 5, "gae_lambda": 0.9, "max_grad_norm": 0.3, "vf_coef": 0.19816},
+        },
+    },
+    "a2c": {
+        "cartpole": {"n_envs": 8, "ent_coef": 0.0},
+        "catch": {"n_envs": 8, "ent_coef": 0.0},  # not in the zoo
+        "acrobot": {"normalize": True, "n_envs": 16, "ent_coef": 0.0},
+        "inverted-pendulum": {"normalize": True, "n_envs": 8, "ent_coef": 0.0},  # not in the zoo
+    },
+}
+CONTENDERS = ("veldt", *PEERS)
+
+
+def ours(name: str, seed: int, folder: Path) -> dict[str, Any]:
+    """A training of the recipe `name`."""
+    line = mpi.itself(["train", name, "--seed", str(seed), "--out", str(folder), "--resume"])
+    subprocess.run(
+        [*line, "--set", f"frames={STEPS[name]}"], stdout=subprocess.DEVNULL, check=True
+    )
+    for record in read(folder):
+        if record["episodes"] >= WINDOW and record["mean_return"] >= THRESHOLDS[name]:
+            return {"steps": record["steps"], "seconds": record["wall_seconds"]}
+    return {"steps": None, "seconds": None}
+
+
+def theirs(agent: str, name: str, seed: int) -> dict[str, Any]:
+    """A training of stable-baselines3, in this process; the agent is "ppo" or "a2c"."""
+    import stable_baselines3
+    from stable_baselines3.common.callbacks import BaseCallback
+    from stable_baselines3.common.env_util import make_vec_env
+    from stable_baselines3.common.vec_env import VecNormalize
+
+    settings = dict(PEERS[agent][name])
+    environments: Any = make_vec_env(IDS[name], settings.pop("n_envs"), seed=seed)
+    if settings.pop("normalize", False):
+        environments = VecNormalize(environments, gamma=settings.get("gamma", 0.99))
+    for key, value in settings.items():
+        if isinstance(value, str):  # falls to 0 with what is left of the training
+            settings[key] = lambda left, first=float(value): left * first
+
+    class Watch(BaseCallback):
+        returns: collections.deque[float] = collections.deque(maxlen=WINDOW)
+        found: dict[str, Any] = {"steps": None, "seconds": None}  # noqa: RUF012
+
+        def _on_step(self) -> bool:
+            self.returns.extend(
+                float(info["episode"]["r"]) for info in self.locals["infos"] if "episode" in info
+            )
+            if len(self.returns) < WINDOW or np.mean(self.returns) < THRESHOLDS[name]:
+                return True
+            self.found = {"steps": self.num_timesteps, "seconds": time.perf_counter() - begun}
+            return False
+
+    watch = Watch()
+    model = getattr(stable_baselines3, agent.upper())(
+        "MlpPolicy", environments, seed=seed, device="cpu", **settings
+    )
+    begun = time.perf_counter()
+    model.learn(STEPS[name], callback=watch)
+    return watch.found
+
+
+def median_of(values: Sequence[float | None]) -> tuple[float, str]:
+    """The median with its 95 % bootstrap interval in words; None counts as infinity."""
+    known = np.array([np.inf if value is None else value for value in values], float)
+    with np.errstate(invalid="ignore"):
+        found = scipy.stats.bootstrap(
+            (known,),
+            lambda x, axis: np.quantile(x, 0.5, axis=axis, method="inverted_cdf"),
+            n_resamples=4000,
+            method="percentile",
+            rng=np.random.default_rng(0),
+        ).confidence_interval
+    middle = float(np.quantile(known, 0.5, method="inverted_cdf"))
+    low, high = (_text(float(bound)) for bound in found)
+    return middle, f"{_text(middle)} ({low} to {high})"
+
+
+def _text(value: float) -> str:
+    if not np.isfinite(value):
+        return "never"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
+
+
+def table(results: dict[tuple[str, str], list[dict[str, Any]]]) -> str:
+    """The comparison as Markdown; a row for each environment and contender."""
+    lines = [
+        "| environment | threshold | learner | reached | median steps to it | median seconds "
+        "| steps, by ours | seconds, by ours |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for name in STEPS:
+        base: tuple[float, float] | None = None
+        for contender in CONTENDERS:
+            found = results.get((name, contender))
+            if not found:
+                continue
+            steps, steps_text = median_of([one["steps"] for one in found])
+            seconds, seconds_text = median_of([one["seconds"] for one in found])
+            reached = sum(one["steps"] is not None for one in found)
+            base = base or (steps, seconds)
+            ratios = [
+                f"{mine / our:.1f}" if np.isfinite(mine) and np.isfinite(our) else "-"
+                for mine, our in zip((steps, seconds), base, strict=True)
+            ]
+            who = f"`veldt train {name}`" if contender == "veldt" else f"SB3 {contender.upper()}"
+            lines.append(
+                f"| {IDS[name].rpartition(':')[2]} | {THRESHOLDS[name]:g} | {who} "
+                f"| {reached} of {len(found)} | {steps_text} | {seconds_text} "
+                f"| {ratios[0]} | {ratios[1]} |"
+            )
+    return "\n".join(lines)
+
+
+def main(folder: Path) -> None:
+    """Runs what is missing, and writes the table."""
+    console, results = Console(), collections.defaultdict(list)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in STEPS:
+        for seed in SEEDS:  # in turns, so that a slow hour is everybody's
+            for contender in CONTENDERS:
+                file = folder / f"{name}-{contender}-{seed}.json"
+                if not file.exists():
+                    if contender == "veldt":
+                        found = ours(name, seed, folder / "veldt" / name / str(seed))
+                    else:
+                        line = [sys.executable, "-P", "-m", "veldt.launch.peers"]
+                        done = subprocess.run(
+                            [*line, contender, name, str(seed)],
+                            stdout=subprocess.PIPE,
+                            check=True,
+                        )
+                        found = json.loads(done.stdout.splitlines()[-1])
+                    write_json(file, found)
+                    console.say(f"{file.stem}: {found}")
+                results[name, contender].append(read_json(file))
+    text = table(results)
+    (folder / "table.md").write_text(text + "\n")
+    console.say(text)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 2:
+        main(Path(sys.argv[1]))
+    else:
+        print(json.dumps(theirs(sys.argv[1], sys.argv[2], int(sys.argv[3]))))

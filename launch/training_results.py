@@ -1,0 +1,77 @@
+"""The tables of small trainings, from the runs that `launch/results.sh` made; as Markdown."""
+
+from pathlib import Path
+from typing import Any
+
+from veldt.agents.progress import WINDOW
+from veldt.launch.console import number
+from veldt.launch.evolution_results import markdown
+from veldt.platform.records import read
+from veldt.platform.runs import read_json
+
+# Folder -> the command whose runs are in it, and the mean return at which it is solved.
+TRAININGS = {
+    "small/catch": ("catch", 0.95),
+    "small/cartpole": ("cartpole", 475.0),
+    "small/cartpole-a2c": ("cartpole --set agent.name=a2c", 475.0),
+    "small/cartpole-ppo": ("cartpole-ppo", 475.0),
+    "small/acrobot": ("acrobot", -100.0),
+    "small/t-maze": ("t-maze", 3.9),
+    "small/t-maze-blind": ("t-maze --set agent.network.core=none", 3.9),
+    "small/inverted-pendulum": ("inverted-pendulum", 950.0),
+    "small/minigrid": ("minigrid/empty", 0.9),
+}
+LAGGING = "cartpole --set learner.lockstep=true --set learner.max_lag=10 --set frames=250000"
+LAG = {
+    "lag/v-trace": (LAGGING, 475.0),
+    "lag/none": (f"{LAGGING} --set agent.correction=none", 475.0),
+}
+
+
+def training_tables(folder: Path) -> list[str]:
+    """The tables of what is there."""
+    found = [text for text in (_table(folder, TRAININGS), _table(folder, LAG)) if text]
+    peers = folder / "peers" / "table.md"
+    return [*found, peers.read_text().strip()] if peers.exists() else found
+
+
+def _table(folder: Path, commands: dict[str, tuple[str, float]]) -> str:
+    rows = []
+    for name, (command, threshold) in commands.items():
+        runs = [path.parent for path in sorted((folder / name).glob("*/evaluation.json"))]
+        if runs:
+            rows.append(_row(command, threshold, runs))
+    if not rows:
+        return ""
+    names = ["`veldt train ...`", "solved at", "reached at, frames, by seed", "after, seconds"]
+    names += ["evaluation, 100 fresh episodes", "frames", "wall", "mean lag"]
+    return markdown(names, rows)
+
+
+def _row(command: str, threshold: float, runs: list[Path]) -> list[str]:
+    crossings = [_crossing(read(run), threshold) for run in runs]
+    summaries = [read_json(run / "summary.json") for run in runs]
+    evaluations = [read_json(run / "evaluation.json") for run in runs]
+    wall = [summary["wall_seconds"] for summary in summaries]
+    return [
+        f"`{command} --seed {','.join(run.name for run in runs)}`",
+        f"{threshold:g}",
+        ", ".join(number(frames) for frames, _ in crossings),
+        ", ".join("-" if seconds is None else f"{seconds:.0f}" for _, seconds in crossings),
+        ", ".join(
+            f"{number(found['mean_return'])} ± {number(found['standard_error'])}"
+            for found in evaluations
+        ),
+        f"{summaries[0]['frames']:,}",
+        f"{sum(wall) / len(wall):.0f} s",
+        ", ".join(f"{summary['policy_lag_mean']:.1f}" for summary in summaries),
+    ]
+
+
+def _crossing(records: list[dict[str, Any]], threshold: float) -> tuple[int | None, float | None]:
+    """Frames and seconds up to the first record whose last episodes are at the threshold."""
+    for record in records:
+        mean = record.get("mean_return")
+        if mean is not None and record["episodes"] >= WINDOW and mean >= threshold:
+            return record["frames"], record["wall_seconds"]
+    return None, None
