@@ -80,7 +80,6 @@ def ours(name: str, seed: int, folder: Path) -> dict[str, Any]:
 def theirs(agent: str, name: str, seed: int) -> dict[str, Any]:
     """A training of stable-baselines3, in this process; the agent is "ppo" or "a2c"."""
     import stable_baselines3
-    from stable_baselines3.common.callbacks import BaseCallback
     from stable_baselines3.common.env_util import make_vec_env
     from stable_baselines3.common.vec_env import VecNormalize
 
@@ -92,26 +91,24 @@ def theirs(agent: str, name: str, seed: int) -> dict[str, Any]:
         if isinstance(value, str):  # falls to 0 with what is left of the training
             settings[key] = lambda left, first=float(value): left * first
 
-    class Watch(BaseCallback):
-        returns: collections.deque[float] = collections.deque(maxlen=WINDOW)
-        found: dict[str, Any] = {"steps": None, "seconds": None}  # noqa: RUF012
+    returns: collections.deque[float] = collections.deque(maxlen=WINDOW)
+    found: dict[str, Any] = {"steps": None, "seconds": None}
 
-        def _on_step(self) -> bool:
-            self.returns.extend(
-                float(info["episode"]["r"]) for info in self.locals["infos"] if "episode" in info
-            )
-            if len(self.returns) < WINDOW or np.mean(self.returns) < THRESHOLDS[name]:
-                return True
-            self.found = {"steps": self.num_timesteps, "seconds": time.perf_counter() - begun}
-            return False
+    def go_on(seen: dict[str, Any], _: dict[str, Any]) -> bool:
+        """Called after each step of all environments."""
+        returns.extend(float(info["episode"]["r"]) for info in seen["infos"] if "episode" in info)
+        if len(returns) < WINDOW or np.mean(returns) < THRESHOLDS[name]:
+            return True
+        steps = seen["self"].num_timesteps
+        found.update({"steps": steps, "seconds": time.perf_counter() - begun})
+        return False
 
-    watch = Watch()
     model = getattr(stable_baselines3, agent.upper())(
         "MlpPolicy", environments, seed=seed, device="cpu", **settings
     )
     begun = time.perf_counter()
-    model.learn(STEPS[name], callback=watch)
-    return watch.found
+    model.learn(STEPS[name], callback=go_on)
+    return found
 
 
 def median_of(values: Sequence[float | None]) -> tuple[float, str]:
