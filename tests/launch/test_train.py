@@ -65,7 +65,15 @@ def test_lockstep_gives_the_same_bits_whatever_carries_them(veldt):
 
 
 def test_lockstep_resumes_exactly_after_sigkill(veldt, until):
-    longer = ("--set", "frames=60000", "--set", "learner.checkpoint_updates=20", *LOCKSTEP)
+    memory = ("--set", "agent.network.core=lstm", "--set", "agent.network.core_size=16")
+    longer = (
+        "--set",
+        "frames=40000",
+        "--set",
+        "learner.checkpoint_updates=20",
+        *LOCKSTEP,
+        *memory,
+    )
     veldt.summary("train", "cartpole", "--out", "whole", *longer)
     process = veldt.start("train", "cartpole", "--out", "killed", *longer)
     killed = veldt.folder / "killed"
@@ -83,7 +91,7 @@ def test_lockstep_resumes_exactly_after_sigkill(veldt, until):
 
 
 def test_lockstep_with_a_killed_actor_comes_to_the_same_bits(veldt, until):
-    longer = ("--set", "frames=60000", "--set", "learner.checkpoint_updates=20", *LOCKSTEP)
+    longer = ("--set", "frames=40000", "--set", "learner.checkpoint_updates=20", *LOCKSTEP)
     veldt.summary("train", "cartpole", "--out", "whole", *longer)
     process = veldt.start("train", "cartpole", "--out", "hurt", "--json", *longer)
     hurt = veldt.folder / "hurt"
