@@ -17,6 +17,7 @@ from veldt.agents.inputs import Memory
 from veldt.agents.settings import TrainSettings
 from veldt.platform import checkpoints
 from veldt.platform.envs.atari import PROTOCOLS
+from veldt.platform.envs.atari_scores import scores_of
 from veldt.platform.envs.rendering import make_filmed
 from veldt.platform.errors import InputError, RunFailed
 from veldt.platform.keys import Key
@@ -122,6 +123,32 @@ def evaluate(
     finally:
         environments.close()
     return Evaluation(tuple(value for got in returns for value in got), steps)
+
+
+def score(
+    agent: Agent,
+    settings: TrainSettings,
+    protocol: EvaluationSettings,
+    key: Key,
+    beat: Callable[[], None] = lambda: None,
+) -> dict[str, Any]:
+    """An evaluation as plain values: of the one environment, or `tasks` with each one's own.
+
+    Human-normalised scores are there for what has them.
+    """
+    tasks: dict[str, dict[str, Any]] = {}
+    played = settings.environment.played
+    for number, task in enumerate(played):
+        tasks[task.id] = evaluate(agent, settings, protocol, key, beat, number).summary()
+        if known := scores_of(task.id):
+            tasks[task.id]["normalised_score"] = known.normalised(tasks[task.id]["mean_return"])
+    if len(tasks) == 1:
+        return tasks[played[0].id]
+    found: dict[str, Any] = {"tasks": tasks}
+    normalised = [s["normalised_score"] for s in tasks.values() if "normalised_score" in s]
+    if normalised:
+        found["mean_normalised_score"] = sum(normalised) / len(normalised)
+    return found
 
 
 def film(

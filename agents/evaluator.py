@@ -5,7 +5,8 @@
 
 The files are the queue: weights without a result are still to be played with, one after
 another, and after a kill by whoever goes on with the run. Every evaluation that was due is
-made, whatever it takes, so that what is reported does not depend on who was fast.
+made, late if need be, so that what is reported does not depend on who was fast; one that
+ends without a result again and again is left out with a warning.
 """
 
 import logging
@@ -19,10 +20,10 @@ import torch
 
 from veldt.agents.actor import load_weights
 from veldt.agents.build import environment_spec, make_agent
-from veldt.agents.evaluate import EvaluationSettings, evaluate
+from veldt.agents.evaluate import EvaluationSettings, score
 from veldt.agents.settings import TrainSettings
 from veldt.platform import checkpoints
-from veldt.platform.envs.atari_scores import scores_of
+from veldt.platform.checkpoints import Arrays
 from veldt.platform.errors import RunFailed
 from veldt.platform.keys import Key
 from veldt.platform.runs import read_json, read_settings, write_json
@@ -45,33 +46,39 @@ class Evaluator:
             they will be made again.
         zygote: Forks the process.
         done: Updates that this session goes on from.
+        frames: After these.
     """
 
-    def __init__(self, settings: TrainSettings, folder: Path, zygote: Zygote, done: int) -> None:
-        self._every = settings.evaluation.every
+    def __init__(
+        self, settings: TrainSettings, folder: Path, zygote: Zygote, done: int, frames: int
+    ) -> None:
+        self._every, self._next = settings.evaluation.every, 0
         self._folder, self._zygote, self._log = folder / FOLDER, zygote, folder / "evaluations.log"
         self._child: Child | None = None
         self._under_way, self._attempts = 0, 0
-        self._last: dict[str, Any] = {}
-        for file in self._folder.glob("*"):
-            if file.name.startswith(".") or int(file.stem) > done:
+        for file in self._folder.glob("[0-9]*"):
+            if int(file.stem) > done:
                 file.unlink()
-        for result in results(folder):
-            self._last = result
+        self._last = (results(folder) or [{}])[-1]
         self._waiting = sorted(int(file.stem) for file in self._folder.glob("*.safetensors"))
+        self._count_from(frames)
 
-    def offer(self, update: int, frames: int, before: int, last: bool, weights: Any) -> None:
+    def _count_from(self, frames: int) -> None:
+        if self._every:
+            self._next = (frames // self._every + 1) * self._every
+
+    def offer(self, update: int, frames: int, last: bool, weights: Callable[[], Arrays]) -> None:
         """After an update: keeps the weights, if an evaluation is due.
 
         Args:
             update: Its number.
             frames: After it.
-            before: Frames before it.
             last: Whether it ends the training.
             weights: Gives the network's arrays.
         """
-        if not self._every or not (last or frames // self._every > before // self._every):
+        if not self._every or (frames < self._next and not last):
             return
+        self._count_from(frames)
         self._folder.mkdir(exist_ok=True)
         file = self._folder / f"{update:09d}.safetensors"
         checkpoints.save_arrays(file, weights(), {"frames": str(frames)})
@@ -159,35 +166,5 @@ def main(argument: dict[str, Any]) -> None:
         if os.getppid() != parent:
             raise RunFailed("the training is gone.")
 
-    result: dict[str, Any] = {
-        "update": argument["update"],
-        "frames": int(words["frames"]),
-    }
-    found = score(agent, settings, protocol, key, beat)
-    write_json(file.with_suffix(".json"), result | found)
-
-
-def score(
-    agent: Any,
-    settings: TrainSettings,
-    protocol: EvaluationSettings,
-    key: Key,
-    beat: Callable[[], None] = lambda: None,
-) -> dict[str, Any]:
-    """An evaluation as plain values: of the one environment, or `tasks` with each one's own.
-
-    Human-normalised scores are there for what has them.
-    """
-    tasks: dict[str, dict[str, Any]] = {}
-    played = settings.environment.played
-    for number, task in enumerate(played):
-        tasks[task.id] = evaluate(agent, settings, protocol, key, beat, number).summary()
-        if known := scores_of(task.id):
-            tasks[task.id]["normalised_score"] = known.normalised(tasks[task.id]["mean_return"])
-    if len(tasks) == 1:
-        return tasks[played[0].id]
-    found: dict[str, Any] = {"tasks": tasks}
-    normalised = [s["normalised_score"] for s in tasks.values() if "normalised_score" in s]
-    if normalised:
-        found["mean_normalised_score"] = sum(normalised) / len(normalised)
-    return found
+    result = {"update": argument["update"], "frames": int(words["frames"])}
+    write_json(file.with_suffix(".json"), result | score(agent, settings, protocol, key, beat))

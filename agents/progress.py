@@ -133,6 +133,12 @@ class Clock:
 
     def __init__(self, before: float) -> None:
         self._before, self._begun = before, time.monotonic()
+        self._ended: float | None = None
+
+    def stop(self) -> None:
+        """Whatever comes now is not counted."""
+        self._ended = time.monotonic()
 
     def seconds(self) -> float:
-        return self._before + time.monotonic() - self._begun
+        now = time.monotonic() if self._ended is None else self._ended
+        return self._before + now - self._begun

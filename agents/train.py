@@ -174,7 +174,7 @@ class Training:
         )
         self._channel = LearnerChannel(self._tickets, settings.dump(), settings.actors.transport)
         self._channel.publish(progress.updates, learner.weights())
-        self._evaluator = Evaluator(settings, folder, zygote, progress.updates)
+        self._evaluator = Evaluator(settings, folder, zygote, progress.updates, progress.frames)
         self._pool = ActorPool(
             zygote,
             self._channel,
@@ -198,14 +198,13 @@ class Training:
                 if batch is None:
                     return self._interrupted()
                 values = self._learner.update(batch, progress.updates)
-                before = progress.frames
                 progress.updates += 1
                 progress.steps += self._settings.steps_per_update
                 progress.frames += self._settings.frames_per_update(self._spec)
                 self._channel.publish(progress.updates, self._learner.weights())
                 last = progress.updates == self._updates
                 self._evaluator.offer(
-                    *(progress.updates, progress.frames, before, last), self._learner.weights
+                    progress.updates, progress.frames, last, self._learner.weights
                 )
                 self._evaluator.watch()
                 if progress.updates % every == 0 or last:
@@ -213,6 +212,7 @@ class Training:
                 if progress.updates % self._settings.learner.checkpoint_updates == 0 or last:
                     self._checkpoint()
                 beat()
+            self._clock.stop()  # what is still to be evaluated is no training
             if not self._evaluator.finish(stop):
                 return self._interrupted()
         except Diverged as error:

@@ -47,12 +47,12 @@ class Console:
         share = record["frames"] / record["frames_total"]
         left = record["wall_seconds"] * (1 - share) / max(share, 1e-9)
         score = record.get("mean_normalised_score")
-        tasks = "" if score is None else f"normalised {number(score):>8}  "
+        more = "" if score is None else f"normalised {number(score):>8}  "
         if (found := record.get("evaluation_mean_return")) is not None:
-            tasks += f"evaluation {number(found):>8}  "
+            more += f"evaluation {number(found):>8}  "
         self.say(
             f"{min(share, 1):4.0%}  frames {record['frames']:>11,}  "
-            f"return {number(record['mean_return']):>8}  {tasks}"
+            f"return {number(record['mean_return']):>8}  {more}"
             f"episodes {record['episodes']:>6,}  "
             f"{record['steps_per_second']:>8,.0f} steps/s  lag {record['policy_lag_mean']:.1f}  "
             f"{duration(left)} left"

@@ -42,7 +42,6 @@ def evaluate(
         )
         return
     from veldt.agents import evaluate as evaluation
-    from veldt.agents import evaluator
 
     policy = policy or "sample"
     agent, settings, update = evaluation.load_run(folder)
@@ -54,7 +53,7 @@ def evaluate(
         frames, rate = evaluation.film(agent, settings, protocol, key.child("film"))
         film["video"] = str(record(video, frames, rate))
     result: dict[str, Any] = {"update": update, "policy": policy, "seed": seed} | film
-    result |= evaluator.score(agent, settings, protocol, key)
+    result |= evaluation.score(agent, settings, protocol, key)
     write_json(folder / "evaluation.json", result)
     tasks = result.get("tasks", {})
     shown = {f"mean_return/{name}": scored["mean_return"] for name, scored in tasks.items()}

@@ -25,12 +25,12 @@ import scipy.stats
 from veldt.agents.progress import WINDOW
 from veldt.launch import mpi
 from veldt.launch.console import Console
+from veldt.launch.training_results import SOLVED, crossing
 from veldt.platform.records import read
 from veldt.platform.runs import read_json, write_json
 
 SEEDS = range(1, 6)
 STEPS = {"cartpole": 300_000, "acrobot": 300_000, "inverted-pendulum": 300_000, "catch": 100_000}
-THRESHOLDS = {"cartpole": 475.0, "acrobot": -100.0, "inverted-pendulum": 950.0, "catch": 0.95}
 IDS = {
     "cartpole": "CartPole-v1",
     "acrobot": "Acrobot-v1",
@@ -71,10 +71,8 @@ def ours(name: str, seed: int, folder: Path) -> dict[str, Any]:
     subprocess.run(
         [*line, "--set", f"frames={STEPS[name]}"], stdout=subprocess.DEVNULL, check=True
     )
-    for record in read(folder):
-        if record["episodes"] >= WINDOW and record["mean_return"] >= THRESHOLDS[name]:
-            return {"steps": record["steps"], "seconds": record["wall_seconds"]}
-    return {"steps": None, "seconds": None}
+    found = crossing(read(folder), SOLVED[name])
+    return {"steps": found.get("steps"), "seconds": found.get("wall_seconds")}
 
 
 def theirs(agent: str, name: str, seed: int) -> dict[str, Any]:
@@ -97,7 +95,7 @@ def theirs(agent: str, name: str, seed: int) -> dict[str, Any]:
     def go_on(seen: dict[str, Any], _: dict[str, Any]) -> bool:
         """Called after each step of all environments."""
         returns.extend(float(info["episode"]["r"]) for info in seen["infos"] if "episode" in info)
-        if len(returns) < WINDOW or np.mean(returns) < THRESHOLDS[name]:
+        if len(returns) < WINDOW or np.mean(returns) < SOLVED[name]:
             return True
         steps = seen["self"].num_timesteps
         found.update({"steps": steps, "seconds": time.perf_counter() - begun})
@@ -156,7 +154,7 @@ def table(results: dict[tuple[str, str], list[dict[str, Any]]]) -> str:
             ]
             who = f"`veldt train {name}`" if contender == "veldt" else f"SB3 {contender.upper()}"
             lines.append(
-                f"| {IDS[name].rpartition(':')[2]} | {THRESHOLDS[name]:g} | {who} "
+                f"| {IDS[name].rpartition(':')[2]} | {SOLVED[name]:g} | {who} "
                 f"| {reached} of {len(found)} | {steps_text} | {seconds_text} "
                 f"| {ratios[0]} | {ratios[1]} |"
             )

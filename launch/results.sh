@@ -9,7 +9,7 @@
 #   bash launch/results.sh peers            1 hour: small recipes beside stable-baselines3
 #   bash launch/results.sh evolution        2 hours: population searches, 3 seeds each
 #   bash launch/results.sh comparison       1 hour: every strategy on several problems
-#   bash launch/results.sh long             half a day: Walker2d, Ant, Freeway
+#   bash launch/results.sh long             4 hours: Walker2d, Ant, Freeway
 #   bash launch/results.sh slow             10 minutes: the tests that take too long for every day,
 #                                           ranks that die in twenty searches among them
 #
@@ -55,6 +55,7 @@ small() {
   learn small/cartpole-a2c cartpole --set agent.name=a2c
   learn small/cartpole-ppo cartpole-ppo
   learn small/acrobot acrobot
+  learn small/acrobot-plain acrobot --set agent.network.popart=0.0
   learn small/t-maze t-maze
   learn small/t-maze-blind t-maze --set agent.network.core=none
   learn small/inverted-pendulum inverted-pendulum

@@ -9,22 +9,24 @@ from veldt.launch.evolution_results import markdown
 from veldt.platform.records import read
 from veldt.platform.runs import read_json
 
+SOLVED = {"catch": 0.95, "cartpole": 475.0, "acrobot": -100.0, "inverted-pendulum": 950.0}
 # Folder -> the command whose runs are in it, and the mean return at which it is solved.
 TRAININGS = {
-    "small/catch": ("catch", 0.95),
-    "small/cartpole": ("cartpole", 475.0),
-    "small/cartpole-a2c": ("cartpole --set agent.name=a2c", 475.0),
-    "small/cartpole-ppo": ("cartpole-ppo", 475.0),
-    "small/acrobot": ("acrobot", -100.0),
+    "small/catch": ("catch", SOLVED["catch"]),
+    "small/cartpole": ("cartpole", SOLVED["cartpole"]),
+    "small/cartpole-a2c": ("cartpole --set agent.name=a2c", SOLVED["cartpole"]),
+    "small/cartpole-ppo": ("cartpole-ppo", SOLVED["cartpole"]),
+    "small/acrobot": ("acrobot", SOLVED["acrobot"]),
+    "small/acrobot-plain": ("acrobot --set agent.network.popart=0.0", SOLVED["acrobot"]),
     "small/t-maze": ("t-maze", 3.9),
     "small/t-maze-blind": ("t-maze --set agent.network.core=none", 3.9),
-    "small/inverted-pendulum": ("inverted-pendulum", 950.0),
+    "small/inverted-pendulum": ("inverted-pendulum", SOLVED["inverted-pendulum"]),
     "small/minigrid": ("minigrid/empty", 0.9),
 }
 LAGGING = "cartpole --set learner.lockstep=true --set learner.max_lag=10 --set frames=250000"
 LAG = {
-    "lag/v-trace": (LAGGING, 475.0),
-    "lag/none": (f"{LAGGING} --set agent.correction=none", 475.0),
+    "lag/v-trace": (LAGGING, SOLVED["cartpole"]),
+    "lag/none": (f"{LAGGING} --set agent.correction=none", SOLVED["cartpole"]),
 }
 
 
@@ -49,15 +51,15 @@ def _table(folder: Path, commands: dict[str, tuple[str, float]]) -> str:
 
 
 def _row(command: str, threshold: float, runs: list[Path]) -> list[str]:
-    crossings = [_crossing(read(run), threshold) for run in runs]
+    crossings = [crossing(read(run), threshold) for run in runs]
     summaries = [read_json(run / "summary.json") for run in runs]
     evaluations = [read_json(run / "evaluation.json") for run in runs]
     wall = [summary["wall_seconds"] for summary in summaries]
     return [
         f"`{command} --seed {','.join(run.name for run in runs)}`",
         f"{threshold:g}",
-        ", ".join(number(frames) for frames, _ in crossings),
-        ", ".join("-" if seconds is None else f"{seconds:.0f}" for _, seconds in crossings),
+        ", ".join(number(found.get("frames")) for found in crossings),
+        ", ".join(f"{found['wall_seconds']:.0f}" if found else "-" for found in crossings),
         ", ".join(
             f"{number(found['mean_return'])} ± {number(found['standard_error'])}"
             for found in evaluations
@@ -68,10 +70,10 @@ def _row(command: str, threshold: float, runs: list[Path]) -> list[str]:
     ]
 
 
-def _crossing(records: list[dict[str, Any]], threshold: float) -> tuple[int | None, float | None]:
-    """Frames and seconds up to the first record whose last episodes are at the threshold."""
+def crossing(records: list[dict[str, Any]], threshold: float) -> dict[str, Any]:
+    """The first record whose last 100 episodes are at the threshold; empty if there is none."""
     for record in records:
         mean = record.get("mean_return")
         if mean is not None and record["episodes"] >= WINDOW and mean >= threshold:
-            return record["frames"], record["wall_seconds"]
-    return None, None
+            return record
+    return {}

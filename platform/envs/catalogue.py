@@ -9,6 +9,7 @@ is asked for.
 
 import difflib
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
@@ -38,11 +39,8 @@ def make(name: str, size: int, options: Mapping[str, Any]) -> VectorEnvironment:
     table = known("environments", ENVIRONMENTS)
     family = name.partition("/")[0]
     key = name if name in table else family
-    factory: Callable[..., VectorEnvironment] = (
-        load("environments", key, ENVIRONMENTS) if key in table else attribute(OTHERS)
-    )
-    if key in table and key not in ENVIRONMENTS:
-        factory = _factory(key, factory)
+    offered = load("environments", key, ENVIRONMENTS) if key in table else attribute(OTHERS)
+    factory = _factory(key, offered)
     signature = inspect.signature(factory)
     try:
         signature.bind(name, size, **options)
@@ -53,7 +51,7 @@ def make(name: str, size: int, options: Mapping[str, Any]) -> VectorEnvironment:
 
 
 def _factory(key: str, offered: Any) -> Callable[..., VectorEnvironment]:
-    """What a plug-in offers, as a factory: it may be a class of Gymnasium's environments."""
+    """What is offered, as a factory: it may be a class of Gymnasium's environments."""
     import gymnasium
 
     from veldt.platform.envs.gymnasium_vector import GymnasiumVector
@@ -61,7 +59,7 @@ def _factory(key: str, offered: Any) -> Callable[..., VectorEnvironment]:
     if not (inspect.isclass(offered) and issubclass(offered, gymnasium.Env)):
         factory: Callable[..., VectorEnvironment] = offered
         return factory
-    id_, environment = f"plugin/{key}-v0", cast(Any, offered)
+    id_, environment = f"plugin/{re.sub(r'[^0-9A-Za-z]+', '-', key)}-v0", cast(Any, offered)
     if id_ not in gymnasium.registry:
         gymnasium.register(id_, environment)
     return lambda name, size, **options: GymnasiumVector(id_, size, **options)

@@ -31,7 +31,7 @@ class Catch(gymnasium.Env[Observation, np.int64]):
         render_mode: "rgb_array", or None.
     """
 
-    metadata = {"render_modes": ["rgb_array"], "render_fps": 5}  # noqa: RUF012
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 5}
 
     def __init__(self, rows: int = 10, columns: int = 5, render_mode: str | None = None) -> None:
         if rows < 2 or columns < 1:
@@ -81,7 +81,7 @@ class TMaze(gymnasium.Env[Observation, np.int64]):
         render_mode: "rgb_array", or None.
     """
 
-    metadata = {"render_modes": ["rgb_array"], "render_fps": 5}  # noqa: RUF012
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 5}
     NORTH, EAST, SOUTH, WEST = range(4)
     GOAL, WALL = 4.0, -0.1
 

@@ -34,6 +34,16 @@ def test_conformance(spec):
     check(Impala, ImpalaSettings(), spec)
 
 
+def test_without_correction_it_takes_what_it_is_sent_for_its_own():
+    trajectory = synthetic_trajectory(VECTOR, T=12, B=5, seed=3, policy_size=3)
+    batch = batch_of(trajectory)
+    corrected, none = build(), build(correction="none")
+    own = batch._replace(behaviour_policy=none.network.unroll(batch).policy[:-1].detach())
+    losses = [agent.loss(seen)[0].item() for agent in (corrected, none) for seen in (batch, own)]
+    assert losses[1] == pytest.approx(losses[2], rel=1e-6) == losses[3]
+    assert abs(losses[0] - losses[1]) > 0.1
+
+
 def test_loss_is_the_literal_one():
     agent = build(discount=0.9, entropy_cost=0.02, reward_clipping="abs_one")
     agent.network.double()

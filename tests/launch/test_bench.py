@@ -33,7 +33,13 @@ def test_cartpole(veldt, capsys):
     # Two actors, each making one of the two unrolls of an update.
     assert result["actor_unroll_ms"] == pytest.approx(result["learner_cycle_ms"])
     assert result["actor_unroll_ms"] == pytest.approx(1e3 * 16 * 4 * 2 / rates["whole"])
-    for name in ("learner_update_ms", "learner_publish_ms", "learner_cores", "actor_cores"):
+    for name in (
+        "learner_update_ms",
+        "learner_v_trace_ms",
+        "learner_publish_ms",
+        "learner_cores",
+        "actor_cores",
+    ):
         assert result[name] > 0
     assert result["actor_waiting_ms"] >= 0 and result["learner_waiting_ms"] >= 0
     assert not list(veldt.folder.iterdir())  # the run was elsewhere, and is gone

@@ -1,6 +1,5 @@
 """The report: what is in the page, from logs and records that our own classes wrote."""
 
-import html.parser
 import json
 import re
 import shutil
@@ -8,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+import report_pages
 
 from veldt.agents.progress import Progress
 from veldt.agents.settings import TrainSettings
@@ -27,37 +27,9 @@ EVIL = "<script>alert('x')</script> & \"more\" </body>"
 FRAMES = 4_000
 
 
-class Reader(html.parser.HTMLParser):
-    """Collects what a browser would fetch, and the text that is not a script."""
-
-    def __init__(self):
-        super().__init__()
-        self.fetched, self.text, self._inside = [], [], ""
-
-    def handle_starttag(self, tag, attributes):
-        if tag in ("script", "style"):
-            self._inside = tag
-        self.fetched += [value for name, value in attributes if name in ("src", "href", "srcset")]
-        self.fetched += [tag] if tag in ("link", "iframe", "object", "embed") else []
-
-    def handle_endtag(self, tag):
-        self._inside = "" if tag == self._inside else self._inside
-
-    def handle_data(self, data):
-        if not self._inside:
-            self.text.append(data)
-
-
 def report(folder):
     """(the page, its text)"""
-    path = write(folder, folder / "report.html")
-    page = path.read_text()
-    reader = Reader()
-    reader.feed(page)
-    assert reader.fetched == []
-    assert "default-src 'none'" in page
-    assert not re.search(r"@import|url\(", page.partition("</style>")[0])
-    return page, " ".join(" ".join(reader.text).split())
+    return report_pages.report(folder)[:2]
 
 
 def train_settings(**over):

@@ -191,6 +191,8 @@ def test_a_killed_trial_is_tried_again(veldt, recipe, undisturbed, until, ranks,
     process = veldt.start("search", recipe, "--out", "s", "--json", ranks=ranks)
     folder = veldt.folder / "s"
     until(lambda: events(folder, "start") and trials(process))
+    for zygote in workers_zygotes(process):  # forked, before MPI has threads
+        assert "veldt.platform.zygote" not in zygote.cmdline()
     os.kill(until(lambda: victims(process))[0].pid, signal.SIGKILL)
     out, err = process.communicate(timeout=200)
     assert process.returncode == 0, err

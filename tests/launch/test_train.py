@@ -125,11 +125,15 @@ def test_an_interrupted_run_goes_on_where_it_was(veldt, until, number):
 
 
 def test_a_killed_actor_comes_back(veldt, until):
+    del veldt.environment["OMP_NUM_THREADS"]  # as a user has it
     process = veldt.start("train", "cartpole", "--out", "run", "--set", "frames=200000", "--json")
     run = veldt.folder / "run"
     until(lambda: (run / "metrics.jsonl").exists() and updates(run) > 50)
     before = {actor.pid for actor in actors(process)}
     assert len(before) == 2
+    learner = psutil.Process(process.pid)
+    (zygote,) = learner.children()
+    assert zygote.cmdline() == learner.cmdline()  # forked: torch was not imported again
     os.kill(min(before), signal.SIGKILL)
     until(lambda: len({actor.pid for actor in actors(process)} - before) == 1)
     out, err = process.communicate(timeout=120)
@@ -241,11 +245,14 @@ def test_several_tasks_are_counted_one_by_one(veldt):
         *("--set", "environment.options.max_frames=400", "--set", "actors.count=2"),
         *("--set", "agent.network.popart=3e-4", "--set", "actors.environments=2"),
         *("--set", "learner.batch=2", "--set", "frames=9600"),
+        *("--set", "evaluation.every=9600", "--set", "evaluation.episodes=1"),
     ]
     summary = veldt.summary("train", "atari/multitask-5", "--out", "run", *settings)
     assert summary["environment"] == "2 tasks, atari/pong, atari/breakout"
     for task in ("atari/pong", "atari/breakout"):
         assert summary[f"episodes/{task}"] > 0 and f"normalised_score/{task}" in summary
+        assert f"evaluation_mean_return/{task}" in summary
+    assert "evaluation_mean_normalised_score" in summary
     assert records.read(veldt.folder / "run")[-1]["mean_normalised_score"] is not None
     evaluation = veldt.summary("evaluate", "run", "--episodes", 2)
     assert evaluation["tasks"].keys() == {"atari/pong", "atari/breakout"}
