@@ -62,7 +62,11 @@ def _factory(key: str, offered: Any) -> Callable[..., VectorEnvironment]:
     id_, environment = f"plugin/{re.sub(r'[^0-9A-Za-z]+', '-', key)}-v0", cast(Any, offered)
     if id_ not in gymnasium.registry:
         gymnasium.register(id_, environment)
-    return lambda name, size, **options: GymnasiumVector(id_, size, **options)
+
+    def make_vector(name: str, size: int, /, **options: Any) -> VectorEnvironment:
+        return GymnasiumVector(id_, size, **options)
+
+    return make_vector
 
 
 def names() -> list[str]:

@@ -6,6 +6,7 @@ import itertools
 import subprocess
 import sys
 
+import gymnasium
 import numpy as np
 import pytest
 
@@ -14,6 +15,7 @@ from veldt.platform.envs.conformance import check
 from veldt.platform.envs.gymnasium_vector import GymnasiumVector
 from veldt.platform.envs.vector import Actions, Episode
 from veldt.platform.errors import EnvironmentFault, SettingsError, UnknownName
+from veldt.platform.keys import Key
 
 COUNTER = itertools.count()  # goes on from run to run, as a clock does
 
@@ -172,6 +174,36 @@ def test_plug_ins_are_found_by_family_and_by_id(monkeypatch):
         catalogue.make("sea/on", 2, {})
     with pytest.raises(SettingsError, match="'wet'.*It takes: slippery"):
         catalogue.make("lake", 2, {"wet": True})
+
+
+class Sized(gymnasium.Env):
+    """A plug-in that is a class of Gymnasium's, with options called like our own arguments."""
+
+    observation_space = action_space = gymnasium.spaces.Discrete(3)
+
+    def __init__(self, size=1, name="", render_mode=None):
+        self.size = size
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return 0, {}
+
+    def step(self, action):
+        return 1, float(self.size), True, False, {}
+
+
+def test_a_plug_in_may_be_a_class_of_gymnasiums(monkeypatch):
+    points = [
+        importlib.metadata.EntryPoint(name, f"{__name__}:Sized", "veldt.environments")
+        for name in ("sized", "theirs/Sized-v0")
+    ]
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: points)
+    for name in ("sized", "theirs/Sized-v0"):
+        vector = catalogue.make(name, 2, {"size": 5, "name": "x"})
+        vector.reset(Key(0))
+        assert vector.step(np.zeros(2, np.int64)).reward.tolist() == [5.0, 5.0]
+    with pytest.raises(SettingsError, match="refuses its options"):
+        catalogue.make("sized", 2, {"colour": 1})
 
 
 def test_wrong_options():
