@@ -46,7 +46,7 @@ def save(
     for cut_short in folder.glob(".*.partial"):
         shutil.rmtree(cut_short, ignore_errors=True)
     temporary.mkdir(parents=True)
-    tensors = safetensors.numpy.save(dict(arrays))
+    tensors = _packed(arrays)
     plain = json.dumps(state, allow_nan=False)
     digest = _digest(tensors, plain)
     _write(temporary / "arrays.safetensors", tensors)
@@ -103,7 +103,13 @@ def save_arrays(
         arrays: By name.
         words: The file's metadata.
     """
-    write_whole(path, safetensors.numpy.save(dict(arrays), dict(words) if words else None))
+    write_whole(path, _packed(arrays, words))
+
+
+def _packed(arrays: Mapping[str, NDArray[Any]], words: Mapping[str, str] | None = None) -> bytes:
+    # In C order: the library writes memory as it lies, and reads it as if it lay so.
+    ordered = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    return safetensors.numpy.save(ordered, dict(words) if words else None)
 
 
 def load_arrays(path: Path) -> tuple[Arrays, dict[str, str]]:

@@ -13,6 +13,8 @@ Legend: T steps, B environments, K truncations or value heads, P parameters of t
 of a state.
 """
 
+import os
+import shutil
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -32,7 +34,7 @@ from veldt.agents.networks.settings import NetworkSettings
 from veldt.agents.popart import PopArt
 from veldt.platform import plugins
 from veldt.platform.envs.vector import Actions, EnvironmentSpec
-from veldt.platform.errors import SettingsError, UnsupportedSpace
+from veldt.platform.errors import MissingProgram, SettingsError, UnsupportedSpace
 
 
 class Unrolled(NamedTuple):
@@ -85,6 +87,7 @@ class ActorCritic(nn.Module):
         self.distribution = self.policy.distribution
         self.state_size: int = self.core.state_size
         if settings.compile:
+            demand_compiler()
             self.torso.compile()
 
     def forward(self, inputs: Inputs) -> tuple[Tensor, Tensor, Tensor]:
@@ -178,6 +181,16 @@ class ActorCritic(nn.Module):
         if settings.last_reward:
             parts.append(last_reward.clamp(-1.0, 1.0)[..., None] * known)
         return torch.cat(parts, -1)
+
+
+def demand_compiler() -> None:
+    """Raises `MissingProgram` where torch.compile would find no compiler at its first call."""
+    names = [os.environ.get("CXX", ""), "g++", "clang++"]
+    if not any(name and shutil.which(name) for name in names):
+        raise MissingProgram(
+            "agent.network.compile: torch.compile needs a C++ compiler, and there is no g++ or "
+            "clang++ here; install one (on Debian: apt install g++), or leave compile=false."
+        )
 
 
 def action_width(actions: Actions) -> int:

@@ -8,16 +8,10 @@ Padding is torch's: where TensorFlow's "SAME" pools an even side, the window lie
 further to the right and below.
 """
 
-from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from veldt.agents.networks.convolutional import (
-    as_images,
-    demand_image,
-    memory_format,
-    order_filters,
-)
+from veldt.agents.networks.convolutional import ImageTorso, demand_image
 from veldt.agents.networks.settings import NetworkSettings
 from veldt.platform.envs.vector import Observations
 
@@ -38,16 +32,15 @@ class Residual(nn.Module):
         return found
 
 
-class Deep(nn.Module):
+class Deep(ImageTorso):
     """A torso for images [C, H, W]."""
 
     features = 256
 
     def __init__(self, observations: Observations, settings: NetworkSettings) -> None:
-        super().__init__()
+        super().__init__(settings)
         demand_image("deep", observations)
         channels, height, width = observations.shape
-        self._format = memory_format(settings)
         layers: list[nn.Module] = []
         for filters in SECTIONS:
             layers += [
@@ -57,11 +50,5 @@ class Deep(nn.Module):
                 Residual(filters),
             ]
             channels, height, width = filters, -(-height // 2), -(-width // 2)
-        self.layers = nn.Sequential(*layers, nn.ReLU(), nn.Flatten())
-        self.layers.extend([nn.Linear(channels * height * width, self.features), nn.ReLU()])
-        order_filters(self, self._format)
-
-    def forward(self, observation: Tensor) -> Float[Tensor, "*batch features"]:
-        images, batch = as_images(observation, self._format)
-        features: Tensor = self.layers(images)
-        return features.reshape(*batch, self.features)
+        units = nn.Linear(channels * height * width, self.features)
+        self.finish(*layers, nn.ReLU(), nn.Flatten(), units, nn.ReLU())

@@ -31,7 +31,7 @@ class NetworkSettings(Settings):
     value head and no normalisation."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """What the torso computes in; weights and the rest stay float32."""
-    channels_last: bool = False
+    channels_last: bool = True
     """Memory format of images inside the torso."""
     compile: bool = False
     """Hand the torso to torch.compile, in the learner and in the actors."""

@@ -16,7 +16,7 @@ from veldt.agents.networks.cost import Cost, cost_of, multiply_accumulates, para
 from veldt.agents.networks.settings import NetworkSettings
 from veldt.platform.envs.parts import MOST_WORDS, hash_words, packed
 from veldt.platform.envs.vector import Actions, EnvironmentSpec, Observations, Part, discrete
-from veldt.platform.errors import SettingsError, UnknownName, UnsupportedSpace
+from veldt.platform.errors import MissingProgram, SettingsError, UnknownName, UnsupportedSpace
 
 VECTOR = EnvironmentSpec("v", Observations((4,), "float32"), discrete(3), 1)
 ATARI = EnvironmentSpec("a", Observations((4, 84, 84), "uint8"), discrete(18), 4)
@@ -201,15 +201,35 @@ def test_the_last_action_is_one_hot():
 
 @pytest.mark.parametrize("torso", ["shallow", "nature", "deep"])
 def test_the_memory_format_does_not_change_what_is_computed(torso):
-    plain, turned = build(ATARI, torso=torso), build(ATARI, torso=torso, channels_last=True)
+    plain, turned = build(ATARI, torso=torso, channels_last=False), build(ATARI, torso=torso)
     batch = batch_of(plain, ATARI, T=2)
     torch.testing.assert_close(plain.unroll(batch), turned.unroll(batch), rtol=1e-4, atol=1e-5)
     turned.load_state_dict(plain.state_dict())
     assert turned.torso.layers[0].weight.is_contiguous(memory_format=torch.channels_last)
 
 
+@pytest.mark.parametrize("torso", ["shallow", "deep"])
+def test_images_are_read_a_block_at_a_time_and_nothing_changes(torso, monkeypatch):
+    network = build(ATARI, torso=torso)
+    batch, said = batch_of(network, ATARI, T=4), []
+    for block in (10**6, 3):
+        monkeypatch.setattr(network.torso, "block", block)
+        network.zero_grad()
+        unrolled = network.unroll(batch)
+        (unrolled.value.sum() + unrolled.policy.square().sum()).backward()
+        said.append([unrolled.value.detach(), *(p.grad.clone() for p in network.parameters())])
+    torch.testing.assert_close(*said, rtol=1e-3, atol=1e-5)
+
+
+def test_to_compile_without_a_compiler_is_an_error_that_says_so(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    with pytest.raises(MissingProgram, match=r"agent.network.compile.* g\+\+"):
+        build(VECTOR, compile=True)
+
+
 def test_bfloat16_is_near_and_its_gradient_float32():
-    plain, low = build(ATARI), build(ATARI, precision="bfloat16", channels_last=True)
+    plain, low = build(ATARI), build(ATARI, precision="bfloat16")
     batch = batch_of(plain, ATARI, T=2)
     exact, near = plain.unroll(batch), low.unroll(batch)
     assert near.policy.dtype == near.value.dtype == torch.float32

@@ -120,6 +120,22 @@ def test_the_last_two_checkpoints_are_kept_exactly(tmp_path):
     assert got["n"].shape == ()
 
 
+def test_arrays_come_back_as_they_were_however_they_lay_in_memory(tmp_path):
+    filters = np.arange(2 * 3 * 4 * 5, dtype=np.float32).reshape(2, 3, 4, 5)
+    arrays = {
+        "channels last": filters.transpose(0, 2, 3, 1).copy().transpose(0, 3, 1, 2),
+        "turned": filters.T,
+        "every other": filters[..., ::2],
+        "number": np.array(7),
+    }
+    checkpoints.save(tmp_path, 1, arrays, {})
+    _, kept, _ = checkpoints.load(tmp_path)
+    checkpoints.save_arrays(tmp_path / "arrays.safetensors", arrays)
+    for found in (kept, checkpoints.load_arrays(tmp_path / "arrays.safetensors")[0]):
+        for name, array in arrays.items():
+            np.testing.assert_array_equal(found[name], array, err_msg=name, strict=True)
+
+
 @pytest.mark.parametrize("file", ["arrays.safetensors", "state.json"])
 @pytest.mark.parametrize("damage", ["flip", "cut", "delete"])
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path, caplog, file, damage):
