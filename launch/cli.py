@@ -95,13 +95,16 @@ def evaluate(
         typer.Option(help="An agent's: sample, as in training (the default), or greedy."),
     ] = None,
     video: Annotated[Path | None, typer.Option(help="Film one more episode: a file.mp4.")] = None,
+    task: Annotated[
+        str | None, typer.Option(help="Of several: which the film shows; default: the first.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the episodes.")] = 0,
     json: Json = False,
 ) -> None:
     """Play whole episodes with a trained agent or policy, on seeds that training never saw."""
     from veldt.launch import evaluations
 
-    evaluations.evaluate(folder, episodes, policy, video, seed, Console(json))
+    evaluations.evaluate(folder, episodes, policy, video, task, seed, Console(json))
 
 
 @app.command(epilog="Example: veldt scores runs/pong-* runs/breakout-*")

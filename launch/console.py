@@ -46,14 +46,19 @@ class Console:
         self._last = now
         share = record["frames"] / record["frames_total"]
         left = record["wall_seconds"] * (1 - share) / max(share, 1e-9)
+        # Returns of several games are on scales of their own: their mean says nothing.
         score = record.get("mean_normalised_score")
-        more = "" if score is None else f"normalised {number(score):>8}  "
-        if (found := record.get("evaluation_mean_return")) is not None:
-            more += f"evaluation {number(found):>8}  "
+        found = (
+            f"return {number(record['mean_return']):>8}  "
+            if score is None
+            else f"normalised {number(score):>8}  "
+        )
+        for name in ("evaluation_mean_return", "evaluation_mean_normalised_score"):
+            if (evaluated := record.get(name)) is not None:
+                found += f"evaluation {number(evaluated):>8}  "
         self.say(
             f"{min(share, 1):4.0%}  frames {record['frames']:>11,}  "
-            f"return {number(record['mean_return']):>8}  {more}"
-            f"episodes {record['episodes']:>6,}  "
+            f"{found}episodes {record['episodes']:>6,}  "
             f"{record['steps_per_second']:>8,.0f} steps/s  lag {record['policy_lag_mean']:.1f}  "
             f"{duration(left)} left"
         )

@@ -52,7 +52,7 @@ learn() {
 small() {
   learn small/catch catch
   learn small/cartpole cartpole
-  learn small/cartpole-a2c cartpole --set agent.name=a2c
+  learn small/cartpole-a2c cartpole-a2c
   learn small/cartpole-ppo cartpole-ppo
   learn small/acrobot acrobot
   learn small/acrobot-plain acrobot --set agent.network.popart=0.0

@@ -64,7 +64,7 @@ def run_report(folder: Path, document: dict[str, Any], command: str) -> str:
         [
             ("environment", label(settings["environment"]), ""),
             ("agent", settings["agent"]["name"], ""),
-            ("mean return", last.get("mean_return"), f"last {WINDOW} episodes of the training"),
+            (*_score(last), f"last {WINDOW} episodes of the training"),
             ("frames", last.get("frames", 0), f"of {number(settings['frames'])}, {steps} steps"),
             ("episodes", last.get("episodes", 0), f"{number(last.get('updates', 0))} updates"),
             ("wall time", duration(seconds), f"{seconds:,.0f} s over all sessions"),
@@ -94,6 +94,14 @@ def run_report(folder: Path, document: dict[str, Any], command: str) -> str:
     sections.append(section("Settings", settings_table(settings)))
     title = f"{settings['agent']['name']} on {label(settings['environment'])}"
     return page("Training", title, _state(settings, summary, records), sections, command)
+
+
+def _score(last: dict[str, Any]) -> tuple[str, Any]:
+    """What a training has come to; of several games, whose returns have no common scale, the
+    mean of their human-normalised scores."""
+    if "mean_normalised_score" in last:
+        return "mean normalised score", last["mean_normalised_score"]
+    return "mean return", last.get("mean_return")
 
 
 def _state(settings: dict[str, Any], summary: Any, records: list[Record]) -> str:

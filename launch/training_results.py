@@ -14,7 +14,7 @@ SOLVED = {"catch": 0.95, "cartpole": 475.0, "acrobot": -100.0, "inverted-pendulu
 TRAININGS = {
     "small/catch": ("catch", SOLVED["catch"]),
     "small/cartpole": ("cartpole", SOLVED["cartpole"]),
-    "small/cartpole-a2c": ("cartpole --set agent.name=a2c", SOLVED["cartpole"]),
+    "small/cartpole-a2c": ("cartpole-a2c", SOLVED["cartpole"]),
     "small/cartpole-ppo": ("cartpole-ppo", SOLVED["cartpole"]),
     "small/acrobot": ("acrobot", SOLVED["acrobot"]),
     "small/acrobot-plain": ("acrobot --set agent.network.popart=0.0", SOLVED["acrobot"]),

@@ -259,7 +259,10 @@ def test_several_tasks_are_counted_one_by_one(veldt):
     assert veldt.summary("scores", "run")["games"].keys() == {"pong", "breakout"}
     assert veldt("report", "run").returncode == 0
     page = (veldt.folder / "run" / "report.html").read_text()
-    assert "Evaluation: atari/breakout" in page
+    assert "Evaluation: atari/breakout" in page and "mean normalised score" in page
+    film = ("evaluate", "run", "--episodes", 1, "--video", "film.mp4", "--task")
+    assert veldt(*film, "atari/breakout").returncode == 0
+    assert "but atari/pong, atari/breakout" in veldt(*film, "atari/tennis").stderr
     (veldt.folder / "unlike.toml").write_text(
         'frames = 100\nenvironment = {tasks = [{id = "CartPole-v1"}, {id = "Acrobot-v1"}]}\n'
     )
