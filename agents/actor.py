@@ -17,7 +17,8 @@ from veldt.agents.agent import Agent
 from veldt.agents.build import make_agent, make_environments, with_tasks
 from veldt.agents.inputs import Memory
 from veldt.agents.settings import TrainSettings
-from veldt.platform.channels import ActorChannel, Arrays
+from veldt.platform.channels.actor_end import ActorChannel, Arrays
+from veldt.platform.channels.certificates import Certificate
 from veldt.platform.envs.vector import VectorEnvironment
 from veldt.platform.errors import EnvironmentFault
 from veldt.platform.keys import Key
@@ -28,10 +29,11 @@ def main(argument: dict[str, Any]) -> None:
     """Runs an actor until the learner says stop or is gone.
 
     Args:
-        argument: address, run, actor, incarnation.
+        argument: address, run, actor, incarnation, and the host's certificate or None.
     """
     torch.set_num_threads(1)
-    parent = os.getppid()
+    parent, keys = os.getppid(), argument["certificate"]
+    argument = argument | {"certificate": None if keys is None else Certificate(**keys)}
     channel = ActorChannel(**argument, alive=lambda: os.getppid() == parent)
     settings = TrainSettings.parse(channel.settings)
     try:

@@ -2,9 +2,11 @@
 
 import signal
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol
 
-from veldt.platform.channels import LearnerChannel
+from veldt.platform.channels.certificates import Certificate
 from veldt.platform.errors import ActorDied, ActorsLost
 from veldt.platform.zygote import Child, Zygote, exit_reason
 
@@ -14,36 +16,59 @@ ABSENCE_S = 1.0  # a longer time between two watches is the learner's own
 GIVE_UP_AFTER = 3  # deaths of one actor with no unroll in between
 
 
+class Register(Protocol):
+    """What a pool's actors report to: a learner's channel, or that of a host elsewhere."""
+
+    address: str
+    run: str
+
+    def expect(self, actor: int, incarnation: int) -> None: ...
+
+    def waiting(self) -> set[int]: ...
+
+    def check(self) -> None: ...
+
+
 class ActorPool:
-    """Keeps `count` actors alive.
+    """Keeps actors alive.
 
     Args:
         zygote: Forks them.
         channel: Where they report to.
+        actors: Their numbers, with the incarnation that each had before; -1: none.
         silence_s: After so long without an unroll, an actor that does not wait is killed.
         restart: Start another in the place of one that died.
         log: The file their errors go to.
+        certificate: With which they come to a learner elsewhere.
     """
 
     def __init__(
         self,
         zygote: Zygote,
-        channel: LearnerChannel,
-        count: int,
+        channel: Register,
+        actors: Mapping[int, int],
         silence_s: float,
         restart: bool,
         log: Path,
+        certificate: Certificate | None = None,
     ) -> None:
         self.restarts = 0
         self.slowest_recovery_s = 0.0  # from finding an actor dead to its next unroll
         self._zygote, self._channel = zygote, channel
         self._silence_s, self._restart, self._log = silence_s, restart, log
+        self._certificate = certificate
         self._watched = time.monotonic()
-        self._incarnation = [-1] * count
-        self._heard = [0.0] * count
-        self._deaths = [0] * count
+        self._incarnation = dict(actors)
+        self._heard: dict[int, float] = {}
+        self._deaths = dict.fromkeys(actors, 0)
         self._died: dict[int, float] = {}
-        self._children: list[Child] = [self._start(actor) for actor in range(count)]
+        self._children: dict[int, Child] = {}
+        try:
+            for actor in actors:
+                self._children[actor] = self._start(actor)
+        except BaseException:
+            self.stop(0.0)
+            raise
 
     def _start(self, actor: int) -> Child:
         self._incarnation[actor] += 1
@@ -54,12 +79,14 @@ class ActorPool:
             "run": self._channel.run,
             "actor": actor,
             "incarnation": self._incarnation[actor],
+            "certificate": self._certificate.plain() if self._certificate else None,
         }
         return self._zygote.spawn(f"{MODULE}:main", argument, self._log)
 
-    def heard_from(self, actor: int, incarnation: int) -> None:
-        """An unroll of an actor arrived; one of a process before it says nothing of this one."""
-        if incarnation != self._incarnation[actor]:
+    def heard_from(self, actor: int, incarnation: int | None = None) -> None:
+        """An unroll of an actor arrived; one of a process before it says nothing of this one, nor
+        does one of an actor that is not of this pool."""
+        if actor not in self._children or incarnation not in (None, self._incarnation[actor]):
             return
         self._heard[actor] = time.monotonic()
         self._deaths[actor] = 0
@@ -78,7 +105,7 @@ class ActorPool:
         waiting, now = self._channel.waiting(), time.monotonic()
         absent = now - self._watched if now - self._watched > ABSENCE_S else 0.0
         self._watched = now
-        for actor, child in enumerate(self._children):
+        for actor, child in list(self._children.items()):
             # What we did not watch, or they waited for us, is not their silence.
             self._heard[actor] = now if actor in waiting else self._heard[actor] + absent
             status = child.poll()
@@ -109,6 +136,6 @@ class ActorPool:
     def stop(self, grace_s: float = 2.0) -> None:
         """Waits for the actors to end, then kills those that did not; for after the channel."""
         deadline = time.monotonic() + grace_s
-        for child in self._children:
+        for child in self._children.values():
             if child.wait(max(0.0, deadline - time.monotonic())) is None:
                 child.signal(signal.SIGKILL)

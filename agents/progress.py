@@ -25,6 +25,8 @@ class Progress:
     trajectories_dropped: int = 0
     trajectories_replayed: int = 0
     messages_rejected: int = 0
+    connections_refused: int = 0
+    hosts_lost: int = 0
     actor_restarts: int = 0
     actor_recovery_seconds_max: float = 0.0
     wall_seconds: float = 0.0
@@ -124,6 +126,8 @@ class Progress:
             "trajectories_replayed": self.trajectories_replayed,
             "trajectories_dropped": self.trajectories_dropped,
             "messages_rejected": self.messages_rejected,
+            "connections_refused": self.connections_refused,
+            "hosts_lost": self.hosts_lost,
             **self.tasks(),
         }
 

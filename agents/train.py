@@ -31,9 +31,17 @@ from veldt.agents.progress import Clock, Progress
 from veldt.agents.replay import Replay, demand_memory
 from veldt.agents.settings import TrainSettings
 from veldt.platform import checkpoints
-from veldt.platform.channels import Arrival, LearnerChannel
+from veldt.platform.channels.door import Door
+from veldt.platform.channels.learner_end import Arrival, LearnerChannel
 from veldt.platform.envs.vector import EnvironmentSpec
-from veldt.platform.errors import ActorDied, ActorsLost, Diverged, EnvironmentFault, Interrupted
+from veldt.platform.errors import (
+    ActorDied,
+    ActorsLost,
+    Diverged,
+    EnvironmentFault,
+    Interrupted,
+    SettingsError,
+)
 from veldt.platform.keys import Key
 from veldt.platform.records import Records
 from veldt.platform.runs import RunFolder, write_json
@@ -57,6 +65,7 @@ def train(
     beat: Callable[[], None] = lambda: None,
     announce: Callable[[str], None] = lambda text: None,
     tensorboard: bool = True,
+    door: Door | None = None,
 ) -> dict[str, Any]:
     """Trains an agent and returns its summary, which is also in the folder.
 
@@ -69,6 +78,7 @@ def train(
         beat: Called after each update.
         announce: Called once with what the network costs, and where it learns.
         tensorboard: Write TensorBoard events beside the records.
+        door: Where actors of other hosts come in; None: all are started here.
 
     Raises:
         InputError: if what is asked for cannot be done.
@@ -83,6 +93,11 @@ def train(
         if settings.learner.lockstep and device.type != "cpu":  # which is so anyway
             make_deterministic()
         demand_memory(settings, spec)
+        if door is not None and settings.learner.lockstep:
+            raise SettingsError(
+                "learner.lockstep: actors that come and go are in step with nothing; "
+                "set it to false, or let `veldt train` start all actors."
+            )
         agent = make_agent(settings, spec)
         run = RunFolder(folder, settings.dump(), resume)
         try:
@@ -100,8 +115,19 @@ def train(
                     Key(settings.seed).child("learner"),
                 )
                 training = Training(
-                    settings, spec, learner, folder, zygote, deaths, cost, report, tensorboard
+                    settings,
+                    spec,
+                    learner,
+                    folder,
+                    zygote,
+                    deaths,
+                    cost,
+                    report,
+                    tensorboard,
+                    door,
                 )
+                if door is not None:
+                    announce(f"listening at {training.listening}")
                 try:
                     summary = training.run(stop, beat)
                     break
@@ -135,6 +161,7 @@ class Training:
         cost: Cost,
         report: Report,
         tensorboard: bool,
+        door: Door | None,
     ) -> None:
         several = len(settings.environment.played) > 1
         self._tasks = [task.id if several else "" for task in settings.environment.played]
@@ -153,6 +180,8 @@ class Training:
         self._before = (
             progress.trajectories_dropped,
             progress.messages_rejected,
+            progress.connections_refused,
+            progress.hosts_lost,
             progress.actor_restarts + deaths.get(progress.updates, 0),
         )
         self._actor_seconds: collections.Counter[str] = collections.Counter()
@@ -172,13 +201,16 @@ class Training:
             if learner_settings.replay
             else None
         )
-        self._channel = LearnerChannel(self._tickets, settings.dump(), settings.actors.transport)
+        self._channel = LearnerChannel(
+            self._tickets, settings.dump(), settings.actors.transport, door
+        )
+        self.listening = self._channel.door
         self._channel.publish(progress.updates, learner.weights())
         self._evaluator = Evaluator(settings, folder, zygote, progress.updates, progress.frames)
         self._pool = ActorPool(
             zygote,
             self._channel,
-            settings.actors.count,
+            dict.fromkeys(range(settings.actors.count if door is None else door.actors), -1),
             settings.actors.silence_s,
             restart=not self._lockstep,
             log=folder / "actors.log",
@@ -261,10 +293,12 @@ class Training:
 
     def _count(self) -> None:
         """Brings the counters of this session into the run's."""
-        dropped, rejected, restarts = self._before
+        dropped, rejected, refused, hosts_lost, restarts = self._before
         traffic, progress = self._channel.traffic, self._progress
         progress.trajectories_dropped = dropped + traffic.dropped
         progress.messages_rejected = rejected + traffic.rejected
+        progress.connections_refused = refused + traffic.refused
+        progress.hosts_lost = hosts_lost + traffic.hosts_lost
         progress.actor_restarts = restarts + self._pool.restarts
         progress.actor_recovery_seconds_max = max(
             progress.actor_recovery_seconds_max, self._pool.slowest_recovery_s

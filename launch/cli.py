@@ -16,9 +16,12 @@ from typing import Annotated, Any
 import typer
 
 from veldt.launch import cookbook
+from veldt.launch.cluster_commands import ACTORS, LEARNER, actors, keys_app, learner, train_in
 from veldt.launch.console import Console, set_up_warnings
 from veldt.launch.kinds import Checked, Kind, listed
+from veldt.launch.options import Assignments, Folder, Json, Out, Recipe, Resume, Seed, folder_of
 from veldt.platform.errors import InputError, VeldtError
+from veldt.platform.interrupts import Interrupts
 from veldt.platform.ranks import launched_rank
 from veldt.platform.settings import override
 
@@ -32,25 +35,6 @@ app = typer.Typer(
     help="IMPALA agents that learn, and evolution that searches over them.",
 )
 
-Recipe = Annotated[
-    str, typer.Argument(help="A name from `veldt list recipes`, or the path of a TOML file.")
-]
-Folder = Annotated[Path, typer.Argument(help="The folder of a training or a search.")]
-Assignments = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY.SUB=VALUE", help="Override a setting; may be repeated."),
-]
-Out = Annotated[
-    Path | None, typer.Option("--out", help="The run's folder; default: runs/RECIPE-TIME.")
-]
-Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Override the recipe's seed.")]
-Resume = Annotated[
-    bool, typer.Option("--resume", help="Go on with what is in --out, if there is something.")
-]
-Json = Annotated[
-    bool, typer.Option("--json", help="Print the summary as one JSON object, and only that.")
-]
-
 
 @app.command(epilog="Example: veldt train cartpole --set optimizer.learning_rate=0.003 --seed 1")
 def train(
@@ -61,26 +45,29 @@ def train(
     resume: Resume = False,
     json: Json = False,
 ) -> None:
-    """Train an agent: one learner, and actors joined to it by ZeroMQ."""
-    from veldt.agents import settings as agents
-    from veldt.agents import train as training
-    from veldt.platform.interrupts import Interrupts
+    """Train an agent: one learner, and actors joined to it by ZeroMQ.
 
-    console = Console(json)
+    Under `mpirun` the first rank learns, and the others share actors.count actors.
+    """
+    from veldt.platform.ranks import launched_by_mpi
+
     data = cookbook.load(recipe, "train", assignments or (), seed)
-    settings = agents.TrainSettings.parse(data)
-    folder = _folder(out, recipe, resume)
-    console.say(f"training {settings.environment.label} in {folder}")
-    with Interrupts() as stop:
-        summary = training.train(
-            settings,
-            folder,
-            resume=resume,
-            report=console.training,
-            stop=stop,
-            announce=console.say,
+    if launched_by_mpi():
+        from veldt.launch import cluster
+
+        # Every rank has to name the same folder, so the default one is not named by the clock.
+        folder = out or Path("runs") / Path(recipe).stem
+        cluster.train_on_ranks(
+            data, lambda door, stop: train_in(data, recipe, folder, resume, json, door, stop)
         )
-    console.summary(summary, f"{recipe}: {folder}")
+    else:
+        with Interrupts() as stop:
+            train_in(data, recipe, folder_of(out, recipe, resume), resume, json, None, stop)
+
+
+app.add_typer(keys_app, name="keys", help="Keys for actors of other hosts.")
+app.command(epilog=LEARNER)(learner)
+app.command(epilog=ACTORS)(actors)
 
 
 @app.command(epilog="Example: veldt evaluate runs/pong --episodes 200 --policy sample")
@@ -328,12 +315,6 @@ def doctor(json: Json = False) -> None:
     )
     if any(check.needed and not check.fit for check in checks):
         raise typer.Exit(1)
-
-
-def _folder(out: Path | None, recipe: str, resume: bool) -> Path:
-    if out is None and resume:
-        raise typer.BadParameter("--resume needs --out, the folder of the run to go on with.")
-    return out or Path("runs") / f"{Path(recipe).stem}-{time.strftime('%Y%m%d-%H%M%S')}"
 
 
 class _Stopped(BaseException):

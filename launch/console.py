@@ -79,10 +79,19 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes:02d}:{rest:02d}"
 
 
+class _Sober(logging.Formatter):
+    """What happens as it is, and what is to be minded as a warning."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        word = "warning: " if record.levelno >= logging.WARNING else ""
+        return f"{word}{record.getMessage()}"
+
+
 def set_up_warnings() -> None:
-    """Sends veldt's warnings to standard error."""
+    """Sends what veldt has to say beside its results to standard error."""
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("warning: %(message)s"))
+    handler.setFormatter(_Sober())
     logger = logging.getLogger("veldt")
     logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
     logger.propagate = False

@@ -8,6 +8,13 @@ hello      run, actor, incarnation        welcome   settings
 ready      actor, incarnation, version    work      number, version, fresh (+ weights)
 delivery   ... number, episodes (+ T)     stop
 fault      actor, incarnation, reason
+
+a host of actors -> learner               learner -> a host of actors
+join       host, version, count           joined    run, settings, actors
+expect     actor, incarnation             heard     delivered, waiting
+beat                                      heard     delivered, waiting
+leave                                     refusal   reason
+                                          stop
 """
 
 import math
@@ -22,6 +29,7 @@ from veldt.platform.errors import WireError
 
 MAGIC = b"VELDT1"
 ALIGNMENT = 64
+MAX_BYTES = 1 << 30  # of a frame
 DTYPES = frozenset({"bool", "uint8", "int32", "int64", "float16", "float32", "float64"})
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -88,6 +96,63 @@ class Fault(_Header):
     reason: str
 
 
+class Join(_Header):
+    """Another host offers to run `count` actors."""
+
+    kind: Literal["join"] = "join"
+    host: str
+    version: str
+    """of veldt"""
+    count: int = pydantic.Field(ge=1, le=4096)
+
+
+class Joined(_Header):
+    """The host is to run these actors."""
+
+    kind: Literal["joined"] = "joined"
+    run: str
+    settings: dict[str, Any]
+    actors: list[tuple[int, int]]
+    """(number, its incarnation before; -1: none)"""
+
+
+class Expect(_Header):
+    """The host is about to start another process for an actor; the one before is gone."""
+
+    kind: Literal["expect"] = "expect"
+    actor: int
+    incarnation: int
+
+
+class Beat(_Header):
+    """The host is alive, and so are its actors."""
+
+    kind: Literal["beat"] = "beat"
+
+
+class Heard(_Header):
+    """So is the learner, and what it knows of the host's actors."""
+
+    kind: Literal["heard"] = "heard"
+    delivered: list[int]
+    """that delivered an unroll since the last time"""
+    waiting: list[int]
+    """that asked for an unroll and have not got one yet"""
+
+
+class Leave(_Header):
+    """The host ends, and its actors with it."""
+
+    kind: Literal["leave"] = "leave"
+
+
+class Refusal(_Header):
+    """The learner does not want this host."""
+
+    kind: Literal["refusal"] = "refusal"
+    reason: str
+
+
 class Stop(_Header):
     """The run is over."""
 
@@ -95,7 +160,20 @@ class Stop(_Header):
 
 
 Header = Annotated[
-    Hello | Welcome | Ready | Work | Delivery | Fault | Stop,
+    Hello
+    | Welcome
+    | Ready
+    | Work
+    | Delivery
+    | Fault
+    | Stop
+    | Join
+    | Joined
+    | Expect
+    | Beat
+    | Heard
+    | Leave
+    | Refusal,
     pydantic.Field(discriminator="kind"),
 ]
 

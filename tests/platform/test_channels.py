@@ -7,7 +7,8 @@ import pytest
 import zmq
 
 from veldt.platform import wire
-from veldt.platform.channels import ActorChannel, LearnerChannel
+from veldt.platform.channels.actor_end import ActorChannel
+from veldt.platform.channels.learner_end import LearnerChannel
 from veldt.platform.errors import RunFailed
 from veldt.platform.tickets import Tickets
 

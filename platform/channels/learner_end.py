@@ -1,4 +1,4 @@
-"""ZeroMQ between one learner and its actors.
+"""The learner's end of ZeroMQ between it and its actors.
 
 A ROUTER in a thread of the learner's process answers the DEALER of each actor.
 Actors pull: `ready` is answered with `work` as soon as there is a ticket, so an
@@ -9,21 +9,26 @@ serving one at a queue and at a lock.
 
 import contextlib
 import dataclasses
+import logging
 import queue
 import secrets
 import sys
 import threading
-from collections.abc import Callable
+import time
 from typing import Any, Literal
 
 import zmq
 from numpy.typing import NDArray
 
 from veldt.platform import wire
-from veldt.platform.errors import EnvironmentFault, RunFailed, WireError
+from veldt.platform.channels.door import Door, OpenDoor
+from veldt.platform.channels.hosts import Hosts
+from veldt.platform.errors import EnvironmentFault, InputError, RunFailed, WireError
+from veldt.platform.runs import code_version
 from veldt.platform.tickets import Tickets
 
-MAX_MESSAGE_BYTES = 1 << 30
+logger = logging.getLogger(__name__)
+
 POLL_MS = 200
 
 Arrays = dict[str, NDArray[Any]]
@@ -36,6 +41,8 @@ class Traffic:
     delivered: int = 0
     dropped: int = 0  # unrolls that were begun and will never be used
     rejected: int = 0  # messages that were not ours or from actors given up
+    refused: int = 0  # connections whose key is on no list
+    hosts_lost: int = 0  # that were not heard any more, or sent away
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,10 +60,18 @@ class LearnerChannel:
         tickets: The book; from here on only this channel touches it.
         settings: What each actor is told to do, as plain JSON.
         transport: "ipc" on one host, or "tcp" on the loopback interface.
+        door: For actors of other hosts, beside it; None: nobody else comes in.
+
+    Raises:
+        InputError: if the door's address cannot be listened at.
     """
 
     def __init__(
-        self, tickets: Tickets, settings: dict[str, Any], transport: Literal["ipc", "tcp"]
+        self,
+        tickets: Tickets,
+        settings: dict[str, Any],
+        transport: Literal["ipc", "tcp"],
+        door: Door | None = None,
     ) -> None:
         # Names this session, and is what its actors are known by; nothing is drawn from it.
         self.run = secrets.token_hex(16)
@@ -73,13 +88,22 @@ class LearnerChannel:
         self._router = self._context.socket(zmq.ROUTER)
         self._router.set(zmq.LINGER, 0)
         self._router.set(zmq.ROUTER_MANDATORY, 1)
-        self._router.set(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
+        self._router.set(zmq.MAXMSGSIZE, wire.MAX_BYTES)
         if transport == "tcp":
             port = self._router.bind_to_random_port("tcp://127.0.0.1")
             self.address = f"tcp://127.0.0.1:{port}"
         else:
             self.address = _ipc_address(self.run)
             self._router.bind(self.address)
+        self._hosts = Hosts(tickets.actors if door is None else door.actors)
+        try:
+            self._opened = None if door is None else OpenDoor(door, self._context, self._router)
+        except InputError:
+            self._router.close(linger=0)
+            self._context.term()
+            raise
+        self.door = "" if self._opened is None else self._opened.address
+        """the address at which other hosts come in"""
         self._bell = self._context.socket(zmq.PAIR)
         self._bell.bind("inproc://bell")
         self._closing = threading.Event()
@@ -101,10 +125,23 @@ class LearnerChannel:
         """From now on `actor` is its `incarnation`-th process; what an older one held is lost."""
         with self._lock:
             self._incarnations[actor] = incarnation
-            self._members.pop(actor, None)
-            self._waiting.pop(actor, None)
-            self.traffic.dropped += self._tickets.lost(actor)
+            self._forget(actor)
         self._ring()
+
+    def _forget(self, actor: int) -> None:
+        """The process that was `actor` is gone; holds the lock."""
+        self._members.pop(actor, None)
+        self._waiting.pop(actor, None)
+        self.traffic.dropped += self._tickets.lost(actor)
+
+    def _count_refused(self) -> None:
+        if self._opened is not None:
+            self.traffic.refused = self._opened.refused
+
+    def hosts(self) -> int:
+        """Other hosts whose actors work for this learner now."""
+        with self._lock:
+            return len(self._hosts)
 
     def receive(self, timeout_s: float) -> Arrival | None:
         """The next unroll in the order of arrival, or None after `timeout_s`.
@@ -144,6 +181,9 @@ class LearnerChannel:
         self._thread.join()
         self.traffic.dropped += len(self._tickets.holders()) + self.arrivals.qsize()
         self._bell.close(linger=0)
+        self._count_refused()
+        if self._opened is not None:
+            self._opened.close()
         self._context.term()
 
     def _ring(self) -> None:
@@ -162,12 +202,16 @@ class LearnerChannel:
                 if bell in ready:
                     bell.recv()
                     with self._lock:
-                        for actor in sorted(self._waiting):
-                            self._answer(actor)
+                        self._answer_all()
                 if self._router in ready:
                     identity, *frames = self._router.recv_multipart()
                     self._take(identity, frames)
-            for identity, _ in self._waiting.values():
+                self._count_refused()
+                self._look_after_hosts()
+            for identity in [
+                *(who for who, _ in self._waiting.values()),
+                *self._hosts.identities(),
+            ]:
                 self._send(identity, wire.pack(wire.Stop()))
         except BaseException as error:  # handed to the learner's thread, which raises it
             self._died = error
@@ -182,6 +226,9 @@ class LearnerChannel:
             self.traffic.rejected += 1
             return
         with self._lock:
+            if isinstance(header, wire.Join | wire.Expect | wire.Beat | wire.Leave):
+                self._take_host(identity, header)
+                return
             actor = getattr(header, "actor", -1)
             if isinstance(header, wire.Hello) and self._expected(header):
                 self._members[actor] = identity
@@ -197,12 +244,84 @@ class LearnerChannel:
                     self._answer(actor)
                 case wire.Delivery(number=number) if self._tickets.delivered(actor, number):
                     self.traffic.delivered += 1
+                    if (owner := self._hosts.of(actor)) is not None:
+                        owner[1].delivered.add(actor)
                     self.arrivals.put(Arrival(header, arrays))
                 case wire.Fault(reason=reason):
-                    self.faults.put(reason)
                     self._send(identity, wire.pack(wire.Stop()))
+                    if (owner := self._hosts.of(actor)) is None:
+                        self.faults.put(reason)
+                    else:  # what is wrong there need not be wrong here
+                        self._send(owner[0], wire.pack(wire.Refusal(reason=reason)))
+                        self._lose(owner[0], reason)
                 case _:
                     self.traffic.rejected += 1
+
+    def _take_host(self, identity: bytes, header: Any) -> None:
+        """What another host of actors says; holds the lock."""
+        host = self._hosts.heard(identity, time.monotonic())
+        match header:
+            case wire.Join():
+                self._admit(identity, header)
+                return
+            case wire.Expect(actor=actor, incarnation=incarnation) if (
+                host is not None
+                and actor in host.actors
+                and incarnation > self._incarnations.get(actor, -1)
+            ):
+                self._incarnations[actor] = incarnation
+                self._forget(actor)
+                self._answer_all()
+            case wire.Beat() if host is not None:
+                pass
+            case wire.Leave() if host is not None:
+                self._lose(identity, "it ended")
+                return
+            case _:  # it does not wait for an answer for ever, and joins again
+                self.traffic.rejected += 1
+                return
+        waiting = [actor for actor in self._waiting if actor in host.actors]
+        delivered, host.delivered = sorted(host.delivered), set()
+        self._send(identity, wire.pack(wire.Heard(delivered=delivered, waiting=waiting)))
+
+    def _admit(self, identity: bytes, join: wire.Join) -> None:
+        if join.version != (own := str(code_version()["veldt"])):
+            reason = f"it runs veldt {own}, and {join.host} {join.version}; install the same."
+            self._send(identity, wire.pack(wire.Refusal(reason=reason)))
+            self.traffic.rejected += 1
+            return
+        if self._hosts.leave(identity) is None:
+            logger.info("%s joins with %d actors", join.host, join.count)
+        host = self._hosts.join(identity, join.host, join.count, time.monotonic())
+        joined = wire.Joined(
+            run=self.run,
+            settings=self._settings,
+            actors=[(actor, self._incarnations.get(actor, -1)) for actor in sorted(host.actors)],
+        )
+        self._send(identity, wire.pack(joined))
+
+    def _look_after_hosts(self) -> None:
+        with self._lock:
+            for identity in self._hosts.silent(time.monotonic()):
+                self._lose(identity, "it is not heard any more")
+
+    def _lose(self, identity: bytes, reason: str) -> None:
+        """A host is gone, and its actors with it; holds the lock."""
+        host = self._hosts.leave(identity)
+        if host is None:
+            return
+        logger.warning("the actors of %s are gone: %s", host.name, reason)
+        self.traffic.hosts_lost += 1
+        for actor in host.actors:
+            # Whatever process still is that actor is not to be listened to.
+            self._incarnations[actor] = self._incarnations.get(actor, -1) + 1
+            self._forget(actor)
+        self._answer_all()
+
+    def _answer_all(self) -> None:
+        """What was given back may be what another actor waits for; holds the lock."""
+        for actor in sorted(self._waiting):
+            self._answer(actor)
 
     def _expected(self, hello: wire.Hello) -> bool:
         return hello.run == self.run and self._incarnations.get(hello.actor) == hello.incarnation
@@ -221,85 +340,6 @@ class LearnerChannel:
         # An actor that died is noticed by whoever started it, not here.
         with contextlib.suppress(zmq.ZMQError):
             self._router.send_multipart([identity, *frames], copy=False)
-
-
-class ActorChannel:
-    """The actor's end: asks for work and delivers it.
-
-    Args:
-        address, run, actor, incarnation: As the learner's end named them.
-        alive: Asked several times a second while it waits; False ends the wait.
-    """
-
-    def __init__(
-        self,
-        address: str,
-        run: str,
-        actor: int,
-        incarnation: int,
-        alive: Callable[[], bool] = lambda: True,
-    ) -> None:
-        self._alive = alive
-        self._actor, self._incarnation = actor, incarnation
-        self._context = zmq.Context()
-        self._dealer = self._context.socket(zmq.DEALER)
-        self._dealer.set(zmq.LINGER, 2000)
-        self._dealer.set(zmq.IDENTITY, f"{actor}.{incarnation}".encode())
-        self._dealer.set(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
-        self._dealer.connect(address)
-        self._send(wire.Hello(run=run, actor=actor, incarnation=incarnation))
-        header, _ = self._receive()
-        if not isinstance(header, wire.Welcome):
-            self._dealer.set(zmq.LINGER, 0)
-            self.close()
-            raise RunFailed("the learner does not know this actor.")
-        self.settings = header.settings
-
-    def work(self, version: int) -> tuple[wire.Work, Arrays] | None:
-        """The next unroll to make, with weights if others than `version`; None at the end.
-
-        Args:
-            version: Of the weights at hand, -1 for none.
-        """
-        self._send(wire.Ready(actor=self._actor, incarnation=self._incarnation, version=version))
-        header, arrays = self._receive()
-        return (header, arrays) if isinstance(header, wire.Work) else None
-
-    def deliver(
-        self,
-        work: wire.Work,
-        arrays: Arrays,
-        episodes: list[tuple[float, int]],
-        seconds: dict[str, float],
-    ) -> None:
-        """Sends one unroll."""
-        header = wire.Delivery(
-            actor=self._actor,
-            incarnation=self._incarnation,
-            number=work.number,
-            version=work.version,
-            episodes=episodes,
-            seconds=seconds,
-        )
-        self._send(header, wire.Body(arrays))
-
-    def fault(self, reason: str) -> None:
-        """Says why this actor ends and that another would end the same way; waits to be heard."""
-        self._send(wire.Fault(actor=self._actor, incarnation=self._incarnation, reason=reason))
-        self._receive()
-
-    def close(self) -> None:
-        self._dealer.close()
-        self._context.term()
-
-    def _send(self, header: Any, body: wire.Body = wire.EMPTY) -> None:
-        self._dealer.send_multipart(wire.pack(header, body), copy=False)
-
-    def _receive(self) -> tuple[Any, Arrays]:
-        while not self._dealer.poll(POLL_MS):
-            if not self._alive():
-                return wire.Stop(), {}
-        return wire.unpack(self._dealer.recv_multipart())
 
 
 def _ipc_address(token: str) -> str:

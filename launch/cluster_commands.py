@@ -1,0 +1,118 @@
+"""The commands of a training whose actors are elsewhere, and what `veldt train` has in common
+with them."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from veldt.launch import cookbook
+from veldt.launch.console import Console
+from veldt.launch.options import Assignments, Json, Out, Recipe, Resume, Seed, folder_of
+from veldt.platform.interrupts import Interrupts
+
+if TYPE_CHECKING:
+    from veldt.platform.channels.door import Door
+
+LEARNER = "Example: veldt learner atari/pong --listen tcp://0.0.0.0:5555 --keys cluster"
+ACTORS = "Example: veldt actors --connect tcp://learner:5555 --key lab2.key --count 16"
+
+keys_app = typer.Typer(no_args_is_help=True)
+
+
+def learner(
+    recipe: Recipe,
+    listen: Annotated[str, typer.Option(help="Where actors come in: tcp://INTERFACE:PORT.")],
+    keys: Annotated[
+        Path | None, typer.Option(help="The folder that `veldt keys new` made; encrypts.")
+    ] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="In clear, and let anybody in who can reach it.")
+    ] = False,
+    actors: Annotated[
+        int, typer.Option(min=0, help="Actors to start here, beside those of other hosts.")
+    ] = 0,
+    assignments: Assignments = None,
+    out: Out = None,
+    seed: Seed = None,
+    resume: Resume = False,
+    json: Json = False,
+) -> None:
+    """Train with the actors of other hosts: `veldt actors` there. They may come and go.
+
+    actors.count of the recipe is how many are expected in all: more than those wait.
+    """
+    from veldt.launch.cluster import door
+
+    data = cookbook.load(recipe, "train", assignments or (), seed)
+    opening, folder = door(listen, keys, insecure, actors), folder_of(out, recipe, resume)
+    with Interrupts() as stop:
+        train_in(data, recipe, folder, resume, json, opening, stop)
+
+
+def actors(
+    connect: Annotated[str, typer.Option(help="The learner: tcp://HOST:PORT.")],
+    key: Annotated[
+        Path | None, typer.Option(help="This host's NAME.key, from `veldt keys new`.")
+    ] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="In clear, as the learner's --insecure.")
+    ] = False,
+    count: Annotated[
+        int | None, typer.Option(min=1, max=4096, help="Actors; default: one for each core.")
+    ] = None,
+    patience: Annotated[
+        float, typer.Option(min=1.0, help="Seconds to wait for a learner that does not answer.")
+    ] = 600.0,
+    log: Annotated[
+        Path | None, typer.Option(help="A file for all that the actors say on standard error.")
+    ] = None,
+) -> None:
+    """Run actors for a `veldt learner` elsewhere, until its run is over."""
+    from veldt.launch import cluster
+
+    cluster.serve(connect, key, insecure, count, patience, log)
+
+
+@keys_app.command("new", epilog="Example: veldt keys new cluster --name lab2")
+def keys_new(
+    folder: Annotated[Path, typer.Argument(help="Of the keys; stays with the learner.")],
+    name: Annotated[str, typer.Option(help="Of the host or user they are for.")] = "actors",
+) -> None:
+    """Make keys with which actors of another host may join a learner."""
+    from veldt.platform.channels import certificates
+
+    file = certificates.create(folder, name)
+    Console().say(
+        f"{file}: copy it to the other host, for `veldt actors --key`; "
+        f"to lock it out, remove {folder / 'allowed' / name}."
+    )
+
+
+def train_in(
+    data: dict[str, Any],
+    recipe: str,
+    folder: Path,
+    resume: bool,
+    json: bool,
+    door: "Door | None",
+    stop: Callable[[], bool],
+) -> None:
+    """Trains in `folder`, and says how it goes."""
+    from veldt.agents import settings as agents
+    from veldt.agents import train as training
+
+    console = Console(json)
+    settings = agents.TrainSettings.parse(data)
+    console.say(f"training {settings.environment.label} in {folder}")
+    summary = training.train(
+        settings,
+        folder,
+        resume=resume,
+        report=console.training,
+        stop=stop,
+        announce=console.say,
+        door=door,
+    )
+    console.summary(summary, f"{recipe}: {folder}")

@@ -1,0 +1,98 @@
+"""An actor's end of ZeroMQ between a learner and its actors."""
+
+from collections.abc import Callable
+from typing import Any
+
+import zmq
+from numpy.typing import NDArray
+
+from veldt.platform import wire
+from veldt.platform.channels.certificates import Certificate
+from veldt.platform.channels.door import use
+from veldt.platform.errors import RunFailed
+
+POLL_MS = 200
+
+Arrays = dict[str, NDArray[Any]]
+
+
+class ActorChannel:
+    """The actor's end: asks for work and delivers it.
+
+    Args:
+        address, run, actor, incarnation: As the learner's end named them.
+        certificate: Of this host, where the learner is on another; None: in clear.
+        alive: Asked several times a second while it waits; False ends the wait.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        run: str,
+        actor: int,
+        incarnation: int,
+        certificate: Certificate | None = None,
+        alive: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._alive = alive
+        self._actor, self._incarnation = actor, incarnation
+        self._context = zmq.Context()
+        self._dealer = self._context.socket(zmq.DEALER)
+        self._dealer.set(zmq.LINGER, 2000)
+        self._dealer.set(zmq.IDENTITY, f"{actor}.{incarnation}".encode())
+        self._dealer.set(zmq.MAXMSGSIZE, wire.MAX_BYTES)
+        use(self._dealer, certificate)
+        self._dealer.connect(address)
+        self._send(wire.Hello(run=run, actor=actor, incarnation=incarnation))
+        header, _ = self._receive()
+        if not isinstance(header, wire.Welcome):
+            self._dealer.set(zmq.LINGER, 0)
+            self.close()
+            raise RunFailed("the learner does not know this actor.")
+        self.settings = header.settings
+
+    def work(self, version: int) -> tuple[wire.Work, Arrays] | None:
+        """The next unroll to make, with weights if others than `version`; None at the end.
+
+        Args:
+            version: Of the weights at hand, -1 for none.
+        """
+        self._send(wire.Ready(actor=self._actor, incarnation=self._incarnation, version=version))
+        header, arrays = self._receive()
+        return (header, arrays) if isinstance(header, wire.Work) else None
+
+    def deliver(
+        self,
+        work: wire.Work,
+        arrays: Arrays,
+        episodes: list[tuple[float, int]],
+        seconds: dict[str, float],
+    ) -> None:
+        """Sends one unroll."""
+        header = wire.Delivery(
+            actor=self._actor,
+            incarnation=self._incarnation,
+            number=work.number,
+            version=work.version,
+            episodes=episodes,
+            seconds=seconds,
+        )
+        self._send(header, wire.Body(arrays))
+
+    def fault(self, reason: str) -> None:
+        """Says why this actor ends and that another would end the same way; waits to be heard."""
+        self._send(wire.Fault(actor=self._actor, incarnation=self._incarnation, reason=reason))
+        self._receive()
+
+    def close(self) -> None:
+        self._dealer.close()
+        self._context.term()
+
+    def _send(self, header: Any, body: wire.Body = wire.EMPTY) -> None:
+        self._dealer.send_multipart(wire.pack(header, body), copy=False)
+
+    def _receive(self) -> tuple[Any, Arrays]:
+        while not self._dealer.poll(POLL_MS):
+            if not self._alive():
+                return wire.Stop(), {}
+        return wire.unpack(self._dealer.recv_multipart())

@@ -1,0 +1,180 @@
+"""Other hosts of actors: the learner's book, and both ends over real sockets."""
+
+import threading
+
+import pytest
+import zmq
+
+from veldt.platform import wire
+from veldt.platform.channels import certificates
+from veldt.platform.channels.actor_end import ActorChannel
+from veldt.platform.channels.door import Door
+from veldt.platform.channels.host_end import HostChannel, LearnerLost
+from veldt.platform.channels.hosts import SILENCE_S, Hosts
+from veldt.platform.channels.learner_end import LearnerChannel
+from veldt.platform.errors import InputError, RunFailed
+from veldt.platform.tickets import Tickets
+
+WATCHDOG_S = 20.0
+LOOPBACK = "tcp://127.0.0.1:0"
+
+
+def alive():
+    return True
+
+
+@pytest.fixture
+def listen():
+    """Makes learners' channels, and closes them."""
+    channels = []
+
+    def make(door):
+        tickets = Tickets(actors=4, batch=1, done=0, updates=6, max_lag=3)
+        channels.append(LearnerChannel(tickets, {"hello": 1}, "ipc", door))
+        channels[-1].publish(0, {})
+        return channels[-1]
+
+    yield make
+    for channel in channels:
+        closing = threading.Thread(target=channel.close)
+        closing.start()
+        closing.join(WATCHDOG_S)
+        assert not closing.is_alive(), "the channel did not close"
+
+
+@pytest.fixture
+def guarded(tmp_path):
+    """A learner's door that wants keys, and a key to it."""
+    guest = certificates.read(certificates.create(tmp_path, "lab2"))
+    own = certificates.read(tmp_path / "learner.key")
+    return Door(LOOPBACK, own, certificates.AllowList(tmp_path), actors=1), guest
+
+
+def test_the_book_gives_the_lowest_numbers_that_are_free():
+    hosts = Hosts(taken=2)
+    assert hosts.join(b"a", "a", 2, 0.0).actors == {2, 3}
+    assert hosts.join(b"b", "b", 1, 0.0).actors == {4}
+    assert hosts.join(b"a", "a", 3, 0.0).actors == {2, 3, 5}  # it forgot what it had
+    assert hosts.of(4)[0] == b"b" and hosts.of(0) is None
+    assert hosts.heard(b"b", 5.0).name == "b" and hosts.heard(b"c", 5.0) is None
+    assert hosts.silent(SILENCE_S + 1.0) == [b"a"]
+    hosts.leave(b"a")
+    assert hosts.join(b"c", "c", 4, 9.0).actors == {2, 3, 5, 6}
+
+
+def test_a_host_joins_with_its_key_and_its_actors_deliver(listen, guarded):
+    door, guest = guarded
+    learner = listen(door)
+    host = HostChannel(learner.door, guest)
+    actors = host.join(2, WATCHDOG_S, alive)
+    assert actors == {1: -1, 2: -1} and host.settings == {"hello": 1}
+    host.expect(1, 0)
+    actor = ActorChannel(learner.door, host.run, 1, 0, guest)
+    ticket, _ = actor.work(-1)
+    actor.deliver(ticket, {}, [], {})
+    assert learner.receive(WATCHDOG_S).header.number == ticket.number
+    assert host.beat() == {1} and host.beat() == set()
+    held, _ = actor.work(0)
+    host.leave()
+    # What its actors were at goes to another, here to one of the learner's own.
+    learner.expect(0, 0)
+    own = ActorChannel(learner.address, learner.run, 0, 0)
+    assert own.work(-1)[0].number == held.number
+    assert learner.traffic.dropped == learner.traffic.hosts_lost == 1
+    for channel in (actor, own, host):
+        channel.close()
+
+
+def test_who_has_no_key_of_the_learners_gets_nothing(listen, guarded, tmp_path, until):
+    door, guest = guarded
+    learner = listen(door)
+    stranger = certificates.make(guest.learner)
+    of_another = certificates.read(certificates.create(tmp_path / "another", "lab2"))
+    for certificate, words in (
+        (stranger, "turned this key away"),
+        (of_another, "turned this key away|do not speak alike"),
+        (None, "do not speak alike"),
+    ):
+        host = HostChannel(learner.door, certificate)
+        with pytest.raises(InputError, match=words):
+            host.join(1, WATCHDOG_S, alive)
+        host.close()
+    context = zmq.Context()
+    plain = context.socket(zmq.DEALER)
+    plain.set(zmq.LINGER, 0)
+    plain.connect(learner.door)
+    plain.send_multipart(wire.pack(wire.Hello(run=learner.run, actor=0, incarnation=0)))
+    assert not plain.poll(500)
+    plain.close()
+    context.term()
+    (tmp_path / "allowed" / "lab2").unlink()
+    late = HostChannel(learner.door, guest)
+    with pytest.raises(InputError, match="turned this key away"):
+        late.join(1, WATCHDOG_S, alive)
+    late.close()
+    until(lambda: learner.traffic.refused >= 2)
+    assert learner.hosts() == 0
+    assert learner.traffic.rejected == 0  # not a byte of theirs was read
+
+
+def test_a_host_speaks_for_its_own_actors_only(listen, until):
+    learner = listen(Door(LOOPBACK, actors=1))
+    learner.expect(0, 0)
+    own = ActorChannel(learner.address, learner.run, 0, 0)
+    held, _ = own.work(-1)
+    host = HostChannel(learner.door, None)
+    host.join(1, WATCHDOG_S, alive)
+    host._dealer.send_multipart(wire.pack(wire.Expect(actor=0, incarnation=1)))
+    host._dealer.send_multipart(wire.pack(wire.Expect(actor=1, incarnation=-1)))
+    until(lambda: learner.traffic.rejected == 2)
+    own.deliver(held, {}, [], {})
+    assert learner.receive(WATCHDOG_S).header.number == held.number
+    for channel in (own, host):
+        channel.close()
+
+
+def test_what_is_wrong_at_a_host_ends_that_host_and_not_the_run(listen):
+    learner = listen(Door(LOOPBACK))
+    host = HostChannel(learner.door, None)
+    host.join(1, WATCHDOG_S, alive)
+    host.expect(0, 0)
+    actor = ActorChannel(learner.door, host.run, 0, 0)
+    actor.work(-1)
+    actor.fault("the environment returned NaN")
+    with pytest.raises(RunFailed, match="returned NaN"):
+        while True:
+            host.beat()
+    learner.check()
+    assert learner.hosts() == 0 and learner.traffic.dropped == 1
+    for channel in (actor, host):
+        channel.close()
+
+
+def test_another_version_is_turned_away_with_both_named(listen, monkeypatch):
+    from veldt.platform.channels import host_end
+
+    learner = listen(Door(LOOPBACK))
+    monkeypatch.setattr(host_end, "code_version", lambda: {"veldt": "0.0.1"})
+    host = HostChannel(learner.door, None)
+    with pytest.raises(InputError, match=r"runs veldt .* 0\.0\.1; install the same"):
+        host.join(1, WATCHDOG_S, alive)
+    host.close()
+
+
+def test_a_learner_that_is_not_there_is_waited_for_so_long(listen, monkeypatch):
+    from veldt.platform.channels import host_end
+
+    monkeypatch.setattr(host_end, "SILENCE_S", 0.3)
+    host = HostChannel("tcp://127.0.0.1:1", None)
+    with pytest.raises(LearnerLost, match=r"no learner answered at tcp://127.0.0.1:1 for 0.5 s"):
+        host.join(1, 0.5, alive)
+    assert host.join(1, WATCHDOG_S, lambda: False) == {}
+    host.close()
+
+
+def test_a_door_that_cannot_be_opened(listen):
+    learner = listen(Door(LOOPBACK))
+    with pytest.raises(InputError, match=r"--listen .*in use"):
+        listen(Door(learner.door))
+    with pytest.raises(InputError, match="--listen tcp://nowhere.invalid:1"):
+        listen(Door("tcp://nowhere.invalid:1"))
