@@ -39,7 +39,9 @@ class ActorsSettings(Settings):
     """B, in each actor"""
     unroll_length: int = pydantic.Field(20, ge=1, le=100_000)
     """T, steps"""
-    transport: Literal["ipc", "tcp"] = "ipc"
+    transport: Literal["shared", "ipc", "tcp"] = "shared"
+    """How unrolls come to a learner of the same host: in memory that both share (Linux), through
+    a socket, or through the loopback interface."""
     silence_s: float = pydantic.Field(120.0, gt=0.0)
     """An actor that makes no unroll for so long is killed and started again."""
 

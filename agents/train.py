@@ -266,6 +266,7 @@ class Training:
         """The next update's unrolls side by side; None if `stop` said so."""
         progress = self._progress
         taken: list[Trajectory] = []
+        used: list[Arrival] = []
         episodes: list[tuple[int, list[tuple[float, int]], str]] = []
         while len(taken) < self._settings.learner.fresh:
             if stop():
@@ -279,17 +280,21 @@ class Training:
                 self._order.put(arrival)
             while len(taken) < self._settings.learner.fresh and (ready := self._order.get()):
                 header = ready.header
+                used.append(ready)
                 taken.append(from_arrays(ready.arrays, self._spec))
                 task = self._tasks[self._settings.task_of(header.actor)]
                 episodes.append((progress.updates - header.version, header.episodes, task))
         for lag, ended, task in episodes:
             progress.count_trajectory(lag, ended, task)
         if self._replay is not None:
-            self._replay.add(taken)
+            self._replay.add([stack([trajectory]) for trajectory in taken])  # copies
             again = self._settings.learner.replayed
             taken += self._replay.draw(again, progress.updates)
             progress.trajectories_replayed += again
-        return stack(taken)
+        batch = stack(taken)
+        for arrival in used:
+            arrival.release()
+        return batch
 
     def _count(self) -> None:
         """Brings the counters of this session into the run's."""

@@ -1,11 +1,12 @@
 """Messages: one small header that is checked, one body of raw arrays. No pickle.
 
 frame 0   b"VELDT1" + JSON {"header": {"kind": ..., ...}, "arrays": [[name, dtype, shape]...]}
-frame 1   the arrays one after another, each beginning at a multiple of 64 bytes
+frame 1   the arrays one after another, each beginning at a multiple of 64 bytes; not there where
+          they lie in a slot of memory that both ends share
 
 actor -> learner                          learner -> actor
 hello      run, actor, incarnation        welcome   settings
-ready      actor, incarnation, version    work      number, version, fresh (+ weights)
+ready      actor, incarnation, version    work      number, version, fresh, slot (+ weights)
 delivery   ... number, episodes (+ T)     stop
 fault      actor, incarnation, reason
 
@@ -18,7 +19,7 @@ leave                                     refusal   reason
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -71,6 +72,12 @@ class Work(_Header):
     version: int
     fresh: bool
     """Begin new episodes instead of going on with those at hand."""
+    slot: int = -1
+    """Where the unroll may be put instead of being sent; -1: nowhere"""
+    memory: str = ""
+    """The path of the memory with the slots,"""
+    slot_bytes: int = 0
+    """and the size of each."""
 
 
 class Delivery(_Header):
@@ -85,6 +92,8 @@ class Delivery(_Header):
     """(return, steps) of each whole episode that ended in the unroll."""
     seconds: dict[str, float]
     """Where the actor's time went: environment, inference, waiting."""
+    slot: int = -1
+    """Where the unroll is; -1: in this message"""
 
 
 class Fault(_Header):
@@ -185,14 +194,19 @@ class _Envelope(pydantic.BaseModel):
 
 
 class Body:
-    """Arrays laid out once for sending, as often as wanted."""
+    """Arrays laid out once for sending, as often as wanted.
 
-    def __init__(self, arrays: Arrays) -> None:
+    Args:
+        arrays: Copied.
+        buffer: Where to, `size_of(arrays)` bytes; None: into memory of its own.
+    """
+
+    def __init__(self, arrays: Arrays, buffer: NDArray[Any] | None = None) -> None:
         self.manifest = [
             (name, array.dtype.name, list(array.shape)) for name, array in arrays.items()
         ]
         sizes = [_padded(array.nbytes) for array in arrays.values()]
-        self.buffer = np.empty(sum(sizes), np.uint8)
+        self.buffer = np.empty(sum(sizes), np.uint8) if buffer is None else buffer
         at = 0
         for array, size in zip(arrays.values(), sizes, strict=True):
             raw = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
@@ -201,18 +215,29 @@ class Body:
             at += size
 
 
+def size_of(arrays: Arrays) -> int:
+    """Bytes of a body with these."""
+    return sum(_padded(array.nbytes) for array in arrays.values())
+
+
 EMPTY = Body({})
 
 
-def pack(header: Any, body: Body = EMPTY) -> list[Any]:
-    """The frames of a message; an empty body costs no frame."""
+def pack(header: Any, body: Body = EMPTY, sent: bool = True) -> list[Any]:
+    """The frames of a message; a body that is empty, or not `sent` but shared, costs no frame."""
     envelope = _Envelope.model_construct(header=header, arrays=body.manifest)
     head = MAGIC + envelope.model_dump_json().encode()
-    return [head, body.buffer] if body.manifest else [head]
+    return [head, body.buffer] if body.manifest and sent else [head]
 
 
-def unpack(frames: Sequence[Any]) -> tuple[Any, dict[str, NDArray[Any]]]:
+def unpack(
+    frames: Sequence[Any], shared: Callable[[int], Any] | None = None
+) -> tuple[Any, dict[str, NDArray[Any]]]:
     """The header and the arrays of a message; the arrays are read-only views of it.
+
+    Args:
+        frames: Of the message.
+        shared: The bytes of a slot, for a message whose arrays lie in one; it may raise WireError.
 
     Raises:
         WireError: if anything does not keep to the schema.
@@ -225,14 +250,19 @@ def unpack(frames: Sequence[Any]) -> tuple[Any, dict[str, NDArray[Any]]]:
     except pydantic.ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise WireError(f"header: {first['loc']}: {first['msg']}.") from None
-    if len(frames) != 1 + bool(envelope.arrays):
-        raise WireError(f"{envelope.header.kind}: {len(frames)} frames.")
-    return envelope.header, _split(
-        envelope.arrays, memoryview(frames[1]) if envelope.arrays else b""
-    )
+    header, manifest = envelope.header, envelope.arrays
+    if isinstance(header, Delivery) and header.slot != -1:
+        if shared is None or len(frames) != 1:
+            raise WireError(f"delivery: slot {header.slot} and {len(frames)} frames.")
+        return header, _split(manifest, shared(header.slot), whole=False)
+    if len(frames) != 1 + bool(manifest):
+        raise WireError(f"{header.kind}: {len(frames)} frames.")
+    return header, _split(manifest, memoryview(frames[1]) if manifest else b"")
 
 
-def _split(manifest: list[tuple[str, str, list[int]]], body: Any) -> dict[str, NDArray[Any]]:
+def _split(
+    manifest: list[tuple[str, str, list[int]]], body: Any, whole: bool = True
+) -> dict[str, NDArray[Any]]:
     arrays: dict[str, NDArray[Any]] = {}
     at = 0
     for name, dtype, shape in manifest:
@@ -245,7 +275,7 @@ def _split(manifest: list[tuple[str, str, list[int]]], body: Any) -> dict[str, N
         arrays[name] = np.frombuffer(body, dtype, count, at).reshape(shape)
         arrays[name].flags.writeable = False
         at += _padded(size)
-    if at != len(body):
+    if whole and at != len(body):
         raise WireError(f"{len(body) - at} bytes too many.")
     return arrays
 

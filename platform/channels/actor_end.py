@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from veldt.platform import wire
 from veldt.platform.channels.certificates import Certificate
 from veldt.platform.channels.door import use
+from veldt.platform.channels.slots import Slot
 from veldt.platform.errors import RunFailed
 
 POLL_MS = 200
@@ -35,6 +36,7 @@ class ActorChannel:
         alive: Callable[[], bool] = lambda: True,
     ) -> None:
         self._alive = alive
+        self._slot: Slot | None = None
         self._actor, self._incarnation = actor, incarnation
         self._context = zmq.Context()
         self._dealer = self._context.socket(zmq.DEALER)
@@ -69,6 +71,7 @@ class ActorChannel:
         seconds: dict[str, float],
     ) -> None:
         """Sends one unroll."""
+        place = self._place(work, wire.size_of(arrays))
         header = wire.Delivery(
             actor=self._actor,
             incarnation=self._incarnation,
@@ -76,8 +79,17 @@ class ActorChannel:
             version=work.version,
             episodes=episodes,
             seconds=seconds,
+            slot=-1 if place is None else work.slot,
         )
-        self._send(header, wire.Body(arrays))
+        self._send(header, wire.Body(arrays, place), sent=place is None)
+
+    def _place(self, work: wire.Work, size: int) -> NDArray[Any] | None:
+        """Where the unroll goes, of memory shared with the learner; None: into the message."""
+        if work.slot < 0:
+            return None
+        if self._slot is None or self._slot.path != work.memory:
+            self._slot = Slot(work.memory, work.slot_bytes)
+        return self._slot.buffer(work.slot, size)
 
     def fault(self, reason: str) -> None:
         """Says why this actor ends and that another would end the same way; waits to be heard."""
@@ -88,8 +100,8 @@ class ActorChannel:
         self._dealer.close()
         self._context.term()
 
-    def _send(self, header: Any, body: wire.Body = wire.EMPTY) -> None:
-        self._dealer.send_multipart(wire.pack(header, body), copy=False)
+    def _send(self, header: Any, body: wire.Body = wire.EMPTY, sent: bool = True) -> None:
+        self._dealer.send_multipart(wire.pack(header, body, sent), copy=False)
 
     def _receive(self) -> tuple[Any, Arrays]:
         while not self._dealer.poll(POLL_MS):

@@ -15,6 +15,7 @@ import secrets
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import Any, Literal
 
 import zmq
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 from veldt.platform import wire
 from veldt.platform.channels.door import Door, OpenDoor
 from veldt.platform.channels.hosts import Hosts
+from veldt.platform.channels.storage import Storage
 from veldt.platform.errors import EnvironmentFault, InputError, RunFailed, WireError
 from veldt.platform.runs import code_version
 from veldt.platform.tickets import Tickets
@@ -47,10 +49,12 @@ class Traffic:
 
 @dataclasses.dataclass(frozen=True)
 class Arrival:
-    """A delivery as it came: its header and its arrays, views of the message."""
+    """A delivery as it came: its header and its arrays, views of the message or of a slot."""
 
     header: wire.Delivery
     arrays: Arrays
+    release: Callable[[], None] = lambda: None
+    """to be called when the arrays are needed no more: their memory is then another's"""
 
 
 class LearnerChannel:
@@ -59,7 +63,7 @@ class LearnerChannel:
     Args:
         tickets: The book; from here on only this channel touches it.
         settings: What each actor is told to do, as plain JSON.
-        transport: "ipc" on one host, or "tcp" on the loopback interface.
+        transport: Of this host's actors: "shared" memory, "ipc", or "tcp" on loopback.
         door: For actors of other hosts, beside it; None: nobody else comes in.
 
     Raises:
@@ -70,7 +74,7 @@ class LearnerChannel:
         self,
         tickets: Tickets,
         settings: dict[str, Any],
-        transport: Literal["ipc", "tcp"],
+        transport: Literal["shared", "ipc", "tcp"],
         door: Door | None = None,
     ) -> None:
         # Names this session, and is what its actors are known by; nothing is drawn from it.
@@ -83,6 +87,9 @@ class LearnerChannel:
         self._members: dict[int, bytes] = {}  # actor -> the identity whose hello was right
         self._waiting: dict[int, tuple[bytes, int]] = {}  # actor -> identity, version it holds
         self._weights: dict[int, wire.Body] = {}
+        most = (tickets.max_lag + 1) * tickets.batch  # under way at once
+        self._storage = Storage(min(most, 2 * (tickets.actors + tickets.batch)))
+        self._shares = transport == "shared"
         self._lock = threading.Lock()
         self._context = zmq.Context()
         self._router = self._context.socket(zmq.ROUTER)
@@ -130,6 +137,7 @@ class LearnerChannel:
 
     def _forget(self, actor: int) -> None:
         """The process that was `actor` is gone; holds the lock."""
+        self._storage.forget(actor)
         self._members.pop(actor, None)
         self._waiting.pop(actor, None)
         self.traffic.dropped += self._tickets.lost(actor)
@@ -181,6 +189,7 @@ class LearnerChannel:
         self._thread.join()
         self.traffic.dropped += len(self._tickets.holders()) + self.arrivals.qsize()
         self._bell.close(linger=0)
+        self._storage.close()
         self._count_refused()
         if self._opened is not None:
             self._opened.close()
@@ -221,7 +230,7 @@ class LearnerChannel:
 
     def _take(self, identity: bytes, frames: list[bytes]) -> None:
         try:
-            header, arrays = wire.unpack(frames)
+            header, arrays = wire.unpack(frames, self._storage.view)
         except WireError:
             self.traffic.rejected += 1
             return
@@ -242,11 +251,13 @@ class LearnerChannel:
                 case wire.Ready(version=version):
                     self._waiting[actor] = (identity, version)
                     self._answer(actor)
-                case wire.Delivery(number=number) if self._tickets.delivered(actor, number):
+                case wire.Delivery(number=number) if self._storage.is_of(
+                    actor, header.slot
+                ) and self._tickets.delivered(actor, number):
                     self.traffic.delivered += 1
                     if (owner := self._hosts.of(actor)) is not None:
                         owner[1].delivered.add(actor)
-                    self.arrivals.put(Arrival(header, arrays))
+                    self.arrivals.put(Arrival(header, arrays, self._storage.keep(header, arrays)))
                 case wire.Fault(reason=reason):
                     self._send(identity, wire.pack(wire.Stop()))
                     if (owner := self._hosts.of(actor)) is None:
@@ -332,7 +343,9 @@ class LearnerChannel:
         if ticket is None:
             return
         identity, held = self._waiting.pop(actor)
-        work = wire.Work(number=ticket.number, version=ticket.version, fresh=ticket.fresh)
+        here = self._shares and self._hosts.of(actor) is None
+        slot = self._storage.offer(actor) if here else {}
+        work = wire.Work(number=ticket.number, version=ticket.version, fresh=ticket.fresh, **slot)
         body = wire.EMPTY if held == ticket.version else self._weights[ticket.version]
         self._send(identity, wire.pack(work, body))
 

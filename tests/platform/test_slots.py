@@ -1,0 +1,164 @@
+"""Memory shared between a learner and the actors of its host."""
+
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from veldt.platform import wire
+from veldt.platform.channels import slots as slots_module
+from veldt.platform.channels.actor_end import ActorChannel
+from veldt.platform.channels.learner_end import LearnerChannel
+from veldt.platform.errors import WireError
+from veldt.platform.tickets import Tickets
+
+WATCHDOG_S = 20.0
+pytestmark = pytest.mark.skipif(not pathlib.Path("/proc/self/fd").exists(), reason="Linux only")
+
+
+@pytest.fixture
+def learner():
+    tickets = Tickets(actors=2, batch=1, done=0, updates=50, max_lag=1)
+    channel = LearnerChannel(tickets, {}, "shared")
+    channel.publish(0, {})
+    yield channel
+    channel.close()
+
+
+def join(learner, number=0, incarnation=0):
+    learner.expect(number, incarnation)
+    return ActorChannel(learner.address, learner.run, number, incarnation)
+
+
+def unroll(value, size=5000):
+    return {"x": np.full(size, value, np.float32), "y": np.arange(3)}
+
+
+def turn(learner, actor, version, arrays):
+    """The actor makes one unroll and the learner takes it: the ticket and the arrival."""
+    work, _ = actor.work(version)
+    actor.deliver(work, arrays, [], {})
+    arrival = learner.receive(WATCHDOG_S)
+    np.testing.assert_array_equal(arrival.arrays["x"], arrays["x"])
+    np.testing.assert_array_equal(arrival.arrays["y"], arrays["y"])
+    return work, arrival
+
+
+def test_after_the_first_unroll_they_stay_where_they_are(learner):
+    actor = join(learner)
+    first, arrival = turn(learner, actor, -1, unroll(0.0))
+    assert first.slot == -1 and arrival.header.slot == -1
+    kept = []
+    for version in range(1, 20):
+        learner.publish(version, {})
+        work, arrival = turn(learner, actor, version, unroll(float(version)))
+        assert work.slot == arrival.header.slot >= 0
+        assert not arrival.arrays["x"].flags.writeable
+        kept.append((float(arrival.arrays["x"][7]), work.slot))
+        arrival.release()
+    assert [value for value, _ in kept] == list(range(1, 20))
+    actor.close()
+
+
+def test_what_is_not_released_is_not_written_over_and_the_rest_travels(learner):
+    actor, held = join(learner), []
+    turn(learner, actor, -1, unroll(0.0))
+    for version in range(1, 12):
+        learner.publish(version, {})
+        held.append(turn(learner, actor, version, unroll(float(version)))[1])
+    values = [float(arrival.arrays["x"][-1]) for arrival in held]
+    assert values == list(range(1, 12))
+    places = [arrival.header.slot for arrival in held if arrival.header.slot >= 0]
+    assert len(set(places)) == len(places) == 2 < len(held)
+    for arrival in held:
+        arrival.release()
+    learner.publish(12, {})
+    assert turn(learner, actor, 12, unroll(3.0))[0].slot in places
+    actor.close()
+
+
+def test_what_does_not_fit_travels_by_socket(learner):
+    actor = join(learner)
+    turn(learner, actor, -1, unroll(0.0))
+    for version in range(1, 6):
+        learner.publish(version, {})
+        work, arrival = turn(learner, actor, version, unroll(1.0, size=50_000))
+        assert work.slot >= 0 and arrival.header.slot == -1
+        arrival.release()
+    actor.close()
+
+
+def test_a_dead_actors_slot_is_given_to_another(learner):
+    actor = join(learner)
+    turn(learner, actor, -1, unroll(0.0))
+    learner.publish(1, {})
+    for incarnation in range(1, 10):
+        held, _ = actor.work(1)
+        assert held.slot >= 0
+        actor.close()
+        actor = join(learner, 0, incarnation)
+    actor.close()
+
+
+def test_a_slot_that_the_actor_does_not_have_is_refused(learner, until):
+    actor = join(learner)
+    turn(learner, actor, -1, unroll(0.0))
+    learner.publish(1, {})
+    work, _ = actor.work(1)
+    for slot in (work.slot + 1, 77, -2):
+        forged = work.model_copy(update={"slot": slot})
+        header = wire.Delivery(
+            actor=0, incarnation=0, number=work.number, version=1, episodes=[], seconds={}
+        ).model_copy(update={"slot": forged.slot})
+        actor._send(header, wire.Body(unroll(1.0)), sent=False)
+    until(lambda: learner.traffic.rejected == 3)
+    actor.deliver(work, unroll(2.0), [], {})
+    assert learner.receive(WATCHDOG_S).arrays["x"][0] == 2.0
+    actor.close()
+
+
+def test_an_array_that_lies_outside_its_slot_is_refused():
+    body = wire.Body({"x": np.zeros(100)})
+    header = wire.Delivery(
+        actor=0, incarnation=0, number=0, version=0, episodes=[], seconds={}, slot=0
+    )
+    frames = wire.pack(header, body, sent=False)
+    assert wire.unpack(frames, lambda slot: memoryview(bytes(1024)))[1]["x"].shape == (100,)
+    with pytest.raises(WireError, match="too short"):
+        wire.unpack(frames, lambda slot: memoryview(bytes(512)))
+    with pytest.raises(WireError, match="slot 0"):
+        wire.unpack(frames)
+
+
+HOLDER = """
+import signal, sys
+from veldt.platform.channels.slots import Slot, Slots
+made = Slots(4, 1 << 20)
+Slot(made.path, made.bytes).buffer(1, 100)[:] = 7
+sys.stdout.buffer.write(bytes(made.view(1)[:100]))
+sys.stdout.flush()
+signal.pause()
+"""
+
+
+def test_nothing_is_left_of_them_after_sigkill():
+    before = set(pathlib.Path("/dev/shm").iterdir())
+    with subprocess.Popen([sys.executable, "-c", HOLDER], stdout=subprocess.PIPE) as child:
+        assert child.stdout.read(100) == b"\7" * 100
+        child.kill()
+    assert set(pathlib.Path("/dev/shm").iterdir()) <= before
+
+
+def test_without_memory_to_share_unrolls_travel_by_socket(learner, monkeypatch, caplog):
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(slots_module.os, "posix_fallocate", full)
+    actor = join(learner)
+    for version in range(5):
+        learner.publish(version, {})
+        assert turn(learner, actor, version - 1, unroll(1.0))[1].header.slot == -1
+    assert caplog.text.count("No space left on device") == 1
+    actor.close()
