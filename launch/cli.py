@@ -233,6 +233,7 @@ class Benchmark(enum.StrEnum):
     """What can be measured."""
 
     throughput = "throughput"
+    transport = "transport"
     evolution = "evolution"
 
 
@@ -251,6 +252,17 @@ def bench(
 ) -> None:
     """Measure speed: the parts alone and the whole, in one run."""
     console = Console(json)
+    if what == Benchmark.transport:
+        from veldt.launch import transport_bench
+
+        if recipe is not None or assignments:
+            raise InputError("bench transport takes no recipe: it sends unrolls of one size.")
+        measured = transport_bench.transport(seconds, console)
+        if json:
+            console.summary(measured, "transport")
+        else:
+            transport_bench.show(measured, console)
+        return
     if what == Benchmark.evolution:
         from veldt.launch import evolution_bench
 

@@ -3,6 +3,7 @@
 frame 0   b"VELDT1" + JSON {"header": {"kind": ..., ...}, "arrays": [[name, dtype, shape]...]}
 frame 1   the arrays one after another, each beginning at a multiple of 64 bytes; not there where
           they lie in a slot of memory that both ends share
+frame 2   the last array, where it is so large that it is sent as it lies in memory: "apart"
 
 actor -> learner                          learner -> actor
 hello      run, actor, incarnation        welcome   settings
@@ -30,6 +31,7 @@ from veldt.platform.errors import WireError
 
 MAGIC = b"VELDT1"
 ALIGNMENT = 64
+LARGE = 1 << 16  # bytes, from which on it costs less to send an array by itself
 MAX_BYTES = 1 << 30  # of a frame
 DTYPES = frozenset({"bool", "uint8", "int32", "int64", "float16", "float32", "float64"})
 Arrays = Mapping[str, NDArray[Any]]
@@ -191,6 +193,7 @@ class _Envelope(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
     header: Header
     arrays: list[tuple[str, str, list[int]]] = []
+    apart: bool = False
 
 
 class Body:
@@ -199,12 +202,23 @@ class Body:
     Args:
         arrays: Copied.
         buffer: Where to, `size_of(arrays)` bytes; None: into memory of its own.
+        apart: Leave the largest where it is, if it is large; it must not be written to any more.
     """
 
-    def __init__(self, arrays: Arrays, buffer: NDArray[Any] | None = None) -> None:
+    def __init__(
+        self, arrays: Arrays, buffer: NDArray[Any] | None = None, apart: bool = False
+    ) -> None:
+        self.apart: NDArray[Any] | None = None
         self.manifest = [
             (name, array.dtype.name, list(array.shape)) for name, array in arrays.items()
         ]
+        if apart and arrays:
+            largest = max(arrays, key=lambda name: arrays[name].nbytes)
+            array = arrays[largest]
+            if array.nbytes >= LARGE and array.flags.c_contiguous:
+                self.apart = array
+                self.manifest.sort(key=lambda entry: entry[0] == largest)
+                arrays = {name: arrays[name] for name, *_ in self.manifest[:-1]}
         sizes = [_padded(array.nbytes) for array in arrays.values()]
         self.buffer = np.empty(sum(sizes), np.uint8) if buffer is None else buffer
         at = 0
@@ -225,9 +239,12 @@ EMPTY = Body({})
 
 def pack(header: Any, body: Body = EMPTY, sent: bool = True) -> list[Any]:
     """The frames of a message; a body that is empty, or not `sent` but shared, costs no frame."""
-    envelope = _Envelope.model_construct(header=header, arrays=body.manifest)
+    apart = body.apart is not None
+    envelope = _Envelope.model_construct(header=header, arrays=body.manifest, apart=apart)
     head = MAGIC + envelope.model_dump_json().encode()
-    return [head, body.buffer] if body.manifest and sent else [head]
+    if not (body.manifest and sent):
+        return [head]
+    return [head, body.buffer, body.apart] if apart else [head, body.buffer]
 
 
 def unpack(
@@ -255,14 +272,25 @@ def unpack(
         if shared is None or len(frames) != 1:
             raise WireError(f"delivery: slot {header.slot} and {len(frames)} frames.")
         return header, _split(manifest, shared(header.slot), whole=False)
-    if len(frames) != 1 + bool(manifest):
+    apart = envelope.apart and bool(manifest)
+    if len(frames) != 1 + bool(manifest) + apart:
         raise WireError(f"{header.kind}: {len(frames)} frames.")
-    return header, _split(manifest, memoryview(frames[1]) if manifest else b"")
+    if not apart:
+        return header, _split(manifest, memoryview(frames[1]) if manifest else b"")
+    arrays = _split(manifest[:-1], memoryview(frames[1]))
+    last = _split(manifest[-1:], memoryview(frames[2]), padded=False)
+    if last.keys() & arrays.keys():
+        raise WireError(f"array {manifest[-1][0]!r} comes twice.")
+    return header, arrays | last
 
 
 def _split(
-    manifest: list[tuple[str, str, list[int]]], body: Any, whole: bool = True
+    manifest: list[tuple[str, str, list[int]]],
+    body: Any,
+    whole: bool = True,
+    padded: bool = True,
 ) -> dict[str, NDArray[Any]]:
+    """The arrays in a body, which ends with them if it is `whole`."""
     arrays: dict[str, NDArray[Any]] = {}
     at = 0
     for name, dtype, shape in manifest:
@@ -270,11 +298,12 @@ def _split(
             raise WireError(f"array {name!r}: {dtype} {shape} is not something we send.")
         count = math.prod(shape)
         size = count * np.dtype(dtype).itemsize
-        if at + _padded(size) > len(body):
+        room = _padded(size) if padded else size
+        if at + room > len(body):
             raise WireError(f"array {name!r}: the message is too short for {dtype} {shape}.")
         arrays[name] = np.frombuffer(body, dtype, count, at).reshape(shape)
         arrays[name].flags.writeable = False
-        at += _padded(size)
+        at += room
     if whole and at != len(body):
         raise WireError(f"{len(body) - at} bytes too many.")
     return arrays

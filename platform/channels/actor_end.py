@@ -81,7 +81,8 @@ class ActorChannel:
             seconds=seconds,
             slot=-1 if place is None else work.slot,
         )
-        self._send(header, wire.Body(arrays, place), sent=place is None)
+        sent = place is None
+        self._send(header, wire.Body(arrays, place, apart=sent), sent)
 
     def _place(self, work: wire.Work, size: int) -> NDArray[Any] | None:
         """Where the unroll goes, of memory shared with the learner; None: into the message."""

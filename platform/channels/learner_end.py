@@ -196,6 +196,8 @@ class LearnerChannel:
         self._context.term()
 
     def _ring(self) -> None:
+        if not (self._waiting or self._closing.is_set()):
+            return
         with contextlib.suppress(zmq.Again):  # a bell that rings already need not ring twice
             self._bell.send(b"", zmq.NOBLOCK)
 
@@ -213,8 +215,8 @@ class LearnerChannel:
                     with self._lock:
                         self._answer_all()
                 if self._router in ready:
-                    identity, *frames = self._router.recv_multipart()
-                    self._take(identity, frames)
+                    frames = self._router.recv_multipart(copy=False)
+                    self._take(frames[0].bytes, [frame.buffer for frame in frames[1:]])
                 self._count_refused()
                 self._look_after_hosts()
             for identity in [
@@ -228,7 +230,7 @@ class LearnerChannel:
             bell.close(linger=0)
             self._router.close(linger=0 if self._died else POLL_MS)
 
-    def _take(self, identity: bytes, frames: list[bytes]) -> None:
+    def _take(self, identity: bytes, frames: list[memoryview]) -> None:
         try:
             header, arrays = wire.unpack(frames, self._storage.view)
         except WireError:

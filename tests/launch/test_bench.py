@@ -16,6 +16,16 @@ from veldt.platform.trajectory import from_arrays
 PARTS = ("environment", "inference", "acting", "learning", "whole", "limit")
 
 
+def test_transport(veldt):
+    result = veldt.summary("bench", "transport", "--seconds", 1)
+    for way in ("shm", "ipc", "tcp", "curve"):
+        ratio = result[f"{way}_gbps"] / result["memcpy_gbps"]
+        assert result[f"{way}_ratio"] == pytest.approx(ratio) and ratio > 0
+    assert result["unroll_bytes"] == 21 * 16 * 4 * 84 * 84 + 20 * 16 * (18 + 1) * 4
+    done = veldt("bench", "transport", "cartpole")
+    assert done.returncode == 2 and "takes no recipe" in done.stderr
+
+
 def test_cartpole(veldt, capsys):
     small = ("--set", "actors.environments=4", "--set", "frames=1000")
     result = veldt.summary("bench", "throughput", "cartpole", "--seconds", 1, *small)

@@ -39,6 +39,27 @@ def test_what_is_received_cannot_be_written_to():
         arrays["a"][0] = 1
 
 
+def test_a_large_array_travels_as_it_lies_in_memory():
+    large = np.random.default_rng(0).integers(0, 256, wire.LARGE + 5, np.uint8)
+    arrays = {"a": np.arange(3), "large": large, "z": np.ones((2, 2))}
+    frames = wire.pack(WORK, wire.Body(arrays, apart=True))
+    assert len(frames) == 3 and frames[2] is large
+    _, got = wire.unpack([bytes(frame) for frame in frames])
+    assert got.keys() == arrays.keys()
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(got[name], array)
+    sent = [bytes(frame) for frame in frames]
+    for wrong in (sent[:2], [*sent, b""], [*sent[:2], sent[2][:-1]], [*sent[:2], sent[2] + b"x"]):
+        with pytest.raises(WireError):
+            wire.unpack(wrong)
+    again = [sent[0].replace(b'"large"', b'"a"'), *sent[1:]]
+    with pytest.raises(WireError, match="twice"):
+        wire.unpack(again)
+    small = wire.Body({"a": np.zeros(3)}, apart=True)
+    turned = wire.Body({"a": np.zeros((300, 300)).T[::2]}, apart=True)
+    assert len(wire.pack(WORK, small)) == len(wire.pack(WORK, turned)) == 2
+
+
 GOOD = [bytes(frame) for frame in wire.pack(WORK, wire.Body({"a": np.arange(20.0)}))]
 
 
