@@ -19,7 +19,17 @@ from veldt.launch import cookbook
 from veldt.launch.cluster_commands import ACTORS, LEARNER, actors, keys_app, learner, train_in
 from veldt.launch.console import Console, set_up_warnings
 from veldt.launch.kinds import Checked, Kind, listed
-from veldt.launch.options import Assignments, Folder, Json, Out, Recipe, Resume, Seed, folder_of
+from veldt.launch.options import (
+    Assignments,
+    Dashboard,
+    Folder,
+    Json,
+    Out,
+    Recipe,
+    Resume,
+    Seed,
+    folder_of,
+)
 from veldt.platform.errors import InputError, VeldtError
 from veldt.platform.interrupts import Interrupts
 from veldt.platform.ranks import launched_rank
@@ -43,6 +53,7 @@ def train(
     out: Out = None,
     seed: Seed = None,
     resume: Resume = False,
+    dashboard: Dashboard = None,
     json: Json = False,
 ) -> None:
     """Train an agent: one learner, and actors joined to it by ZeroMQ.
@@ -58,11 +69,13 @@ def train(
         # Every rank has to name the same folder, so the default one is not named by the clock.
         folder = out or Path("runs") / Path(recipe).stem
         cluster.train_on_ranks(
-            data, lambda door, stop: train_in(data, recipe, folder, resume, json, door, stop)
+            data,
+            lambda door, stop: train_in(data, recipe, folder, resume, json, dashboard, door, stop),
         )
     else:
         with Interrupts() as stop:
-            train_in(data, recipe, folder_of(out, recipe, resume), resume, json, None, stop)
+            place = folder_of(out, recipe, resume)
+            train_in(data, recipe, place, resume, json, dashboard, None, stop)
 
 
 app.add_typer(keys_app, name="keys", help="Keys for actors of other hosts.")
@@ -117,6 +130,7 @@ def search(
     out: Out = None,
     seed: Seed = None,
     resume: Resume = False,
+    dashboard: Dashboard = None,
     json: Json = False,
     ranks: Annotated[
         int | None,
@@ -148,14 +162,19 @@ def search(
         line = [*launcher, *mpi.itself(arguments)]
         raise typer.Exit(mpi.supervise(line, restarts, (folder / "summary.json").exists))
     console = Console(json)
-    if population:
-        from veldt.launch import populations
+    from veldt.launch.dashboard import beside
 
-        populations.run(settings, folder, resume=resume, console=console, title=recipe)
-    else:
-        from veldt.launch import studies
+    with beside(folder, dashboard if launched_rank() == 0 else None) as page:
+        if page:
+            console.say(f"dashboard: {page}")
+        if population:
+            from veldt.launch import populations
 
-        studies.run(settings, folder, resume=resume, console=console, title=recipe)
+            populations.run(settings, folder, resume=resume, console=console, title=recipe)
+        else:
+            from veldt.launch import studies
+
+            studies.run(settings, folder, resume=resume, console=console, title=recipe)
 
 
 def _search_settings(data: dict[str, Any]) -> Any:
@@ -199,6 +218,18 @@ def report(
         console.summary({"report": str(path)}, "report")
     else:
         console.say(f"report: {path}")
+
+
+@app.command("dashboard", epilog="Example: veldt dashboard runs/quickstart --port 8000")
+def dashboard_(
+    folder: Folder,
+    port: Annotated[int, typer.Option(min=1, max=65_535, help="Of 127.0.0.1.")] = 8000,
+) -> None:
+    """Show a run, under way or over, in a browser: its report, kept up to date, and /metrics."""
+    from veldt.launch.dashboard import serve
+
+    Console().say(f"dashboard: http://127.0.0.1:{port}; Ctrl-C ends it")
+    serve(folder, port)
 
 
 @app.command(epilog="Example: veldt export runs/evolved cartpole --out runs/agent")

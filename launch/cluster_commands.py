@@ -9,7 +9,7 @@ import typer
 
 from veldt.launch import cookbook
 from veldt.launch.console import Console
-from veldt.launch.options import Assignments, Json, Out, Recipe, Resume, Seed, folder_of
+from veldt.launch.options import Assignments, Dashboard, Json, Out, Recipe, Resume, Seed, folder_of
 from veldt.platform.interrupts import Interrupts
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def learner(
     out: Out = None,
     seed: Seed = None,
     resume: Resume = False,
+    dashboard: Dashboard = None,
     json: Json = False,
 ) -> None:
     """Train with the actors of other hosts: `veldt actors` there. They may come and go.
@@ -48,7 +49,7 @@ def learner(
     data = cookbook.load(recipe, "train", assignments or (), seed)
     opening, folder = door(listen, keys, insecure, actors), folder_of(out, recipe, resume)
     with Interrupts() as stop:
-        train_in(data, recipe, folder, resume, json, opening, stop)
+        train_in(data, recipe, folder, resume, json, dashboard, opening, stop)
 
 
 def actors(
@@ -96,23 +97,28 @@ def train_in(
     folder: Path,
     resume: bool,
     json: bool,
+    dashboard: int | None,
     door: "Door | None",
     stop: Callable[[], bool],
 ) -> None:
     """Trains in `folder`, and says how it goes."""
     from veldt.agents import settings as agents
     from veldt.agents import train as training
+    from veldt.launch.dashboard import beside
 
     console = Console(json)
     settings = agents.TrainSettings.parse(data)
     console.say(f"training {settings.environment.label} in {folder}")
-    summary = training.train(
-        settings,
-        folder,
-        resume=resume,
-        report=console.training,
-        stop=stop,
-        announce=console.say,
-        door=door,
-    )
+    with beside(folder, dashboard) as page:
+        if page:
+            console.say(f"dashboard: {page}")
+        summary = training.train(
+            settings,
+            folder,
+            resume=resume,
+            report=console.training,
+            stop=stop,
+            announce=console.say,
+            door=door,
+        )
     console.summary(summary, f"{recipe}: {folder}")

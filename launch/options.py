@@ -21,6 +21,16 @@ Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Override the re
 Resume = Annotated[
     bool, typer.Option("--resume", help="Go on with what is in --out, if there is something.")
 ]
+Dashboard = Annotated[
+    int | None,
+    typer.Option(
+        "--dashboard",
+        metavar="PORT",
+        min=0,
+        max=65_535,
+        help="Show how it goes at http://127.0.0.1:PORT, with /metrics for Prometheus.",
+    ),
+]
 Json = Annotated[
     bool, typer.Option("--json", help="Print the summary as one JSON object, and only that.")
 ]

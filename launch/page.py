@@ -113,10 +113,46 @@ const fit = (paper) => {
     Plotly.relayout(plot, {width: width, autosize: !paper});
   }
 };
-window.addEventListener("beforeprint", () => fit(true));
-window.addEventListener("afterprint", () => fit(false));
+window.onbeforeprint = () => fit(true);
+window.onafterprint = () => fit(false);
 """
 
+# The page of a run that goes on: what is new replaces what is shown. Scripts that are put
+# into a page as text do not run, so each is made anew.
+LIVE = """
+let stamp = "";
+const main = document.querySelector("main");
+const show = (html) => {
+  const [x, y] = [window.scrollX, window.scrollY];
+  main.style.minHeight = main.offsetHeight + "px";
+  main.innerHTML = html;
+  for (const old of main.querySelectorAll("script")) {
+    const script = document.createElement("script");
+    script.textContent = "{" + old.textContent + "}";
+    old.replaceWith(script);
+  }
+  main.style.minHeight = "";
+  window.scrollTo(x, y);
+};
+const look = async () => {
+  const away = document.querySelector("#away");
+  try {
+    const answer = await fetch("/body", {headers: {"If-None-Match": stamp}, cache: "no-store"});
+    if (answer.status === 200) {
+      stamp = answer.headers.get("ETag");
+      show(await answer.text());
+    }
+    away.hidden = true;
+  } catch (error) {
+    away.hidden = false;
+  }
+  setTimeout(look, 2000);
+};
+look();
+"""
+AWAY = "The run has ended, or is out of reach: this is what it had written last."
+
+BODY, END = "<body>", "</body></html>\n"
 POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
     "img-src data: blob:"
@@ -233,14 +269,39 @@ def page(kind: str, title: str, state: str, sections: Iterable[str], command: st
         command: Which made this, for the footer.
     """
     note = f'<div class="state">{escape(state)}</div>' if state else ""
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{CSS}</style>"
-        f"<script>{get_plotlyjs()}</script></head>\n<body>"
+    body = (
         f'<header><div class="kind">{escape(kind)}</div><h1>{escape(title)}</h1>{note}</header>\n'
         f"{''.join(sections)}\n"
         f"<footer>Made by <code>{escape(command)}</code></footer>\n"
-        f"<script>{JS}</script></body></html>\n"
+        f"<script>{JS}</script>"
     )
+    return _document(title, POLICY, body)
+
+
+def _document(title: str, policy: str, body: str) -> str:
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{CSS}</style>"
+        f"<script>{get_plotlyjs()}</script></head>\n{BODY}{body}{END}"
+    )
+
+
+def body_of(document: str) -> str:
+    """What stands inside a page that `page` made."""
+    return document[document.index(BODY) + len(BODY) : document.rindex(END)]
+
+
+def live_page(title: str, state: str = "", body: str = "") -> str:
+    """A page that asks its server for /body again and again.
+
+    Args:
+        title: Of the window, and a heading until there is something to show.
+        state: Said until then.
+        body: What there is to show.
+    """
+    body = body or paragraph(state, "state") + heading(title)
+    away = f'<div class="state" id="away" hidden>{escape(AWAY)}</div>'
+    live = f"{away}<main>{body}</main><script>{LIVE}</script>"
+    return _document(title, f"{POLICY}; connect-src 'self'", live)

@@ -22,15 +22,20 @@ def write(folder: Path, path: Path) -> Path:
     command = f"veldt report {shlex.quote(str(folder))}"
     if path != folder / "report.html":
         command += f" --out {shlex.quote(str(path))}"
-    content = _content(folder, command)
+    page = content(folder, command)
     try:
-        write_whole(path, content.encode())
+        write_whole(path, page.encode())
     except OSError as error:
         raise InputError(f"{path}: cannot write there ({error.strerror}).") from error
     return path
 
 
-def _content(folder: Path, command: str) -> str:
+def content(folder: Path, command: str) -> str:
+    """The report as HTML; `command` is what its footer says it was made by.
+
+    Raises:
+        InputError: as `write`.
+    """
     # Plotly and what a search needs are imported here: `veldt --help` does without.
     if not (folder / "settings.json").exists():
         from veldt.launch import population_groups, training_groups

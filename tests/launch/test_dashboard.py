@@ -1,0 +1,115 @@
+"""The page of a run that goes on: what it serves, to whom, and when it ends."""
+
+import http.client
+import shutil
+import signal
+import socket
+import subprocess
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+
+
+@pytest.fixture
+def port():
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+def get(port, path, **headers):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    try:
+        connection.request("GET", path, headers=headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode(), answer.headers
+    finally:
+        connection.close()
+
+
+def answers(port):
+    try:
+        return get(port, "/metrics")[0] == 200
+    except OSError:
+        return False
+
+
+def numbers(port):
+    families = text_string_to_metric_families(get(port, "/metrics")[1])
+    return {s.name: s for family in families for s in family.samples}
+
+
+def test_a_training_is_watched_and_the_page_ends_with_it(veldt, until, port):
+    longer = ("--set", "frames=10000000")
+    training = veldt.start("train", "cartpole", "--out", "run", "--dashboard", port, *longer)
+    until(lambda: answers(port))
+    frames = until(lambda: numbers(port).get("veldt_frames"))
+    assert frames.labels == {"run": "run", "task": ""} and frames.value > 0
+    until(lambda: numbers(port)["veldt_frames"].value > frames.value)
+    status, page, _ = get(port, "/")
+    assert status == 200 and "Learning curve" in page and "fetch(" in page
+    status, body, headers = get(port, "/body")
+    assert status == 200 and "<html" not in body and "Learning curve" in body
+    assert get(port, "/none")[0] == 404
+    assert (
+        get(port, "/", Host="evil.example")[0] == get(port, "/", Host="evil.example:80")[0] == 403
+    )
+    assert get(port, "/", Host=f"localhost:{port}")[0] == 200
+    # Not to other hosts, even of this machine's own other addresses.
+    with socket.socket() as elsewhere, pytest.raises(OSError):
+        elsewhere.connect(("127.0.0.2", port))
+    training.kill()
+    training.wait()
+    until(lambda: not answers(port), 20.0)
+
+
+def test_a_finished_run_is_shown_and_nothing_new_is_not_sent_again(veldt, until, port):
+    veldt.summary("train", "cartpole", "--out", "run", "--set", "frames=5000")
+    server = veldt.start("dashboard", "run", "--port", port)
+    until(lambda: answers(port))
+    stamp = get(port, "/body")[2]["ETag"]
+    assert get(port, "/body", **{"If-None-Match": stamp})[0] == 304
+    (veldt.folder / "run" / "evaluation.json").unlink(missing_ok=True)
+    veldt.summary("evaluate", "run", "--episodes", 2)
+    status, body, _ = get(port, "/body", **{"If-None-Match": stamp})
+    assert status == 200 and "Evaluation" in body
+    if CHROMIUM is not None:
+        line = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"]
+        line += ["--virtual-time-budget=6000", f"http://127.0.0.1:{port}/"]
+        done = subprocess.run(line, capture_output=True, text=True, timeout=60, check=True)
+        # Plots are drawn by the page's own scripts: they ran, those put in later too.
+        assert done.stdout.count("main-svg") > 3 and 'id="away" hidden' in done.stdout
+    server.send_signal(signal.SIGINT)
+    assert server.wait(20) == 0
+
+
+def test_what_cannot_be_served(veldt, port):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", port))
+        taken.listen()
+        done = veldt("train", "cartpole", "--out", "run", "--dashboard", port)
+    assert done.returncode == 2 and f"port {port}" in done.stderr and "another" in done.stderr
+    absent = veldt("dashboard", "absent", "--port", port)
+    assert absent.returncode == 2 and "no folder there" in absent.stderr
+
+
+def test_a_search_is_watched(veldt, until, port):
+    search = veldt.start(
+        *(
+            "search",
+            "cma/sphere",
+            "--out",
+            "run",
+            "--dashboard",
+            port,
+            "--set",
+            "generations=9999",
+        ),
+        *("--set", "evaluation.stop_at_threshold=false"),
+    )
+    until(lambda: answers(port))
+    until(lambda: "veldt_generation" in numbers(port))
+    assert "Generations" in get(port, "/")[1] or "generation" in get(port, "/")[1]
+    search.kill()
