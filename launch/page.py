@@ -16,6 +16,7 @@ from veldt.launch.console import number
 CSS = """
 :root { --ink: #1c2733; --soft: #5b6775; --line: #dde2e8; --accent: #0b5cad; --bad: #b3261e; }
 * { box-sizing: border-box; }
+[hidden] { display: none !important; }
 body { margin: 0 auto; padding: 32px 40px 24px; max-width: 1320px; color: var(--ink);
   background: #fff; font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Liberation Sans",
   "DejaVu Sans", sans-serif; }
