@@ -9,6 +9,7 @@ DIR/lock              held while a process works here
 
 import contextlib
 import fcntl
+import functools
 import importlib.metadata
 import json
 import math
@@ -23,6 +24,7 @@ from veldt.platform.errors import FolderInUse, FolderTaken, InputError
 LOCK_GRACE_S = 5.0  # a killed process and its children may take a moment to let go
 
 
+@functools.cache
 def code_version() -> dict[str, str | None]:
     """The distribution's version, and the commit where the code is a checkout."""
     root = Path(__file__).resolve().parents[1]

@@ -352,9 +352,10 @@ class LearnerChannel:
         self._send(identity, wire.pack(work, body))
 
     def _send(self, identity: bytes, frames: list[Any]) -> None:
-        # An actor that died is noticed by whoever started it, not here.
+        # An actor that died is noticed by whoever started it, not here. One of ours has one
+        # answer outstanding; who does not read what he asked for is not waited for.
         with contextlib.suppress(zmq.ZMQError):
-            self._router.send_multipart([identity, *frames], copy=False)
+            self._router.send_multipart([identity, *frames], zmq.NOBLOCK, copy=False)
 
 
 def _ipc_address(token: str) -> str:
