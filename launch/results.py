@@ -30,6 +30,8 @@ def tables(folder: Path) -> str:
     found = [*training_tables(folder), *evolution_tables(folder)]
     if not found or (folder / "cartpole-1.json").exists():
         found = [_training(folder), _search(folder), _throughput(folder), *found]
+    if (folder / "bench-transport.json").exists():
+        found.append(_transport(_read(folder / "bench-transport.json")))
     return "\n\n".join(found)
 
 
@@ -114,6 +116,16 @@ def _throughput(folder: Path) -> str:
         )
     names = ["command", "environments", "inference", "learning", "acting", "whole", "limit"]
     return markdown([*names, "whole / limit"], rows)
+
+
+def _transport(found: dict[str, Any]) -> str:
+    ways = ("memcpy", "shm", "ipc", "tcp", "curve")
+    size = f"GB/s, unrolls of {found['unroll_bytes'] / 1e6:.1f} MB"
+    rows = [
+        [size, *(f"{found[f'{way}_gbps']:.2f}" for way in ways)],
+        ["by memcpy", "1", *(f"{found[f'{way}_ratio']:.2f}" for way in ways[1:])],
+    ]
+    return markdown([f"`veldt bench transport --seconds {found['seconds']:g}`", *ways], rows)
 
 
 def _read(path: Path) -> dict[str, Any]:

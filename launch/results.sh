@@ -37,6 +37,7 @@ training() {
   wait "$learner"
   veldt bench throughput cartpole --json > "$out/bench-cartpole.json"
   veldt bench throughput atari/pong --json > "$out/bench-pong.json"
+  veldt bench transport --seconds 5 --json > "$out/bench-transport.json"
 }
 
 # learn FOLDER RECIPE [OPTION...]: runs/results/FOLDER/SEED for seeds 1 to 3, each evaluated

@@ -46,6 +46,12 @@ def test_tables(tmp_path):
         assert part in text
     assert "| 36 | 500 | 497.5 | 493 ± 2.5 | 8,008,160 | 152 s | 3 |" in text
     assert "| `veldt bench throughput atari/pong` | 1,000 | 2,000 | 3,000 |" in text
+    ways = ("memcpy", "shm", "ipc", "tcp", "curve")
+    found = {f"{way}_gbps": 8.0 / n for n, way in enumerate(ways, 1)}
+    found |= {f"{way}_ratio": 1.0 / n for n, way in enumerate(ways, 1)}
+    found |= {"unroll_bytes": 9_507_584, "seconds": 5.0}
+    (tmp_path / "bench-transport.json").write_text(json.dumps(found))
+    assert "| GB/s, unrolls of 9.5 MB | 8.00 | 4.00 | 2.67 |" in tables(tmp_path)
     (tmp_path / "pong.json").unlink()
     with pytest.raises(FileNotFoundError):
         tables(tmp_path)
