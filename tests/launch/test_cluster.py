@@ -62,7 +62,7 @@ def test_hosts_and_learner_die_and_come_back_and_the_training_is_whole(veldt, un
     assert summary["frames"] == 120_064 and summary["sessions"] == 2
     assert summary["updates"] == 469 > kept > 20
     assert second.wait(30) == third.wait(30) == 0
-    assert "does not answer" in second.communicate()[0]
+    assert "does not answer" in second.communicate()[1]
 
 
 def test_who_may_not_come_in_is_told_why(veldt, address):
