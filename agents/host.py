@@ -77,8 +77,8 @@ def serve(
                 finally:
                     if pool is not None:
                         pool.stop()
-            channel.leave()
         finally:
+            channel.leave()
             channel.close()
 
 

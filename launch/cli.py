@@ -63,19 +63,17 @@ def train(
     from veldt.platform.ranks import launched_by_mpi
 
     data = cookbook.load(recipe, "train", assignments or (), seed)
+    folder = folder_of(out, recipe, resume)
     if launched_by_mpi():
         from veldt.launch import cluster
 
-        # Every rank has to name the same folder, so the default one is not named by the clock.
-        folder = out or Path("runs") / Path(recipe).stem
         cluster.train_on_ranks(
             data,
             lambda door, stop: train_in(data, recipe, folder, resume, json, dashboard, door, stop),
         )
     else:
         with Interrupts() as stop:
-            place = folder_of(out, recipe, resume)
-            train_in(data, recipe, place, resume, json, dashboard, None, stop)
+            train_in(data, recipe, folder, resume, json, dashboard, None, stop)
 
 
 app.add_typer(keys_app, name="keys", help="Keys for actors of other hosts.")

@@ -1,6 +1,7 @@
 """A learner and its actors on several hosts: what the command line's words mean."""
 
 import ipaddress
+import os
 import socket
 import tempfile
 from collections.abc import Callable
@@ -148,16 +149,20 @@ def _serve(
 ) -> None:
     from veldt.agents import host as hosting
 
-    with tempfile.TemporaryDirectory(prefix="veldt-") as folder:
+    log = log or Path(tempfile.gettempdir(), f"veldt-actors-{os.getpid()}.log")
+    try:
         hosting.serve(
             address,
             certificate,
             count,
             patience_s=patience_s,
-            log=log or Path(folder, "actors.log"),
+            log=log,
             stop=stop,
             announce=Console(json_only=True).say,  # a host has no result
         )
+    finally:
+        if log.exists() and not log.stat().st_size:  # the actors had nothing to say
+            log.unlink()
 
 
 def _host_of(option: str, address: str) -> str:

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from veldt.launch.page import body_of, live_page
+from veldt.launch.page import body_of, live_page, paragraph
 from veldt.launch.report import content
 from veldt.platform.errors import InputError, MissingProgram, VeldtError
 from veldt.platform.interrupts import Interrupts
@@ -96,12 +96,12 @@ class Dashboard(http.server.ThreadingHTTPServer):
         super().__init__(listening.getsockname(), Handler, bind_and_activate=False)
         self.socket.close()
         self.socket = listening
-        self._folder, self._lock = folder, threading.Lock()
+        self.folder, self._lock = folder, threading.Lock()
         self._stamp, self._body = "", ""
 
     def stamp(self) -> str:
         """Changes whenever the run has written something."""
-        files = [file for pattern in WATCHED for file in self._folder.glob(f"**/{pattern}")]
+        files = [file for pattern in WATCHED for file in self.folder.glob(f"**/{pattern}")]
         newest, size = 0, 0
         for file in files:
             with contextlib.suppress(OSError):
@@ -120,10 +120,10 @@ class Dashboard(http.server.ThreadingHTTPServer):
     def _report(self) -> str:
         try:
             return body_of(
-                content(self._folder, f"veldt dashboard {shlex.quote(str(self._folder))}")
+                content(self.folder, f"veldt dashboard {shlex.quote(str(self.folder))}")
             )
         except VeldtError as error:
-            return body_of(live_page(str(self._folder), f"Nothing to show yet: {error}"))
+            return paragraph(f"Nothing to show yet: {error}", "state")
 
     def metrics(self) -> bytes:
         """The newest record's numbers."""
@@ -143,11 +143,11 @@ class Dashboard(http.server.ThreadingHTTPServer):
 
     def _newest(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """(run, its last record) of every run in the folder, itself among them."""
-        for file in sorted(self._folder.glob("**/metrics.jsonl")):
+        for file in sorted(self.folder.glob("**/metrics.jsonl")):
             records = [r for r in read(file.parent) if r["kind"] == "metrics"]
             if records:
-                place = file.parent.relative_to(self._folder)
-                yield str(place) if place.parts else self._folder.name, records[-1]
+                place = file.parent.relative_to(self.folder)
+                yield str(place) if place.parts else self.folder.name, records[-1]
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -162,7 +162,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if host not in OWN_NAMES:
             self._answer(403, "text/plain", b"this is for 127.0.0.1 and localhost\n")
         elif self.path == "/":
-            page = live_page(str(self.server._folder), "", self.server.body(self.server.stamp()))
+            page = live_page(str(self.server.folder), self.server.body(self.server.stamp()))
             self._answer(200, "text/html; charset=utf-8", page.encode())
         elif self.path == "/body":
             stamp = self.server.stamp()

@@ -294,15 +294,13 @@ def body_of(document: str) -> str:
     return document[document.index(BODY) + len(BODY) : document.rindex(END)]
 
 
-def live_page(title: str, state: str = "", body: str = "") -> str:
+def live_page(title: str, body: str) -> str:
     """A page that asks its server for /body again and again.
 
     Args:
-        title: Of the window, and a heading until there is something to show.
-        state: Said until then.
-        body: What there is to show.
+        title: Of the window.
+        body: What there is to show so far.
     """
-    body = body or paragraph(state, "state") + heading(title)
     away = f'<div class="state" id="away" hidden>{escape(AWAY)}</div>'
     live = f"{away}<main>{body}</main><script>{LIVE}</script>"
     return _document(title, f"{POLICY}; connect-src 'self'", live)

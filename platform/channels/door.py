@@ -36,16 +36,23 @@ class Door:
 class OpenDoor:
     """A door that a socket listens at.
 
+    Args:
+        door: Which.
+        context, router: The socket's, and the socket.
+        refused: Called for each connection whose key is not allowed.
+
     Raises:
         InputError: if its address cannot be listened at.
     """
 
     def __init__(
-        self, door: Door, context: "zmq.Context[Any]", router: "zmq.Socket[bytes]"
+        self,
+        door: Door,
+        context: "zmq.Context[Any]",
+        router: "zmq.Socket[bytes]",
+        refused: Callable[[], None],
     ) -> None:
-        self.refused = 0
-        """connections whose key is not allowed"""
-        self._allows = door.allows
+        self._allows, self._refused = door.allows, refused
         self._authenticator: zmq.auth.thread.ThreadAuthenticator | None = None
         if door.certificate is not None:
             # What is set here holds for what is bound after it: this host's actors need no key.
@@ -69,7 +76,8 @@ class OpenDoor:
     def callback(self, domain: str, key: bytes) -> bool:
         """Called by the authenticator with a public key, in Z85."""
         allowed = self._allows(key.decode())
-        self.refused += not allowed
+        if not allowed:
+            self._refused()
         return allowed
 
     def close(self) -> None:

@@ -33,7 +33,7 @@ class HostChannel:
     """
 
     def __init__(self, address: str, certificate: Certificate | None) -> None:
-        self.address, self.certificate = address, certificate
+        self.address = address
         self.run, self.settings = "", dict[str, Any]()
         self.stopped = False
         """the learner said that the run is over"""

@@ -104,7 +104,9 @@ class LearnerChannel:
             self._router.bind(self.address)
         self._hosts = Hosts(tickets.actors if door is None else door.actors)
         try:
-            self._opened = None if door is None else OpenDoor(door, self._context, self._router)
+            self._opened = (
+                None if door is None else OpenDoor(door, self._context, self._router, self._refuse)
+            )
         except InputError:
             self._router.close(linger=0)
             self._context.term()
@@ -142,9 +144,8 @@ class LearnerChannel:
         self._waiting.pop(actor, None)
         self.traffic.dropped += self._tickets.lost(actor)
 
-    def _count_refused(self) -> None:
-        if self._opened is not None:
-            self.traffic.refused = self._opened.refused
+    def _refuse(self) -> None:
+        self.traffic.refused += 1
 
     def hosts(self) -> int:
         """Other hosts whose actors work for this learner now."""
@@ -190,7 +191,6 @@ class LearnerChannel:
         self.traffic.dropped += len(self._tickets.holders()) + self.arrivals.qsize()
         self._bell.close(linger=0)
         self._storage.close()
-        self._count_refused()
         if self._opened is not None:
             self._opened.close()
         self._context.term()
@@ -217,7 +217,6 @@ class LearnerChannel:
                 if self._router in ready:
                     frames = self._router.recv_multipart(copy=False)
                     self._take(frames[0].bytes, [frame.buffer for frame in frames[1:]])
-                self._count_refused()
                 self._look_after_hosts()
             for identity in [
                 *(who for who, _ in self._waiting.values()),
@@ -303,8 +302,13 @@ class LearnerChannel:
             self._send(identity, wire.pack(wire.Refusal(reason=reason)))
             self.traffic.rejected += 1
             return
-        if self._hosts.leave(identity) is None:
+        before = self._hosts.leave(identity)
+        if before is None:
             logger.info("%s joins with %d actors", join.host, join.count)
+        else:  # it lost patience with us and ended its actors; their numbers may now be others
+            for actor in before.actors:
+                self._forget(actor)
+            self._answer_all()
         host = self._hosts.join(identity, join.host, join.count, time.monotonic())
         joined = wire.Joined(
             run=self.run,

@@ -53,8 +53,9 @@ class Slots:
         return self._free.pop() if self._free else -1
 
     def give_back(self, slot: int) -> None:
-        """A slot that was taken is free again."""
-        self._free.append(slot)
+        """A slot that was taken is free again; -1 is none."""
+        if slot >= 0:
+            self._free.append(slot)
 
     def view(self, slot: int) -> memoryview:
         """Its bytes, read-only."""

@@ -27,17 +27,18 @@ class Storage:
     def __init__(self, count: int) -> None:
         self._count = count
         self._slots: slots.Slots | None = None
-        self._wanted = self._tried = False
-        self._of: dict[int, int] = {}  # actor -> slot
+        self._tried = False
+        self._of: dict[int, int] = {}  # actor -> the slot offered; -1: there was none
         self._lock = threading.Lock()  # release is called from the learner's thread
 
     def offer(self, actor: int) -> dict[str, Any]:
         """What `Work` says of the slot that the actor may use, if there is one."""
         with self._lock:
-            self._wanted = True
-            if self._slots is None or (slot := self._slots.take()) < 0:
+            if actor in self._of and self._slots is not None:  # it asks twice
+                self._slots.give_back(self._of[actor])
+            slot = self._of[actor] = -1 if self._slots is None else self._slots.take()
+            if self._slots is None or slot < 0:
                 return {}
-            self._of[actor] = slot
             return {"slot": slot, "memory": self._slots.path, "slot_bytes": self._slots.bytes}
 
     def is_of(self, actor: int, slot: int) -> bool:
@@ -59,8 +60,10 @@ class Storage:
     def keep(self, delivery: wire.Delivery, arrays: Mapping[str, NDArray[Any]]) -> Release:
         """An unroll is there; what is to be called when it is used up."""
         with self._lock:
-            slot = self._of.pop(delivery.actor, -1)
-            if self._slots is None and self._wanted and not self._tried:
+            if delivery.actor not in self._of:  # of another host, or by socket anyway
+                return lambda: None
+            slot = self._of.pop(delivery.actor)
+            if not self._tried:
                 self._tried = True
                 self._slots = slots.make(self._count, wire.size_of(arrays))
             if slot >= 0 and delivery.slot >= 0:
@@ -76,7 +79,7 @@ class Storage:
 
     def _give_back(self, slot: int) -> None:
         with self._lock:
-            if slot >= 0 and self._slots is not None:
+            if self._slots is not None:
                 self._slots.give_back(slot)
 
     def close(self) -> None:

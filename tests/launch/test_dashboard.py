@@ -85,6 +85,16 @@ def test_a_finished_run_is_shown_and_nothing_new_is_not_sent_again(veldt, until,
     assert server.wait(20) == 0
 
 
+def test_what_is_not_there_yet_is_waited_for(veldt, until, port):
+    (veldt.folder / "run").mkdir()
+    server = veldt.start("dashboard", "run", "--port", port)
+    until(lambda: answers(port))
+    body = get(port, "/body")[1]
+    assert "Nothing to show yet" in body and "<script" not in body and "<main" not in body
+    assert get(port, "/")[1].count('fetch("/body"') == 1
+    server.kill()
+
+
 def test_what_cannot_be_served(veldt, port):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", port))

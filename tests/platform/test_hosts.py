@@ -133,6 +133,26 @@ def test_a_host_speaks_for_its_own_actors_only(listen, until):
         channel.close()
 
 
+def test_a_host_that_joins_again_gives_back_what_its_actors_were_at(listen):
+    learner = listen(Door(LOOPBACK))
+    other, host = HostChannel(learner.door, None), HostChannel(learner.door, None)
+    assert other.join(1, WATCHDOG_S, alive) == {0: -1}
+    assert host.join(1, WATCHDOG_S, alive) == {1: -1}
+    host.expect(1, 0)
+    actor = ActorChannel(learner.door, host.run, 1, 0)
+    held, _ = actor.work(-1)
+    other.leave()
+    other.close()
+    while learner.hosts() > 1:
+        host.beat()
+    assert host.join(1, WATCHDOG_S, alive) == {0: 0}  # not the number that it had
+    host.expect(0, 1)
+    again = ActorChannel(learner.door, host.run, 0, 1)
+    assert again.work(-1)[0].number == held.number and learner.traffic.dropped == 1
+    for channel in (actor, again, host):
+        channel.close()
+
+
 def test_what_is_wrong_at_a_host_ends_that_host_and_not_the_run(listen):
     learner = listen(Door(LOOPBACK))
     host = HostChannel(learner.door, None)
