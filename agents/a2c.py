@@ -52,7 +52,7 @@ class A2C(Agent):
     def losses(self, batch: Batch, generator: torch.Generator) -> Iterator[Loss]:
         loss, targets = self._loss(batch)
         yield loss
-        self.network.adapt(targets, batch.task)
+        self.network.adapt(targets, batch.task, self.total)
 
     def _loss(self, batch: Batch) -> tuple[Loss, Tensor]:
         """The loss, and the targets of the values, [T, B]."""

@@ -37,10 +37,11 @@ def main(argument: dict[str, Any]) -> None:
     channel = ActorChannel(**argument, alive=lambda: os.getppid() == parent)
     settings = TrainSettings.parse(channel.settings)
     try:
-        task = settings.task_of(argument["actor"])
+        number = channel.place.number(argument["actor"])
+        task = settings.task_of(number)
         environments = make_environments(settings, settings.actors.environments, task)
         agent = make_agent(settings, with_tasks(settings, environments.spec))
-        key = Key(settings.seed).child("actor", argument["actor"])
+        key = Key(settings.seed).child("actor", number)
         player = Player(agent, environments, settings.actors.unroll_length, key, task)
         version, asked = -1, time.perf_counter()
         while work := channel.work(version):
@@ -49,7 +50,9 @@ def main(argument: dict[str, Any]) -> None:
             if weights:
                 load_weights(agent, weights)
                 version = ticket.version
-            trajectory, episodes, seconds = player.unroll(ticket.number, ticket.fresh)
+            trajectory, episodes, seconds = player.unroll(
+                channel.place.number(ticket.number), ticket.fresh
+            )
             channel.deliver(ticket, trajectory.arrays(), episodes, seconds | {"waiting": waiting})
             asked = time.perf_counter()
         environments.close()

@@ -10,13 +10,14 @@ entry points `veldt.agents`. It owns no loop, no optimiser and no device.
 """
 
 import abc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from veldt.agents.inputs import Acted, Batch, Inputs
+from veldt.agents.losses import Reduction
 from veldt.agents.networks.actor_critic import ActorCritic
 from veldt.platform.envs.vector import EnvironmentSpec
 from veldt.platform.settings import Settings
@@ -43,6 +44,9 @@ class Agent(abc.ABC):
     """An nn.Module; its state_dict is the weights that travel and go into checkpoints"""
     state_size: int = 0
     """S, numbers of an environment's recurrent state; 0 at the first step of an episode"""
+    total: Callable[[Tensor], Tensor] = staticmethod(lambda own: own)
+    """A tensor's sum over all learners that learn together, the same for each; for statistics of
+    a whole batch, of which one learner has a part. With one learner the tensor itself."""
 
     def __init__(self, settings: Any, spec: EnvironmentSpec) -> None:
         """Builds the network, drawing from torch's global generator, which is seeded.
@@ -63,6 +67,13 @@ class Agent(abc.ABC):
         """
         acted: Acted = self.network.act(inputs, generator)
         return acted
+
+    @property
+    def reduction(self) -> Reduction:
+        """Whether the loss is a sum or a mean over the environments of a batch: how several
+        learners' gradients, each of its part, make the whole batch's. Here what the settings
+        say, and a mean where they say nothing."""
+        return getattr(self.settings, "reduction", "mean")
 
     @abc.abstractmethod
     def loss(self, batch: Batch) -> Loss:

@@ -8,6 +8,8 @@ import torch
 
 from veldt.agents.agent import Agent
 from veldt.agents.catalogue import AGENTS
+from veldt.agents.learner import Learner
+from veldt.agents.learner_group import LearnerGroup
 from veldt.agents.networks.actor_critic import initialise
 from veldt.agents.settings import TrainSettings
 from veldt.platform import plugins
@@ -15,6 +17,7 @@ from veldt.platform.envs import catalogue
 from veldt.platform.envs.vector import EnvironmentSpec, VectorEnvironment
 from veldt.platform.errors import MissingProgram, SettingsError, UnsupportedSpace
 from veldt.platform.keys import Key
+from veldt.platform.tickets import Place
 
 
 def make_environments(settings: TrainSettings, size: int, task: int = 0) -> VectorEnvironment:
@@ -60,15 +63,36 @@ def make_agent(settings: TrainSettings, spec: EnvironmentSpec) -> Agent:
     return agent
 
 
-def find_device(name: str) -> torch.device:
-    """The learner's device.
+def make_learner(
+    settings: TrainSettings,
+    spec: EnvironmentSpec,
+    agent: Agent,
+    device: torch.device,
+    group: LearnerGroup | None = None,
+) -> Learner:
+    """The learner of an agent, at the beginning of a run."""
+    key = Key(settings.seed).child("learner")
+    return Learner(agent, settings.optimizer, device, settings.updates(spec), key, group)
+
+
+def find_device(name: str, place: Place = Place()) -> torch.device:  # noqa: B008
+    """The learner's device; of several learners each has its own GPU, or all have the CPU.
 
     Raises:
         SettingsError: if torch knows no device of this name.
         MissingProgram: if this machine has none.
     """
+    several = place.learners > 1
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        enough = torch.cuda.is_available() and torch.cuda.device_count() >= place.learners
+        name = "cuda" if enough else "cpu"
+    if several and name == "cuda":
+        name = f"cuda:{place.learner}"
+    elif several and name.startswith("cuda"):
+        raise SettingsError(
+            f"learner.device: {name!r}, but each of {place.learners} learners has a GPU of its "
+            "own; use auto, cuda or cpu."
+        )
     try:
         device = torch.device(name)
     except RuntimeError:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from veldt.agents.agent import Agent
 from veldt.agents.inputs import to_batch
+from veldt.agents.learner_group import LearnerGroup
 from veldt.agents.optimizers import Adam, Optimizer, RMSProp, TorchRMSProp
 from veldt.agents.settings import OptimizerSettings
 from veldt.platform.errors import BrokenCheckpoint, Diverged
@@ -27,6 +28,7 @@ class Learner:
         device: Where the network lives.
         updates: In the whole run, for the learning-rate schedule.
         key: Of whatever chance there is in an update.
+        group: Of learners that learn together; None: it is the only one.
     """
 
     def __init__(
@@ -36,10 +38,13 @@ class Learner:
         device: torch.device,
         updates: int,
         key: Key = Key(0),  # noqa: B008
+        group: LearnerGroup | None = None,
     ) -> None:
-        self._key, self._generator = key, torch.Generator()
+        self._key, self._generator, self._group = key, torch.Generator(), group
         self.agent, self._settings, self._device, self._updates = agent, settings, device, updates
         agent.network.to(device)
+        if group is not None:
+            agent.total = group.total
         parameters = agent.network.named_parameters()
         self._optimizer: Optimizer
         if settings.name == "adam":
@@ -55,7 +60,11 @@ class Learner:
             trajectory: `[T+1, B, ...]`, several unrolls side by side.
             done: Updates done before this one.
 
+        Returns:
+            Means over what was descended; of this learner's part, where there are several.
+
         Raises:
+            LearnerDied: if another of the group is gone.
             Diverged: if a loss or its gradient is not finite; it was not stepped down.
         """
         settings = self._settings
@@ -75,6 +84,8 @@ class Learner:
         """One step; the norm of the gradient before it was scaled down."""
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
+        if self._group is not None:
+            self._bring_together(self._group)
         norm = torch.nn.utils.clip_grad_norm_(
             self.agent.network.parameters(), self._settings.max_gradient_norm
         )
@@ -88,6 +99,17 @@ class Learner:
             )
         self._optimizer.step(rate)
         return norm
+
+    def _bring_together(self, group: LearnerGroup) -> None:
+        """Makes the gradient of a part that of the whole batch."""
+        gradients = []
+        for parameter in self.agent.network.parameters():
+            if parameter.grad is None:  # by some learners it may be used
+                parameter.grad = torch.zeros_like(parameter)
+            gradients.append(parameter.grad)
+        if self.agent.reduction == "mean":
+            torch._foreach_div_(gradients, group.place.learners)
+        group.sum(gradients)
 
     def weights(self) -> Arrays:
         """The network's parameters and buffers; views where the device is the CPU."""

@@ -12,6 +12,8 @@ Legend: K tasks, mu and sigma the mean and deviation of a task's returns, n norm
 so that no value changes when the statistics do.
 """
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -49,19 +51,32 @@ class PopArt(nn.Linear):
         return (returns - self.mean[task]) / self.deviation[task]
 
     @torch.no_grad()
-    def adapt(self, returns: Float[Tensor, "T B"], task: Tensor, step: float) -> None:
+    def adapt(
+        self,
+        returns: Float[Tensor, "T B"],
+        task: Tensor,
+        step: float,
+        total: Callable[[Tensor], Tensor] = lambda own: own,
+    ) -> None:
         """Moves the statistics of the tasks that were played; all values stay what they are.
 
         Args:
             returns: The targets of the values.
             task: int64 [B], which task each column is of.
             step: beta
+            total: The sum of a tensor over all learners that learn together.
         """
         before, mu = self.deviation.clone(), self.mean.clone()
+        moments = returns.new_zeros(3, len(self.mean))
         for number in sorted(set(task.tolist())):
             got = returns[:, task == number]
-            self.mean[number] += step * (got.mean() - self.mean[number])
-            self.mean_square[number] += step * (got.square().mean() - self.mean_square[number])
+            moments[:, number] = torch.stack(
+                [torch.ones_like(got).sum(), got.sum(), got.square().sum()]
+            )
+        count, sums, squares = total(moments)
+        played = count > 0
+        self.mean[played] += step * (sums / count - self.mean)[played]
+        self.mean_square[played] += step * (squares / count - self.mean_square)[played]
         after = self.deviation
         self.weight.mul_((before / after)[:, None])
         self.bias.copy_((before * self.bias + mu - self.mean) / after)

@@ -59,7 +59,7 @@ class PPO(Agent):
             order = torch.randperm(width, generator=generator).to(batch.reward.device)
             for chosen in order.tensor_split(min(width, self.settings.minibatches)):
                 yield self._loss(batch.columns(chosen), advantages[:, chosen], targets[:, chosen])
-        self.network.adapt(targets, batch.task)
+        self.network.adapt(targets, batch.task, self.total)
 
     def loss(self, batch: Batch) -> Loss:
         return self._loss(batch, *self._targets(batch))

@@ -49,8 +49,11 @@ class ActorsSettings(Settings):
 class LearnerSettings(Settings):
     """The process that learns."""
 
+    count: int = pydantic.Field(1, ge=1, le=64)
+    """Learners on this host that learn as one, each with its share of the actors, of the batch
+    and of the replayed, and a GPU of its own where that is the device"""
     batch: int = pydantic.Field(2, ge=1, le=65_536)
-    """Trajectories in an update"""
+    """Trajectories in an update, of all learners"""
     replay: int = pydantic.Field(0, ge=0, le=10_000_000)
     """Trajectories kept in memory to be learnt from again; 0: none (the paper's: 10,000)"""
     replayed: int = pydantic.Field(0, ge=0, le=65_536)
@@ -74,6 +77,9 @@ class LearnerSettings(Settings):
             raise ValueError("replay and replayed are given together")
         if self.replayed >= self.batch:
             raise ValueError("replayed must be less than batch: something has to be fresh")
+        for name in ("batch", "replay", "replayed"):
+            if (number := getattr(self, name)) % self.count:
+                raise ValueError(f"{name} is {number}, which {self.count} learners cannot share")
         if self.replay and self.lockstep:
             raise ValueError("with lockstep there is no replay: checkpoints do not hold it")
         return self
@@ -124,6 +130,15 @@ class TrainSettings(Settings):
             raise ValueError(
                 f"actors.count is {self.actors.count}, but each of {tasks} tasks gets the same "
                 f"number of actors: take a multiple of {tasks}"
+            )
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _share_of_each_learner(self) -> "TrainSettings":
+        if self.actors.count % self.learner.count:
+            raise ValueError(
+                f"actors.count is {self.actors.count}, which {self.learner.count} learners "
+                "cannot share: take a multiple"
             )
         return self
 

@@ -1,38 +1,41 @@
 """One whole training: from settings and a folder to a summary.
 
-    actor processes --unrolls--> channel --in order--> Learner --weights--> channel
-                                             |
-                                             `--> Progress --> records, checkpoints, summary
+    Feed --unrolls, and what is told of them--> Learner --weights--> Feed
+                          |
+                          `--> Progress --> records, checkpoints, summary
 
 The learner's thread owns the loop: it takes unrolls, updates, publishes, and between
-two of these it looks after the actors, the records and the checkpoints.
+two of these it looks after the actors, the records and the checkpoints. Where several
+learners learn as one, this is the first of them.
 """
 
 import collections
 import contextlib
 import dataclasses
-import heapq
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from veldt.agents.actor_pool import GIVE_UP_AFTER, MODULE, PRELOAD, ActorPool
+from veldt.agents.actor_pool import GIVE_UP_AFTER, MODULE, PRELOAD
 from veldt.agents.build import (
     environment_spec,
     find_device,
     make_agent,
     make_deterministic,
+    make_learner,
     use_threads,
 )
 from veldt.agents.evaluator import Evaluator
+from veldt.agents.feed import Feed, Told
+from veldt.agents.followers import Followers, meet, part
 from veldt.agents.learner import Learner
 from veldt.agents.networks.cost import Cost, cost_of
 from veldt.agents.progress import Clock, Progress
-from veldt.agents.replay import Replay, demand_memory
+from veldt.agents.replay import demand_memory
 from veldt.agents.settings import TrainSettings
 from veldt.platform import checkpoints
 from veldt.platform.channels.door import Door
-from veldt.platform.channels.learner_end import Arrival, LearnerChannel
 from veldt.platform.envs.vector import EnvironmentSpec
 from veldt.platform.errors import (
     ActorDied,
@@ -40,19 +43,20 @@ from veldt.platform.errors import (
     Diverged,
     EnvironmentFault,
     Interrupted,
+    LearnerDied,
     SettingsError,
 )
-from veldt.platform.keys import Key
 from veldt.platform.records import Records
 from veldt.platform.runs import RunFolder, write_json
-from veldt.platform.tickets import Tickets
-from veldt.platform.trajectory import Trajectory, from_arrays, stack
+from veldt.platform.tickets import Place
+from veldt.platform.trajectory import Trajectory
 from veldt.platform.zygote import Zygote
 
 RECORDS = 300  # lines in a run's metrics, about
-POLL_S = 0.1
+PATIENCE_S = 5.0  # with other learners, once the run is to stop
 
 Report = Callable[[dict[str, Any]], None]
+Stop = Callable[[], bool]
 
 
 def train(
@@ -87,7 +91,8 @@ def train(
     # First of all: once torch runs threads, this process cannot be forked.
     with contextlib.closing(Zygote([MODULE, PRELOAD])) as zygote:
         # Whatever can be wrong with the settings is found before anything is written.
-        device = find_device(settings.learner.device)
+        alone = settings.learner.count == 1
+        device = find_device(settings.learner.device, Place(0, settings.learner.count))
         spec = environment_spec(settings)
         use_threads(settings.learner.threads)
         if settings.learner.lockstep and device.type != "cpu":  # which is so anyway
@@ -98,47 +103,49 @@ def train(
                 "learner.lockstep: actors that come and go are in step with nothing; "
                 "set it to false, or let `veldt train` start all actors."
             )
+        if door is not None and not alone:
+            raise SettingsError(
+                "learner.count: actors of other hosts work for one learner; set it to 1, or let "
+                "`veldt train` start all actors."
+            )
         agent = make_agent(settings, spec)
         run = RunFolder(folder, settings.dump(), resume)
         try:
             if run.summary is not None:
                 return run.summary
             cost = cost_of(agent, spec)
-            announce(f"{settings.agent.name} on {device}: {cost}")
+            where = f"{device}" if alone else f"{device}, {settings.learner.count} learners"
+            announce(f"{settings.agent.name} on {where}: {cost}")
             deaths: collections.Counter[int] = collections.Counter()  # by update gone back to
             while True:
-                learner = Learner(
-                    agent,
-                    settings.optimizer,
-                    device,
-                    settings.updates(spec),
-                    Key(settings.seed).child("learner"),
-                )
-                training = Training(
-                    settings,
-                    spec,
-                    learner,
-                    folder,
-                    zygote,
-                    deaths,
-                    cost,
-                    report,
-                    tensorboard,
-                    door,
-                )
-                if door is not None:
-                    announce(f"listening at {training.listening}")
                 try:
+                    followers = None if alone else Followers(settings, folder, zygote, stop)
+                    group = None if followers is None else followers.group
+                    training = Training(
+                        settings,
+                        spec,
+                        make_learner(settings, spec, agent, device, group),
+                        folder,
+                        zygote,
+                        deaths,
+                        cost,
+                        report,
+                        tensorboard,
+                        door,
+                        followers,
+                    )
+                    if door is not None:
+                        announce(f"listening at {training.listening}")
                     summary = training.run(stop, beat)
                     break
-                except ActorDied as death:
-                    # Lockstep: back to the last checkpoint, from where it is the same bits.
+                except (ActorDied, LearnerDied) as death:
+                    # Back to the last checkpoint; in lockstep, from where it is the same bits.
                     back_to = max(checkpoints.numbers(folder), default=0)
                     deaths[back_to] += 1
                     if deaths[back_to] >= GIVE_UP_AFTER:
                         raise ActorsLost(
                             f"{death} {GIVE_UP_AFTER} times since update {back_to}; "
-                            f"see {folder / 'actors.log'}."
+                            f"see {folder / ('actors.log' if alone else 'learners.log')}."
                         ) from death
                     agent = make_agent(settings, spec)
             write_json(folder / "summary.json", summary)
@@ -148,7 +155,7 @@ def train(
 
 
 class Training:
-    """The loop and what it holds; one per process and run."""
+    """One session: the loop and what it holds."""
 
     def __init__(
         self,
@@ -162,13 +169,14 @@ class Training:
         report: Report,
         tensorboard: bool,
         door: Door | None,
+        followers: Followers | None,
     ) -> None:
         several = len(settings.environment.played) > 1
         self._tasks = [task.id if several else "" for task in settings.environment.played]
         self._settings, self._spec, self._cost = settings, spec, cost
         self._learner, self._folder, self._report = learner, folder, report
+        self._followers = followers
         self._updates = settings.updates(spec)
-        self._lockstep = settings.learner.lockstep
         self._progress = Progress()
         checkpoint = checkpoints.load(folder)
         if checkpoint is not None:
@@ -176,51 +184,24 @@ class Training:
             learner.load(arrays)
             self._progress = Progress.restore(state)
         progress = self._progress
+        progress.actor_restarts += deaths.get(progress.updates, 0)
         self._clock = Clock(progress.wall_seconds)
-        self._before = (
-            progress.trajectories_dropped,
-            progress.messages_rejected,
-            progress.connections_refused,
-            progress.hosts_lost,
-            progress.actor_restarts + deaths.get(progress.updates, 0),
-        )
-        self._actor_seconds: collections.Counter[str] = collections.Counter()
-        self._tickets = Tickets(
-            actors=settings.actors.count,
-            batch=settings.learner.fresh,
-            done=progress.updates,
-            updates=self._updates,
-            max_lag=settings.max_lag,
-            segment=settings.learner.checkpoint_updates if self._lockstep else None,
-        )
-        self._order = _InOrder(progress.updates * settings.learner.fresh, self._lockstep)
         self._records = Records(folder, progress.updates, tensorboard)
-        learner_settings = settings.learner
-        self._replay = (
-            Replay(learner_settings.replay, Key(settings.seed))
-            if learner_settings.replay
-            else None
-        )
-        self._channel = LearnerChannel(
-            self._tickets, settings.dump(), settings.actors.transport, door
-        )
-        self.listening = self._channel.door
-        self._channel.publish(progress.updates, learner.weights())
+        place = Place(0, settings.learner.count)
+        self._feed = Feed(settings, spec, folder, zygote, progress.updates, place, door)
+        self._before = {name: getattr(progress, name) for name in self._feed.traffic()}
+        self._traffic: list[dict[str, float]] = []  # of the other learners
+        self._seconds: collections.Counter[str] = collections.Counter()  # of all actors
+        self.listening = self._feed.listening
+        self._feed.publish(progress.updates, learner.weights())
         self._evaluator = Evaluator(settings, folder, zygote, progress.updates, progress.frames)
-        self._pool = ActorPool(
-            zygote,
-            self._channel,
-            dict.fromkeys(range(settings.actors.count if door is None else door.actors), -1),
-            settings.actors.silence_s,
-            restart=not self._lockstep,
-            log=folder / "actors.log",
-        )
 
-    def run(self, stop: Callable[[], bool], beat: Callable[[], None]) -> dict[str, Any]:
+    def run(self, stop: Stop, beat: Callable[[], None]) -> dict[str, Any]:
         """Updates until the end, or until `stop`.
 
         Raises:
             ActorDied: in lockstep; what was done since the last checkpoint is void.
+            LearnerDied: if another learner did; so it is then.
         """
         progress = self._progress
         every = max(1, self._updates // RECORDS)
@@ -233,7 +214,7 @@ class Training:
                 progress.updates += 1
                 progress.steps += self._settings.steps_per_update
                 progress.frames += self._settings.frames_per_update(self._spec)
-                self._channel.publish(progress.updates, self._learner.weights())
+                self._feed.publish(progress.updates, self._learner.weights())
                 last = progress.updates == self._updates
                 self._evaluator.offer(
                     progress.updates, progress.frames, last, self._learner.weights
@@ -245,6 +226,7 @@ class Training:
                     self._checkpoint()
                 beat()
             self._clock.stop()  # what is still to be evaluated is no training
+            self._part(stop)
             if not self._evaluator.finish(stop):
                 return self._interrupted()
         except Diverged as error:
@@ -256,64 +238,66 @@ class Training:
             raise
         finally:
             self._evaluator.close()
-            self._channel.close()
-            self._pool.stop()
+            if self._followers is not None:
+                self._followers.close()
+            self._feed.close()
             self._count()
             self._records.close()
         return self._summary()
 
-    def _gather(self, stop: Callable[[], bool]) -> Trajectory | None:
+    def _gather(self, stop: Stop) -> Trajectory | None:
         """The next update's unrolls side by side; None if `stop` said so."""
         progress = self._progress
-        taken: list[Trajectory] = []
-        used: list[Arrival] = []
-        episodes: list[tuple[int, list[tuple[float, int]], str]] = []
-        while len(taken) < self._settings.learner.fresh:
-            if stop():
-                self._channel.traffic.dropped += len(taken) + len(self._order)
-                return None
-            self._pool.watch()
-            arrival = self._channel.receive(POLL_S)
-            if arrival is not None:
-                self._pool.heard_from(arrival.header.actor, arrival.header.incarnation)
-                self._actor_seconds.update(arrival.header.seconds)
-                self._order.put(arrival)
-            while len(taken) < self._settings.learner.fresh and (ready := self._order.get()):
-                header = ready.header
-                used.append(ready)
-                taken.append(from_arrays(ready.arrays, self._spec))
-                task = self._tasks[self._settings.task_of(header.actor)]
-                episodes.append((progress.updates - header.version, header.episodes, task))
-        for lag, ended, task in episodes:
-            progress.count_trajectory(lag, ended, task)
-        if self._replay is not None:
-            self._replay.add([stack([trajectory]) for trajectory in taken])  # copies
-            again = self._settings.learner.replayed
-            taken += self._replay.draw(again, progress.updates)
-            progress.trajectories_replayed += again
-        batch = stack(taken)
-        for arrival in used:
-            arrival.release()
-        return batch
+        gathered = self._feed.gather(progress.updates, stop)
+        reports: list[Told] | None = [gathered[1]] if gathered else None
+        if self._followers is not None:
+            told = gathered[1] if gathered else None
+            idle = self._waiting(stop, self._feed.watch)
+            reports = meet(self._followers.group, told, idle)
+        if gathered is None or reports is None:
+            self._part(stop)
+            return None
+        self._traffic = [told.traffic for told in reports[1:]]
+        self._seconds = collections.Counter()
+        for told in reports:
+            self._seconds.update(told.seconds)
+            progress.trajectories_replayed += told.replayed
+            for lag, episodes, task in told.unrolls:
+                progress.count_trajectory(lag, episodes, self._tasks[task])
+        return gathered[0]
+
+    def _waiting(
+        self, stop: Stop, watch: Callable[[], None] = lambda: None
+    ) -> Callable[[], None]:
+        """What to do while other learners are waited for."""
+        begun = time.monotonic()
+
+        def idle() -> None:
+            watch()
+            if stop() and time.monotonic() - begun > PATIENCE_S:
+                self._keep()
+                raise Interrupted(self._where())
+
+        return idle
+
+    def _part(self, stop: Stop) -> None:
+        """The end of updates in this session."""
+        if self._followers is not None:
+            self._traffic = part(self._followers.group, self._feed, self._waiting(stop))[1:]
 
     def _count(self) -> None:
         """Brings the counters of this session into the run's."""
-        dropped, rejected, refused, hosts_lost, restarts = self._before
-        traffic, progress = self._channel.traffic, self._progress
-        progress.trajectories_dropped = dropped + traffic.dropped
-        progress.messages_rejected = rejected + traffic.rejected
-        progress.connections_refused = refused + traffic.refused
-        progress.hosts_lost = hosts_lost + traffic.hosts_lost
-        progress.actor_restarts = restarts + self._pool.restarts
-        progress.actor_recovery_seconds_max = max(
-            progress.actor_recovery_seconds_max, self._pool.slowest_recovery_s
-        )
+        progress = self._progress
+        for name, before in self._before.items():
+            counted = [traffic[name] for traffic in (self._feed.traffic(), *self._traffic)]
+            longest = name == "actor_recovery_seconds_max"
+            setattr(progress, name, max(before, *counted) if longest else before + sum(counted))
         progress.wall_seconds = self._clock.seconds()
 
     def _record(self, values: dict[str, float]) -> None:
         self._count()
-        whole = max(sum(self._actor_seconds.values()), 1e-9)
-        shares = {f"actor_{name}_share": s / whole for name, s in self._actor_seconds.items()}
+        whole = max(sum(self._seconds.values()), 1e-9)
+        shares = {f"actor_{name}_share": s / whole for name, s in self._seconds.items()}
         record = self._progress.summary() | values | shares | self._evaluator.summary()
         self._records.write(self._progress.updates, record)
         self._report(record | {"frames_total": self._settings.frames})
@@ -326,15 +310,18 @@ class Training:
     def _keep(self) -> None:
         """A checkpoint of where it is, but not in lockstep: what follows the last boundary is
         computed again to the same bits, which from here it could not be."""
-        self._channel.close()
-        if not self._lockstep:
+        self._feed.end()
+        if not self._settings.learner.lockstep:
             self._checkpoint()
 
     def _interrupted(self) -> dict[str, Any]:
         self._keep()
+        raise Interrupted(self._where())
+
+    def _where(self) -> str:
         kept = checkpoints.numbers(self._folder)
         where = f"update {kept[-1]:,}" if kept else "the beginning"
-        raise Interrupted(
+        return (
             f"stopped at update {self._progress.updates:,} of {self._updates:,}; to go on from "
             f"{where}, give the same command with --out {self._folder} --resume."
         )
@@ -352,26 +339,3 @@ class Training:
                 "sessions": self._records.session + 1,
             }
         )
-
-
-class _InOrder:
-    """Hands out arrivals as they come, or in lockstep in the order of their numbers."""
-
-    def __init__(self, first: int, lockstep: bool) -> None:
-        self._next, self._lockstep = first, lockstep
-        self._heap: list[tuple[int, int, Arrival]] = []
-        self._count = 0
-
-    def put(self, arrival: Arrival) -> None:
-        self._count += 1
-        rank = arrival.header.number if self._lockstep else self._count
-        heapq.heappush(self._heap, (rank, self._count, arrival))
-
-    def __len__(self) -> int:
-        return len(self._heap)
-
-    def get(self) -> Arrival | None:
-        if not self._heap or (self._lockstep and self._heap[0][0] != self._next):
-            return None
-        self._next += 1
-        return heapq.heappop(self._heap)[2]

@@ -16,6 +16,7 @@
         |-- EnvironmentFault  an environment returned NaN or broke its contract
         |-- ActorsLost        actors die as fast as they are started
         |-- ActorDied         one died where the run cannot go on without it (lockstep)
+        |-- LearnerDied       one of several did: the run goes back to its last checkpoint
         |-- Diverged          the loss or its gradient is no longer finite
         |-- WireError         a message that does not keep to the schema
         |-- RankLost          another rank died; the survivors may regroup and go on
@@ -94,6 +95,10 @@ class ActorsLost(RunFailed):
 
 class ActorDied(RunFailed):
     """An actor died in lockstep: the run goes back to its last checkpoint."""
+
+
+class LearnerDied(RunFailed):
+    """One of several learners died: the run goes back to its last checkpoint."""
 
 
 class Diverged(RunFailed):

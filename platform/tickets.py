@@ -20,6 +20,22 @@ import heapq
 
 
 @dataclasses.dataclass(frozen=True)
+class Place:
+    """Which learner this is, of several that learn together.
+
+    Each has its own book, its own actors and its own part of every update. What they number
+    themselves has one number among all: chance is drawn for that, as if there were one learner.
+    """
+
+    learner: int = 0
+    learners: int = 1
+
+    def number(self, own: int) -> int:
+        """An actor's or an unroll's number among those of all learners."""
+        return own * self.learners + self.learner
+
+
+@dataclasses.dataclass(frozen=True)
 class Ticket:
     """The permission to make one unroll."""
 

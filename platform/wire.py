@@ -6,7 +6,7 @@ frame 1   the arrays one after another, each beginning at a multiple of 64 bytes
 frame 2   the last array, where it is so large that it is sent as it lies in memory: "apart"
 
 actor -> learner                          learner -> actor
-hello      run, actor, incarnation        welcome   settings
+hello      run, actor, incarnation        welcome   settings, learner, learners
 ready      actor, incarnation, version    work      number, version, fresh, slot (+ weights)
 delivery   ... number, episodes (+ T)     stop
 fault      actor, incarnation, reason
@@ -55,6 +55,10 @@ class Welcome(_Header):
 
     kind: Literal["welcome"] = "welcome"
     settings: dict[str, Any]
+    learner: int = 0
+    """Which learner it works for,"""
+    learners: int = 1
+    """of so many that learn together."""
 
 
 class Ready(_Header):

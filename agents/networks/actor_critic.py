@@ -157,10 +157,16 @@ class ActorCritic(nn.Module):
             return advantages, targets
         return advantages / self.value.deviation[task], self.value.normalise(targets, task)
 
-    def adapt(self, targets: Tensor, task: Tensor) -> None:
-        """After an update: moves the heads' scale towards the targets; no value changes."""
+    def adapt(self, targets: Tensor, task: Tensor, total: Callable[[Tensor], Tensor]) -> None:
+        """After an update: moves the heads' scale towards the targets; no value changes.
+
+        Args:
+            targets: Of the values, [T, B].
+            task: int64 [B]
+            total: `Agent.total`.
+        """
         if isinstance(self.value, PopArt):
-            self.value.adapt(targets, task, self.settings.popart)
+            self.value.adapt(targets, task, self.settings.popart, total)
 
     def _seen(
         self, observation: Tensor, first: Tensor, last_action: Tensor, last_reward: Tensor

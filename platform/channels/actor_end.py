@@ -11,6 +11,7 @@ from veldt.platform.channels.certificates import Certificate
 from veldt.platform.channels.door import use
 from veldt.platform.channels.slots import Slot
 from veldt.platform.errors import RunFailed
+from veldt.platform.tickets import Place
 
 POLL_MS = 200
 
@@ -51,7 +52,7 @@ class ActorChannel:
             self._dealer.set(zmq.LINGER, 0)
             self.close()
             raise RunFailed("the learner does not know this actor.")
-        self.settings = header.settings
+        self.settings, self.place = header.settings, Place(header.learner, header.learners)
 
     def work(self, version: int) -> tuple[wire.Work, Arrays] | None:
         """The next unroll to make, with weights if others than `version`; None at the end.

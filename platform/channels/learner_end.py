@@ -27,7 +27,7 @@ from veldt.platform.channels.hosts import Hosts
 from veldt.platform.channels.storage import Storage
 from veldt.platform.errors import EnvironmentFault, InputError, RunFailed, WireError
 from veldt.platform.runs import code_version
-from veldt.platform.tickets import Tickets
+from veldt.platform.tickets import Place, Tickets
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +65,7 @@ class LearnerChannel:
         settings: What each actor is told to do, as plain JSON.
         transport: Of this host's actors: "shared" memory, "ipc", or "tcp" on loopback.
         door: For actors of other hosts, beside it; None: nobody else comes in.
+        place: Which of several learners it is of.
 
     Raises:
         InputError: if the door's address cannot be listened at.
@@ -76,13 +77,14 @@ class LearnerChannel:
         settings: dict[str, Any],
         transport: Literal["shared", "ipc", "tcp"],
         door: Door | None = None,
+        place: Place = Place(),  # noqa: B008
     ) -> None:
         # Names this session, and is what its actors are known by; nothing is drawn from it.
         self.run = secrets.token_hex(16)
         self.traffic = Traffic()
         self.arrivals: queue.SimpleQueue[Arrival] = queue.SimpleQueue()
         self.faults: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self._tickets, self._settings = tickets, settings
+        self._tickets, self._settings, self._place = tickets, settings, place
         self._incarnations: dict[int, int] = {}
         self._members: dict[int, bytes] = {}  # actor -> the identity whose hello was right
         self._waiting: dict[int, tuple[bytes, int]] = {}  # actor -> identity, version it holds
@@ -242,7 +244,8 @@ class LearnerChannel:
             actor = getattr(header, "actor", -1)
             if isinstance(header, wire.Hello) and self._expected(header):
                 self._members[actor] = identity
-                self._send(identity, wire.pack(wire.Welcome(settings=self._settings)))
+                place = dataclasses.asdict(self._place)
+                self._send(identity, wire.pack(wire.Welcome(settings=self._settings, **place)))
                 return
             if self._members.get(actor) != identity:
                 self.traffic.rejected += 1

@@ -10,7 +10,8 @@ evaluation of the strategy's centre; at the end one of the centre whose evaluati
 best, on episodes that nothing was chosen by.
 
 Every rank holds the whole `Evolution`. All chance in turn r's task i is a key made of r
-and i, so that it does not matter who scores it, when, or how often.
+and i (or of r alone, where the members are to meet the same chance), so that it does not
+matter who scores it, when, or how often.
 """
 
 import dataclasses
@@ -148,10 +149,10 @@ class Evolution:
     def _evaluate(
         self, numbers: range, candidate: Callable[[int], Vector], tick: Tick
     ) -> Sequence[Score]:
-        generation = self.counters.generation
+        generation, common = self.counters.generation, self._settings.common_random_numbers
 
         def key(number: int) -> Key:
-            return self._key.child("member", generation, number)
+            return self._key.child("member", generation, 0 if common else number)
 
         try:
             return self.problem.evaluate(Members(numbers, candidate, key), tick)

@@ -43,6 +43,9 @@ class PopulationSettings(Settings):
     steps: int | None = pydantic.Field(None, ge=1)
     """of training, in the environment"""
     evaluation: ProtocolSettings = ProtocolSettings()
+    common_random_numbers: bool = False
+    """all members of a generation have the same seeds, and play the same episodes: what
+    their scores differ by is then their doing alone"""
     errors: Literal["stop", "fail"] = "stop"
     """an evaluation that raises ends the search, or counts as a failed one (NaN)"""
     checkpoint_seconds: float = pydantic.Field(1.0, ge=0.0)

@@ -1,0 +1,187 @@
+"""What brings a learner its unrolls: its tickets, its channel, and the actors of this host.
+
+    actor processes --unrolls--> channel --in order--> gather --> a batch, and what is told of it
+
+Of several learners each has a feed of its own.
+"""
+
+import dataclasses
+import heapq
+from collections.abc import Callable
+from pathlib import Path
+
+from veldt.agents.actor_pool import ActorPool
+from veldt.agents.replay import Replay
+from veldt.agents.settings import TrainSettings
+from veldt.platform.channels.door import Door
+from veldt.platform.channels.learner_end import Arrays, Arrival, LearnerChannel
+from veldt.platform.envs.vector import EnvironmentSpec
+from veldt.platform.keys import Key
+from veldt.platform.tickets import Place, Tickets
+from veldt.platform.trajectory import Trajectory, from_arrays, stack
+from veldt.platform.zygote import Zygote
+
+POLL_S = 0.1
+
+Stop = Callable[[], bool]
+
+
+@dataclasses.dataclass
+class Told:
+    """What is counted of the unrolls of one update; plain JSON."""
+
+    unrolls: list[tuple[int, list[tuple[float, int]], int]] = dataclasses.field(
+        default_factory=list
+    )
+    """(lag, the (return, steps) of whole episodes that ended in it, task) of each"""
+    replayed: int = 0
+    seconds: dict[str, float] = dataclasses.field(default_factory=dict)
+    """Where the actors' time went"""
+    traffic: dict[str, float] = dataclasses.field(default_factory=dict)
+    """`Feed.traffic`"""
+
+
+class Feed:
+    """One learner's.
+
+    Args:
+        settings: Of the whole training.
+        spec: Of its environment.
+        folder: The run's.
+        zygote: Forks the actors.
+        done: Updates before this session.
+        place: Which learner it is for.
+        door: For actors of other hosts; None: all are started here.
+    """
+
+    def __init__(
+        self,
+        settings: TrainSettings,
+        spec: EnvironmentSpec,
+        folder: Path,
+        zygote: Zygote,
+        done: int,
+        place: Place = Place(),  # noqa: B008
+        door: Door | None = None,
+    ) -> None:
+        learner, lockstep = settings.learner, settings.learner.lockstep
+        self._settings, self._spec, self._place = settings, spec, place
+        self._fresh = learner.fresh // place.learners
+        self._replayed = learner.replayed // place.learners
+        count = settings.actors.count // place.learners
+        tickets = Tickets(
+            actors=count,
+            batch=self._fresh,
+            done=done,
+            updates=settings.updates(spec),
+            max_lag=settings.max_lag,
+            segment=learner.checkpoint_updates if lockstep else None,
+        )
+        self._order = _InOrder(done * self._fresh, lockstep)
+        self._seconds: dict[str, float] = {}
+        key = Key(settings.seed)
+        if place.learners > 1:
+            key = key.child("learner", place.learner)
+        self._replay = Replay(learner.replay // place.learners, key) if learner.replay else None
+        self._channel = LearnerChannel(
+            tickets, settings.dump(), settings.actors.transport, door, place
+        )
+        self.listening = self._channel.door
+        self._pool = ActorPool(
+            zygote,
+            self._channel,
+            dict.fromkeys(range(count if door is None else door.actors), -1),
+            settings.actors.silence_s,
+            restart=not lockstep,
+            log=folder / "actors.log",
+        )
+
+    def publish(self, version: int, weights: Arrays) -> None:
+        """Offers the actors the weights after update `version`."""
+        self._channel.publish(version, weights)
+
+    def gather(self, update: int, stop: Stop) -> tuple[Trajectory, Told] | None:
+        """This learner's part of the next update; None if `stop` said so.
+
+        Args:
+            update: Done so far.
+
+        Raises:
+            EnvironmentFault, ActorsLost, RunFailed: if no more unrolls will come.
+            ActorDied: in lockstep.
+        """
+        told, taken, used = Told(), list[Trajectory](), list[Arrival]()
+        while len(taken) < self._fresh:
+            if stop():
+                self._channel.traffic.dropped += len(taken) + len(self._order)
+                return None
+            self.watch()
+            arrival = self._channel.receive(POLL_S)
+            if arrival is not None:
+                self._pool.heard_from(arrival.header.actor, arrival.header.incarnation)
+                for name, seconds in arrival.header.seconds.items():
+                    self._seconds[name] = self._seconds.get(name, 0.0) + seconds
+                self._order.put(arrival)
+            while len(taken) < self._fresh and (ready := self._order.get()):
+                header = ready.header
+                used.append(ready)
+                taken.append(from_arrays(ready.arrays, self._spec))
+                task = self._settings.task_of(self._place.number(header.actor))
+                told.unrolls.append((update - header.version, header.episodes, task))
+        if self._replay is not None:
+            self._replay.add([stack([trajectory]) for trajectory in taken])  # copies
+            taken += self._replay.draw(self._replayed, update)
+            told.replayed = self._replayed
+        batch = stack(taken)
+        for arrival in used:
+            arrival.release()
+        told.seconds, told.traffic = dict(self._seconds), self.traffic()
+        return batch, told
+
+    def watch(self) -> None:
+        """Looks after the actors; raises as `gather`."""
+        self._pool.watch()
+
+    def traffic(self) -> dict[str, float]:
+        """What this session counted so far, by the names of `Progress`."""
+        traffic = self._channel.traffic
+        return {
+            "trajectories_dropped": traffic.dropped,
+            "messages_rejected": traffic.rejected,
+            "connections_refused": traffic.refused,
+            "hosts_lost": traffic.hosts_lost,
+            "actor_restarts": self._pool.restarts,
+            "actor_recovery_seconds_max": self._pool.slowest_recovery_s,
+        }
+
+    def end(self) -> None:
+        """Tells the actors to stop; what was under way counts as dropped."""
+        self._channel.close()
+
+    def close(self) -> None:
+        """`end`, and waits for the actors."""
+        self.end()
+        self._pool.stop()
+
+
+class _InOrder:
+    """Hands out arrivals as they come, or in lockstep in the order of their numbers."""
+
+    def __init__(self, first: int, lockstep: bool) -> None:
+        self._next, self._lockstep = first, lockstep
+        self._heap: list[tuple[int, int, Arrival]] = []
+        self._count = 0
+
+    def put(self, arrival: Arrival) -> None:
+        self._count += 1
+        rank = arrival.header.number if self._lockstep else self._count
+        heapq.heappush(self._heap, (rank, self._count, arrival))
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    def get(self) -> Arrival | None:
+        if not self._heap or (self._lockstep and self._heap[0][0] != self._next):
+            return None
+        self._next += 1
+        return heapq.heappop(self._heap)[2]

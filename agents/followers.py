@@ -1,0 +1,180 @@
+"""The learners beside the first: processes of their own that learn in step with it.
+
+    leader    meet: what was gathered   update   publish   records, checkpoints, evaluations
+    follower  meet: what was gathered   update   publish
+
+A follower keeps nothing that is not the leader's as well. When any of them dies, all go back
+to the last checkpoint; when the leader ends, the followers do.
+"""
+
+import contextlib
+import dataclasses
+import signal
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from veldt.agents.actor_pool import MODULE as ACTOR
+from veldt.agents.actor_pool import PRELOAD
+from veldt.agents.build import (
+    environment_spec,
+    find_device,
+    make_agent,
+    make_deterministic,
+    make_learner,
+    use_threads,
+)
+from veldt.agents.feed import Feed, Told
+from veldt.agents.learner_group import LearnerGroup
+from veldt.agents.settings import TrainSettings
+from veldt.platform import checkpoints
+from veldt.platform.errors import (
+    ActorDied,
+    ActorsLost,
+    Diverged,
+    EnvironmentFault,
+    LearnerDied,
+    RunFailed,
+)
+from veldt.platform.runs import read_settings
+from veldt.platform.tickets import Place
+from veldt.platform.zygote import Zygote, exit_reason
+
+MODULE = "veldt.agents.followers"
+POLL_S = 0.01
+MEETING = "meeting"
+FAULTS = {kind.__name__: kind for kind in (ActorDied, ActorsLost, EnvironmentFault, RunFailed)}
+
+Stop = Callable[[], bool]
+
+
+class Followers:
+    """The leader's end.
+
+    Args:
+        settings: Of the training.
+        folder: Of the run.
+        zygote: Forks them.
+        stop: Asked while they start.
+
+    Raises:
+        LearnerDied: if one of them does not come up.
+    """
+
+    def __init__(self, settings: TrainSettings, folder: Path, zygote: Zygote, stop: Stop) -> None:
+        learners = settings.learner.count
+        self._log = folder / "learners.log"
+        self._scratch = tempfile.TemporaryDirectory(prefix="veldt-learners-")
+        here = Path(self._scratch.name)
+        arguments = [
+            {"folder": str(folder.resolve()), "meeting": self._scratch.name, "learner": learner}
+            for learner in range(1, learners)
+        ]
+        self._children = [
+            zygote.spawn(f"{MODULE}:main", argument, self._log) for argument in arguments
+        ]
+        try:
+            while not all((here / str(each)).exists() for each in range(1, learners)):
+                self.check()
+                time.sleep(POLL_S)
+            place = Place(0, learners)
+            device = find_device(settings.learner.device, place)
+            self.group = LearnerGroup(place, here / MEETING, device)
+        except BaseException:
+            self._kill()
+            raise
+
+    def check(self) -> None:
+        """Raises `LearnerDied` if one has ended."""
+        for learner, child in enumerate(self._children, 1):
+            if (status := child.poll()) is not None:
+                raise LearnerDied(f"learner {learner} ended ({exit_reason(status)})")
+
+    def close(self) -> None:
+        """They end; what they were at is lost."""
+        self._kill()
+        self.group.close()
+
+    def _kill(self) -> None:
+        for child in self._children:
+            child.signal(signal.SIGKILL)
+        self._scratch.cleanup()
+
+
+def meet(group: LearnerGroup, told: Told | None, idle: Callable[[], None]) -> list[Told] | None:
+    """What all learners gathered for an update; None if one of them has stopped.
+
+    Args:
+        group: Of this learner.
+        told: What it gathered itself; None: it stops.
+        idle: Called while others are waited for.
+
+    Raises:
+        LearnerDied: if one of them is gone.
+        EnvironmentFault, ActorsLost, ActorDied, RunFailed: what a follower came to grief by.
+    """
+    messages = group.exchange({"told": None if told is None else dataclasses.asdict(told)}, idle)
+    for message in messages:
+        if "fault" in message:
+            kind, text = message["fault"]
+            raise FAULTS[kind](text)
+    reports = [message["told"] for message in messages]
+    return None if None in reports else [Told(**report) for report in reports]
+
+
+def part(group: LearnerGroup, feed: Feed, idle: Callable[[], None]) -> list[dict[str, float]]:
+    """The end of a session: all stop their actors, and say what they counted to the last."""
+    feed.end()
+    return group.exchange(feed.traffic(), idle)
+
+
+def main(argument: dict[str, Any]) -> None:
+    """Runs a follower until the session is over.
+
+    Args:
+        argument: folder, of the run; meeting, the folder where the learners meet; learner.
+    """
+    folder, meeting = Path(argument["folder"]), Path(argument["meeting"])
+    settings = TrainSettings.parse(read_settings(folder))
+    place = Place(argument["learner"], settings.learner.count)
+    with contextlib.closing(Zygote([ACTOR, PRELOAD])) as zygote:
+        device, spec = find_device(settings.learner.device, place), environment_spec(settings)
+        use_threads(settings.learner.threads)
+        if settings.learner.lockstep and device.type != "cpu":
+            make_deterministic()
+        agent = make_agent(settings, spec)
+        (meeting / str(place.learner)).touch()
+        group = LearnerGroup(place, meeting / MEETING, device)
+        learner, done = make_learner(settings, spec, agent, device, group), 0
+        if checkpoint := checkpoints.load(folder):
+            done, arrays, _ = checkpoint
+            learner.load(arrays)
+        feed = Feed(settings, spec, folder, zygote, done, place)
+        try:
+            feed.publish(done, learner.weights())
+            while done < settings.updates(spec):
+                batch, told = _gather(group, feed, done)
+                if meet(group, told, feed.watch) is None:
+                    break
+                learner.update(batch, done)
+                done += 1
+                feed.publish(done, learner.weights())
+            part(group, feed, lambda: None)
+        except (LearnerDied, Diverged):  # the leader says what there is to say
+            pass
+        finally:
+            feed.close()
+
+
+def _gather(group: LearnerGroup, feed: Feed, done: int) -> Any:
+    """Its part of an update; what keeps it from that is the leader's to deal with."""
+    try:
+        return feed.gather(done, lambda: False)
+    except RunFailed as error:
+        kind = type(error).__name__
+        with contextlib.suppress(LearnerDied):
+            fault = [kind if kind in FAULTS else RunFailed.__name__, str(error)]
+            group.exchange({"fault": fault, "told": None})
+        raise
