@@ -47,8 +47,6 @@ POLL_S = 0.01
 MEETING = "meeting"
 FAULTS = {kind.__name__: kind for kind in (ActorDied, ActorsLost, EnvironmentFault, RunFailed)}
 
-Stop = Callable[[], bool]
-
 
 class Followers:
     """The leader's end.
@@ -57,13 +55,12 @@ class Followers:
         settings: Of the training.
         folder: Of the run.
         zygote: Forks them.
-        stop: Asked while they start.
 
     Raises:
         LearnerDied: if one of them does not come up.
     """
 
-    def __init__(self, settings: TrainSettings, folder: Path, zygote: Zygote, stop: Stop) -> None:
+    def __init__(self, settings: TrainSettings, folder: Path, zygote: Zygote) -> None:
         learners = settings.learner.count
         self._log = folder / "learners.log"
         self._scratch = tempfile.TemporaryDirectory(prefix="veldt-learners-")
@@ -86,10 +83,10 @@ class Followers:
             self._kill()
             raise
 
-    def check(self) -> None:
-        """Raises `LearnerDied` if one has ended."""
+    def check(self, within_s: float = 0.0) -> None:
+        """Raises `LearnerDied` if one has ended, or does `within_s`."""
         for learner, child in enumerate(self._children, 1):
-            if (status := child.poll()) is not None:
+            if (status := child.wait(within_s)) is not None:
                 raise LearnerDied(f"learner {learner} ended ({exit_reason(status)})")
 
     def close(self) -> None:

@@ -16,7 +16,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +115,7 @@ class LearnerGroup:
 
 
 @contextlib.contextmanager
-def _as_death() -> Any:
+def _as_death() -> Iterator[None]:
     """What torch says of a lost connection, as our error."""
     try:
         yield

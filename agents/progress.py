@@ -29,6 +29,7 @@ class Progress:
     hosts_lost: int = 0
     actor_restarts: int = 0
     actor_recovery_seconds_max: float = 0.0
+    learner_restarts: int = 0
     wall_seconds: float = 0.0
     recent_returns: collections.deque[float] = dataclasses.field(
         default_factory=lambda: collections.deque(maxlen=WINDOW)
@@ -123,6 +124,7 @@ class Progress:
             "policy_lag_max": self.lag_max,
             "actor_restarts": self.actor_restarts,
             "actor_recovery_seconds_max": round(self.actor_recovery_seconds_max, 3),
+            "learner_restarts": self.learner_restarts,
             "trajectories_replayed": self.trajectories_replayed,
             "trajectories_dropped": self.trajectories_dropped,
             "messages_rejected": self.messages_rejected,

@@ -13,7 +13,7 @@ import collections
 import contextlib
 import dataclasses
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,7 @@ from veldt.platform.errors import (
     EnvironmentFault,
     Interrupted,
     LearnerDied,
+    RunFailed,
     SettingsError,
 )
 from veldt.platform.records import Records
@@ -57,6 +58,7 @@ PATIENCE_S = 5.0  # with other learners, once the run is to stop
 
 Report = Callable[[dict[str, Any]], None]
 Stop = Callable[[], bool]
+Deaths = collections.Counter[tuple[int, type[RunFailed]]]  # by update gone back to, and whose
 
 
 def train(
@@ -116,10 +118,10 @@ def train(
             cost = cost_of(agent, spec)
             where = f"{device}" if alone else f"{device}, {settings.learner.count} learners"
             announce(f"{settings.agent.name} on {where}: {cost}")
-            deaths: collections.Counter[int] = collections.Counter()  # by update gone back to
+            deaths: Deaths = collections.Counter()
             while True:
                 try:
-                    followers = None if alone else Followers(settings, folder, zygote, stop)
+                    followers = None if alone else Followers(settings, folder, zygote)
                     group = None if followers is None else followers.group
                     training = Training(
                         settings,
@@ -141,8 +143,9 @@ def train(
                 except (ActorDied, LearnerDied) as death:
                     # Back to the last checkpoint; in lockstep, from where it is the same bits.
                     back_to = max(checkpoints.numbers(folder), default=0)
-                    deaths[back_to] += 1
-                    if deaths[back_to] >= GIVE_UP_AFTER:
+                    deaths[back_to, type(death)] += 1
+                    announce(f"{death}; all go back to update {back_to:,}")
+                    if deaths[back_to, type(death)] >= GIVE_UP_AFTER:
                         raise ActorsLost(
                             f"{death} {GIVE_UP_AFTER} times since update {back_to}; "
                             f"see {folder / ('actors.log' if alone else 'learners.log')}."
@@ -164,7 +167,7 @@ class Training:
         learner: Learner,
         folder: Path,
         zygote: Zygote,
-        deaths: Mapping[int, int],
+        deaths: Deaths,
         cost: Cost,
         report: Report,
         tensorboard: bool,
@@ -184,7 +187,8 @@ class Training:
             learner.load(arrays)
             self._progress = Progress.restore(state)
         progress = self._progress
-        progress.actor_restarts += deaths.get(progress.updates, 0)
+        progress.actor_restarts += deaths[progress.updates, ActorDied]
+        progress.learner_restarts += deaths[progress.updates, LearnerDied]
         self._clock = Clock(progress.wall_seconds)
         self._records = Records(folder, progress.updates, tensorboard)
         place = Place(0, settings.learner.count)
@@ -236,6 +240,10 @@ class Training:
         except (EnvironmentFault, ActorsLost):
             self._keep()
             raise
+        except LearnerDied:
+            if self._followers is not None:  # it can say who
+                self._followers.check(within_s=1.0)
+            raise
         finally:
             self._evaluator.close()
             if self._followers is not None:
@@ -266,9 +274,7 @@ class Training:
                 progress.count_trajectory(lag, episodes, self._tasks[task])
         return gathered[0]
 
-    def _waiting(
-        self, stop: Stop, watch: Callable[[], None] = lambda: None
-    ) -> Callable[[], None]:
+    def _waiting(self, stop: Stop, watch: Callable[[], None] = lambda: None) -> Callable[[], None]:
         """What to do while other learners are waited for."""
         begun = time.monotonic()
 
