@@ -24,6 +24,8 @@ from veldt.search.problems.problem import Score
 
 ARS = {"method": "ars", "directions": 4, "top": 2, "step_size": 0.2, "noise": 0.1}
 
+CARTPOLE = {"environment": {"id": "CartPole-v1"}, "policy": {"name": "linear"}}
+
 
 @pytest.fixture(autouse=True)
 def rough(monkeypatch):
@@ -70,6 +72,23 @@ def test_generations_evaluations_and_a_last_one_on_fresh_episodes():
     assert counters.episodes_to_threshold == first["episodes"] == 8 * first["generation"]
     assert evolution.final["returns"] != best["returns"]  # other episodes
     assert abs(evolution.final["mean_return"] - best["mean_return"]) < 0.05  # of the same centre
+
+
+def test_with_common_random_numbers_members_differ_by_their_parameters_alone():
+    """Twins score alike, in each generation on other seeds; by default they do not."""
+    # At the first centre, zero, all actions are worth the same, and the sign of any step decides.
+    twins = {"strategy": ARS | {"noise": 1e-300}, "problem": {"kind": "episodes"} | CARTPOLE}
+    apart, together = (
+        [
+            event["fitness_deviation"]
+            for event in turns(Evolution(settings(**twins, common_random_numbers=common)), 3)[1:]
+        ]
+        for common in (False, True)
+    )
+    assert min(apart) > 0 and max(together) == 0
+    evolution = Evolution(settings(**twins, common_random_numbers=True))
+    means = {event["mean_fitness"] for event in turns(evolution, 3)}
+    assert len(means) == 3
 
 
 def test_it_goes_on_exactly_from_any_turn():
