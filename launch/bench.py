@@ -5,8 +5,10 @@
     learning                   updates from unrolls that are at hand
     whole                      the actors and the learner of `veldt train`, together
 
-A step costs core-seconds: 1 / environments + 1 / inference, and at the learner, which
-has `threads` cores, threads / learning. So many cores over this sum is the limit.
+Rates are of all the cores that actors and learner can have: what the environments alone would
+do there, and so on. A step costs each of the three parts, so that the limit of the whole is
+
+    1 / (1 / environments + 1 / inference + 1 / learning)
 """
 
 import contextlib
@@ -38,12 +40,12 @@ LOOK_S = 0.5  # at what else this machine does
 REPORTS = 20  # of the whole while it is measured, about
 
 RATES = {
-    "environment_steps_per_second": "environments alone",
-    "inference_steps_per_second": "inference alone",
-    "acting_steps_per_second": "acting: these two, one process",
-    "learning_steps_per_second": "learning alone",
-    "whole_steps_per_second": "whole",
-    "limit_steps_per_second": "limit of the whole",
+    "env_only": "environments alone",
+    "inference_only": "inference alone",
+    "acting_only": "acting: these two, together",
+    "learner_only": "learning alone",
+    "end_to_end": "whole",
+    "limit": "limit of the whole",
 }
 
 
@@ -51,9 +53,9 @@ def throughput(settings: "TrainSettings", seconds: float, console: Console) -> d
     """Measures the parts and the whole, each for about `seconds`.
 
     Returns:
-        Rates in environment steps a second. Times in milliseconds: an actor's as in acting
-        (environment with the actor's own book-keeping), the learner's as in learning;
-        waiting is what the whole takes beyond them, for data, weights, or a core.
+        Rates in environment steps a second, of `cores` cores. Times in milliseconds: an
+        actor's as in acting (environment with the actor's own book-keeping), the learner's as
+        in learning; waiting is what the whole takes beyond them, for data, weights, or a core.
 
     Raises:
         InputError: if the settings cannot be trained here.
@@ -94,8 +96,14 @@ def throughput(settings: "TrainSettings", seconds: float, console: Console) -> d
     unroll, update = length * size, length * size * batch  # steps
     threads = settings.learner.threads
     cores = min(usable_cores(), actors + threads)
-    cost_s = (environment_s + inference_s) / unroll + threads * learning["update"] / update
-    limit = cores / cost_s
+    rates = {
+        "env_only": cores * unroll / environment_s,
+        "inference_only": cores * unroll / inference_s,
+        "acting_only": cores * unroll / acting["unroll"],
+        "learner_only": cores * update / (threads * learning["update"]),
+    }
+    parts = ("env_only", "inference_only", "learner_only")
+    limit = 1.0 / sum(1.0 / rates[part] for part in parts)
     console.say("5/5  the whole ...")
     # A run is reported RECORDS times: so long a one that it is seen often enough, not more.
     updates = RECORDS * max(1, round(limit * seconds / REPORTS / update))
@@ -103,13 +111,11 @@ def throughput(settings: "TrainSettings", seconds: float, console: Console) -> d
     rate, learner_cores, actor_cores = _whole(settings, frames, seconds)
     actor_ms, learner_ms = 1e3 * unroll * actors / rate, 1e3 * update / rate
     return {
-        "environment_steps_per_second": unroll / environment_s,
-        "inference_steps_per_second": unroll / inference_s,
-        "acting_steps_per_second": unroll / acting["unroll"],
-        "learning_steps_per_second": update / learning["update"],
-        "whole_steps_per_second": rate,
-        "limit_steps_per_second": limit,
-        "ratio": rate / limit,
+        **rates,
+        "end_to_end": rate,
+        "limit": limit,
+        "ratio_to_limit": rate / limit,
+        "ratio_to_env": rate / rates["env_only"],
         "frames_per_step": spec.frames_per_step,
         "cores": cores,
         "actors": actors,
@@ -144,9 +150,10 @@ def show(result: dict[str, Any], console: Console) -> None:
         rates.add_row(meaning, f"{rate:,.0f}", f"{rate * result['frames_per_step']:,.0f}")
     console.say(rates)
     console.say(
-        f"ratio {result['ratio']:.2f}: the whole by its limit, on {result['cores']:g} cores with "
-        f"{result['actors']} actors of {result['environments_per_actor']} environments, unrolls "
-        f"of {result['unroll_length']} steps, {result['batch']} in an update"
+        f"ratio {result['ratio_to_limit']:.2f}: the whole by its limit "
+        f"({result['ratio_to_env']:.2f} by the environments alone), on {result['cores']:g} cores "
+        f"with {result['actors']} actors of {result['environments_per_actor']} environments, "
+        f"unrolls of {result['unroll_length']} steps, {result['batch']} in an update"
     )
     for who, turn, parts in (
         ("actor", "unroll", ("environment", "inference", "waiting")),

@@ -266,11 +266,14 @@ class Benchmark(enum.StrEnum):
     evolution = "evolution"
 
 
-@app.command(epilog="Example: veldt bench throughput atari/pong --seconds 20")
+SHORT = {"env": "environment.id", "network": "agent.network.torso"}
+
+
+@app.command(epilog="Example: veldt bench throughput --set env=atari/pong --set network=nature")
 def bench(
     what: Annotated[Benchmark, typer.Argument(help="What to measure.")],
     recipe: Annotated[
-        str | None, typer.Argument(help="Default: cartpole, or ars/halfcheetah.")
+        str | None, typer.Argument(help="Default: atari/pong, or ars/halfcheetah.")
     ] = None,
     assignments: Assignments = None,
     seconds: Annotated[float, typer.Option(min=1.0, help="For each of the parts.")] = 10.0,
@@ -279,7 +282,11 @@ def bench(
     ] = 2,
     json: Json = False,
 ) -> None:
-    """Measure speed: the parts alone and the whole, in one run."""
+    """Measure speed: the parts alone and the whole, in one run.
+
+    For throughput, --set env=ID is short for environment.id, and network=NAME for
+    agent.network.torso.
+    """
     console = Console(json)
     if what == Benchmark.transport:
         from veldt.launch import transport_bench
@@ -302,8 +309,12 @@ def bench(
         from veldt.agents.settings import TrainSettings
         from veldt.launch.bench import show, throughput
 
-        recipe = recipe or "cartpole"
-        settings = TrainSettings.parse(cookbook.load(recipe, "train", assignments or ()))
+        recipe = recipe or "atari/pong"
+        long = [
+            f"{SHORT.get(name, name)}{equals}{value}"
+            for name, equals, value in (item.partition("=") for item in assignments or ())
+        ]
+        settings = TrainSettings.parse(cookbook.load(recipe, "train", long))
         result = throughput(settings, seconds, console)
     console.summary(result, f"{what}: {recipe}") if json else show(result, console)
 

@@ -106,16 +106,17 @@ def _throughput(folder: Path) -> str:
     rows = []
     for recipe in ("cartpole", "atari/pong"):
         found = _read(folder / f"bench-{recipe.rpartition('/')[2]}.json")
-        parts = ("environment", "inference", "learning", "acting", "whole", "limit")
+        parts = ("env_only", "inference_only", "learner_only", "end_to_end", "limit")
         rows.append(
             [
                 f"`veldt bench throughput {recipe}`",
-                *(f"{found[f'{part}_steps_per_second']:,.0f}" for part in parts),
-                f"{found['ratio']:.2f}",
+                *(f"{found[part]:,.0f}" for part in parts),
+                f"{found['ratio_to_limit']:.2f}",
+                f"{found['ratio_to_env']:.2f}",
             ]
         )
-    names = ["command", "environments", "inference", "learning", "acting", "whole", "limit"]
-    return markdown([*names, "whole / limit"], rows)
+    names = ["command, steps/s of 2 cores", "environments", "inference", "learning"]
+    return markdown([*names, "whole", "limit", "whole / limit", "whole / environments"], rows)
 
 
 def _transport(found: dict[str, Any]) -> str:
