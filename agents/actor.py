@@ -19,7 +19,7 @@ from veldt.agents.inputs import Memory
 from veldt.agents.settings import TrainSettings
 from veldt.platform.channels.actor_end import ActorChannel, Arrays
 from veldt.platform.channels.certificates import Certificate
-from veldt.platform.envs.vector import VectorEnvironment
+from veldt.platform.envs.vector import Observations, Step, VectorEnvironment
 from veldt.platform.errors import EnvironmentFault
 from veldt.platform.keys import Key
 from veldt.platform.trajectory import Trajectory
@@ -103,7 +103,9 @@ class Player:
             self._observation = self._environments.reset(self._key.child("episodes", number))
             self._memory = self._nothing()
         now, memory = self._observation, self._memory
-        observation = np.empty((T + 1, *now.shape), now.dtype)
+        shown = self._environments.spec.observations
+        observation = np.empty((T + 1, B, *shown.frame), now.dtype)
+        stacks = Stacks(shown, now)
         first = np.empty((T + 1, B), np.bool_)
         action = np.empty((T, *memory.last_action.shape), memory.last_action.dtype)
         reward = np.empty((T, B), np.float32)
@@ -114,7 +116,7 @@ class Player:
         begun = time.perf_counter()
         with torch.inference_mode():
             for t in range(T):
-                observation[t], first[t] = now, memory.first
+                observation[t], first[t] = stacks.newest(now), memory.first
                 before = time.perf_counter()
                 acted = self._agent.act(memory.inputs(now), self._generator)
                 action[t] = acted.action.numpy()
@@ -124,17 +126,20 @@ class Player:
                 now, reward[t] = step.observation, step.reward
                 terminated[t], truncated[t] = step.terminated, step.truncated
                 memory.keep(action[t], acted.state, step)
+                stacks.follow(t + 1, step)
                 if len(step.final_rows):
                     final_index += [(t, row) for row in step.final_rows]
                     final_observation.append(step.final_observation)
                 episodes += [(item.episode_return, item.steps) for item in step.episodes]
-            observation[T], first[T] = now, memory.first
+            observation[T], first[T] = stacks.newest(now), memory.first
             behaviour_policy = torch.stack(policies).numpy()
         self._observation = now
         finals = np.concatenate(final_observation) if final_observation else now[:0]
         state, last_action, last_reward = before_all
         trajectory = Trajectory(
             observation=observation,
+            stack_index=np.array(stacks.index, np.int64).reshape(-1, 2),
+            stack_older=np.array(stacks.older, now.dtype).reshape(len(stacks.older), *shown.older),
             first=first,
             action=action,
             behaviour_policy=behaviour_policy,
@@ -150,6 +155,34 @@ class Player:
         )
         stepping = time.perf_counter() - begun - acting
         return trajectory, episodes, {"environment": stepping, "inference": acting}
+
+
+class Stacks:
+    """Which of the frames that are shown have to be written down, where they come in stacks.
+
+    Args:
+        shown: What the environments show.
+        now: Entry 0 of the unroll, [B, ...].
+    """
+
+    def __init__(self, shown: Observations, now: np.ndarray[Any, Any]) -> None:
+        self.index: list[tuple[int, int]] = []
+        self.older: list[np.ndarray[Any, Any]] = []
+        self._place = shown.older[0]  # of the newest frame
+        if self._place:
+            self.index = [(0, row) for row in range(len(now))]
+            self.older = [row[: self._place] for row in now]
+
+    def newest(self, observation: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Of each stack of B."""
+        return observation[:, self._place :] if self._place else observation
+
+    def follow(self, t: int, step: Step) -> None:
+        """Keeps what entry t shows of older frames, where a new episode begins."""
+        if self._place:
+            for episode in step.episodes:
+                self.index.append((t, episode.environment))
+                self.older.append(step.observation[episode.environment, : self._place])
 
 
 def load_weights(agent: Agent, weights: Arrays) -> None:

@@ -91,9 +91,18 @@ def synthetic_trajectory(
     terminated = random.random((T, B)) < 0.1
     truncated = (random.random((T, B)) < 0.1) & ~terminated
     index = np.argwhere(truncated)
+    first = np.concatenate([np.ones((1, B), np.bool_), terminated | truncated])
+    observation, older = _observations(spec, random, T + 1, B), spec.observations.older[0]
+    anew = np.argwhere(first if older else np.zeros_like(first))
     return Trajectory(
-        observation=_observations(spec, random, T + 1, B),
-        first=np.concatenate([np.ones((1, B), np.bool_), terminated | truncated]),
+        observation=observation[:, :, older:] if older else observation,
+        stack_index=anew,
+        stack_older=(
+            _observations(spec, random, len(anew))[:, :older]
+            if older
+            else np.zeros((0, 0), observation.dtype)
+        ),
+        first=first,
         action=np.stack([random_actions(spec.actions, B, random) for _ in range(T)]),
         behaviour_policy=random.normal(size=(T, B, policy_size)).astype(np.float32),
         reward=(3 * random.normal(size=(T, B))).astype(np.float32),

@@ -35,7 +35,7 @@ class Acted(NamedTuple):
 class Batch(NamedTuple):
     """A trajectory as tensors on the learner's device; fields as in `Trajectory`."""
 
-    observation: Tensor  # [T+1, B, ...]
+    observation: Tensor  # [T+1, B, ...], whole stacks
     first: Tensor  # [T+1, B]
     action: Tensor  # [T, B, ...]
     behaviour_policy: Float[Tensor, "T B P"]
@@ -74,9 +74,39 @@ class Batch(NamedTuple):
 
 
 def to_batch(trajectory: Trajectory, device: torch.device) -> Batch:
-    """Moves a stacked trajectory to the learner's device."""
-    arrays = trajectory.arrays()
-    return Batch(**{name: torch.from_numpy(array).to(device) for name, array in arrays.items()})
+    """Moves a stacked trajectory to the learner's device, and stacks its frames there."""
+    tensors = {
+        name: torch.from_numpy(array).to(device) for name, array in trajectory.arrays().items()
+    }
+    index, older = tensors.pop("stack_index"), tensors.pop("stack_older")
+    return Batch(**tensors | {"observation": with_older(tensors["observation"], index, older)})
+
+
+def with_older(newest: Tensor, index: Tensor, older: Tensor) -> Tensor:
+    """Stacks of frames from the newest of each, [T+1, B, C, ...] -> [T+1, B, older + C, ...].
+
+    Args:
+        newest: The frames.
+        index: int64 [J, 2], the entries whose stack does not follow from the one before; where
+            there are stacks, all entries 0 are among them.
+        older: [J, older, ...], the older frames there.
+    """
+    if not len(index):
+        return newest
+    channels, room = newest.shape[2], older.shape[1]
+    T1, B = newest.shape[:2]
+    stacks = newest.new_empty((T1, B, room + channels, *newest.shape[3:]))
+    stacks[:, :, room:] = newest
+    places = range(channels, room + 1, channels)  # channels further down the stack
+    for steps, place in enumerate(places, 1):
+        stacks[steps:, :, room - place : room - place + channels] = newest[:-steps]
+    # The stack that began last is the last to be written.
+    t, b = index.unbind(-1)
+    for steps in reversed(range(len(places))):
+        kept = t + steps < T1
+        left = room - steps * channels
+        stacks[t[kept] + steps, b[kept], :left] = older[kept, steps * channels :]
+    return stacks
 
 
 class Memory:

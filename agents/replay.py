@@ -21,7 +21,7 @@ from veldt.platform.trajectory import Trajectory
 def demand_memory(settings: TrainSettings, spec: EnvironmentSpec) -> None:
     """Raises `SettingsError` if what is to be replayed is more than this machine holds."""
     shown = spec.observations
-    each = np.dtype(shown.dtype).itemsize * math.prod(shown.shape)
+    each = np.dtype(shown.dtype).itemsize * math.prod(shown.frame)
     actors, kept = settings.actors, settings.learner.replay
     needed = kept * (actors.unroll_length + 1) * actors.environments * each
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

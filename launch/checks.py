@@ -16,7 +16,7 @@ SPECS = {
         "numbers", Observations((4,), "float32"), discrete(3), 1
     ),
     "images seen, one choice": EnvironmentSpec(
-        "images", Observations((4, 84, 84), "uint8"), discrete(6), 4
+        "images", Observations((4, 84, 84), "uint8", stack=4), discrete(6), 4
     ),
     "image, numbers and words seen, one choice": EnvironmentSpec(
         "parts",

@@ -4,7 +4,6 @@ Exit codes: 0 done, 1 the run failed, 2 wrong input. What is heavy is imported b
 command that needs it, so that `veldt --help` answers at once.
 """
 
-import enum
 import os
 import signal
 import sys
@@ -16,6 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from veldt.launch import cookbook
+from veldt.launch.bench_command import BENCH, bench
 from veldt.launch.cluster_commands import ACTORS, LEARNER, actors, keys_app, learner, train_in
 from veldt.launch.console import Console, set_up_warnings
 from veldt.launch.kinds import Checked, Kind, listed
@@ -258,65 +258,7 @@ def export(
         )
 
 
-class Benchmark(enum.StrEnum):
-    """What can be measured."""
-
-    throughput = "throughput"
-    transport = "transport"
-    evolution = "evolution"
-
-
-SHORT = {"env": "environment.id", "network": "agent.network.torso"}
-
-
-@app.command(epilog="Example: veldt bench throughput --set env=atari/pong --set network=nature")
-def bench(
-    what: Annotated[Benchmark, typer.Argument(help="What to measure.")],
-    recipe: Annotated[
-        str | None, typer.Argument(help="Default: atari/pong, or ars/halfcheetah.")
-    ] = None,
-    assignments: Assignments = None,
-    seconds: Annotated[float, typer.Option(min=1.0, help="For each of the parts.")] = 10.0,
-    ranks: Annotated[
-        int, typer.Option(min=2, help="Of evolution, beside one; as many as cores.")
-    ] = 2,
-    json: Json = False,
-) -> None:
-    """Measure speed: the parts alone and the whole, in one run.
-
-    For throughput, --set env=ID is short for environment.id, and network=NAME for
-    agent.network.torso.
-    """
-    console = Console(json)
-    if what == Benchmark.transport:
-        from veldt.launch import transport_bench
-
-        if recipe is not None or assignments:
-            raise InputError("bench transport takes no recipe: it sends unrolls of one size.")
-        measured = transport_bench.transport(seconds, console)
-        if json:
-            console.summary(measured, "transport")
-        else:
-            transport_bench.show(measured, console)
-        return
-    if what == Benchmark.evolution:
-        from veldt.launch import evolution_bench
-
-        recipe = recipe or "ars/halfcheetah"
-        result = evolution_bench.evolution(recipe, assignments or [], seconds, ranks, console)
-        show = evolution_bench.show
-    else:
-        from veldt.agents.settings import TrainSettings
-        from veldt.launch.bench import show, throughput
-
-        recipe = recipe or "atari/pong"
-        long = [
-            f"{SHORT.get(name, name)}{equals}{value}"
-            for name, equals, value in (item.partition("=") for item in assignments or ())
-        ]
-        settings = TrainSettings.parse(cookbook.load(recipe, "train", long))
-        result = throughput(settings, seconds, console)
-    console.summary(result, f"{what}: {recipe}") if json else show(result, console)
+app.command(epilog=BENCH)(bench)
 
 
 @app.command("list", epilog="Example: veldt list recipes")

@@ -29,7 +29,7 @@ from veldt.platform.errors import RunFailed
 from veldt.platform.tickets import Tickets
 from veldt.platform.zygote import Zygote
 
-STEPS, ENVIRONMENTS, FRAMES = 20, 16, (4, 84, 84)
+STEPS, ENVIRONMENTS, FRAME, OLDER = 20, 16, (1, 84, 84), (3, 84, 84)
 ACTORS = 2
 UNDER_WAY = 5  # unrolls
 WARM_UP_S = 0.5
@@ -81,9 +81,10 @@ def show(result: dict[str, Any], console: Console) -> None:
 
 def unroll() -> dict[str, np.ndarray[Any, Any]]:
     """What weighs in an Atari unroll."""
-    shape = (STEPS + 1, ENVIRONMENTS, *FRAMES)
+    random = np.random.default_rng(0)
     return {
-        "observation": np.random.default_rng(0).integers(0, 256, shape, np.uint8),
+        "observation": random.integers(0, 256, (STEPS + 1, ENVIRONMENTS, *FRAME), np.uint8),
+        "stack_older": random.integers(0, 256, (ENVIRONMENTS, *OLDER), np.uint8),
         "behaviour_policy": np.zeros((STEPS, ENVIRONMENTS, 18), np.float32),
         "reward": np.zeros((STEPS, ENVIRONMENTS), np.float32),
     }

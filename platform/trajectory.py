@@ -2,9 +2,13 @@
 
 Legend: T steps of the unroll, B environments, K of the T * B steps ended in a
 truncation, P parameters of a policy (logits, or means and deviations), S numbers of a
-recurrent state. Entry t of `observation` is what the environment showed
-before action t; entry T is only there for its value. Where an episode ended at
-step t, observation t + 1 is the first of the next episode and `first` says so.
+recurrent state, J stacks of frames that do not follow from the one before. Entry t of
+`observation` is what the environment showed before action t; entry T is only there for its
+value. Where an episode ended at step t, observation t + 1 is the first of the next episode
+and `first` says so.
+
+Where the environment shows a stack of its last frames, only the newest travels and is kept: the
+others are those of the entries before. `agents/inputs.py` stacks them where they are used.
 """
 
 import dataclasses
@@ -24,7 +28,9 @@ Array = NDArray[Any]
 class Trajectory:
     """One unroll, or several side by side."""
 
-    observation: Array  # [T+1, B, ...]
+    observation: Array  # [T+1, B, ...], of a stack of frames the newest
+    stack_index: Array  # [J, 2] int64, (t, b) where it does not follow from the entry before
+    stack_older: Array  # [J, ...], the older frames there; J = 0 where there is no stack
     first: Array  # [T+1, B] bool, the observation is the first of its episode
     action: Array  # [T, B, ...], as the environment's actions are
     behaviour_policy: Array  # [T, B, P] float32, parameters of the policy mu that acted
@@ -57,13 +63,15 @@ def from_arrays(arrays: Mapping[str, Array], spec: EnvironmentSpec) -> Trajector
     names = [field.name for field in dataclasses.fields(Trajectory)]
     if sorted(arrays) != sorted(names):
         raise WireError(f"trajectory: expected the fields {sorted(names)}, got {sorted(arrays)}.")
-    reward, final = arrays["reward"], arrays["final_index"]
-    if reward.ndim != 2 or final.ndim != 2:
-        raise WireError("trajectory: reward must be [T, B], final_index [K, 2].")
-    (T, B), K = reward.shape, final.shape[0]
+    reward, final, anew = arrays["reward"], arrays["final_index"], arrays["stack_index"]
+    if reward.ndim != 2 or final.ndim != 2 or anew.ndim != 2:
+        raise WireError("trajectory: reward must be [T, B], the indices [K, 2] and [J, 2].")
+    (T, B), K, J = reward.shape, final.shape[0], anew.shape[0]
     observations, actions = spec.observations, spec.actions
     expected: dict[str, tuple[str, tuple[int, ...]]] = {
-        "observation": (observations.dtype, (T + 1, B, *observations.shape)),
+        "observation": (observations.dtype, (T + 1, B, *observations.frame)),
+        "stack_index": ("int64", (J, 2)),
+        "stack_older": (observations.dtype, (J, *observations.older)),
         "first": ("bool", (T + 1, B)),
         "action": (actions.dtype, (T, B, *actions.shape)),
         "behaviour_policy": ("float32", (T, B, *arrays["behaviour_policy"].shape[2:])),
@@ -85,6 +93,10 @@ def from_arrays(arrays: Mapping[str, Array], spec: EnvironmentSpec) -> Trajector
             )
     if K and (final.min() < 0 or (final >= (T, B)).any()):
         raise WireError(f"trajectory: final_index must lie in [0, {T}) x [0, {B}).")
+    if J and (anew.min() < 0 or (anew >= (T + 1, B)).any()):
+        raise WireError(f"trajectory: stack_index must lie in [0, {T}] x [0, {B}).")
+    if observations.stack > 1 and set(anew[anew[:, 0] == 0, 1].tolist()) != set(range(B)):
+        raise WireError("trajectory: stack_index must name all entries 0.")
     task = arrays["task"]
     if B and (task.min() < 0 or task.max() >= max(1, len(spec.tasks))):
         raise WireError(f"trajectory: task must lie in 0..{max(1, len(spec.tasks)) - 1}.")
@@ -99,18 +111,21 @@ def stack(trajectories: Sequence[Trajectory]) -> Trajectory:
     def join(name: str, axis: int) -> Array:
         return np.concatenate([getattr(item, name) for item in trajectories], axis=axis)
 
-    index = [
-        item.final_index + (0, offset) for item, offset in zip(trajectories, offsets, strict=True)
-    ]
+    def index(name: str) -> Array:
+        places = zip(trajectories, offsets, strict=True)
+        return np.concatenate([getattr(item, name) + (0, offset) for item, offset in places])
+
     return Trajectory(
         observation=join("observation", 1),
+        stack_index=index("stack_index"),
+        stack_older=join("stack_older", 0),
         first=join("first", 1),
         action=join("action", 1),
         behaviour_policy=join("behaviour_policy", 1),
         reward=join("reward", 1),
         terminated=join("terminated", 1),
         truncated=join("truncated", 1),
-        final_index=np.concatenate(index),
+        final_index=index("final_index"),
         final_observation=join("final_observation", 0),
         state=join("state", 0),
         last_action=join("last_action", 0),

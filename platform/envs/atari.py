@@ -158,7 +158,7 @@ class AtariVector:
         count = len(self._emulators.ale.get_action_set())
         self.spec = EnvironmentSpec(
             name,
-            Observations((stack, 84, 84), "uint8"),
+            Observations((stack, 84, 84), "uint8", stack=stack),
             discrete(count),
             frame_skip,
         )

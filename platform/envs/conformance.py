@@ -71,6 +71,12 @@ def _check_spec(vector: VectorEnvironment) -> None:
     dtype, actions = spec.observations.dtype, spec.actions
     kind, counts, numbers = actions.kind, actions.counts, len(actions.low)
     _need(vector, dtype in ("uint8", "float32"), f"its observations are declared as {dtype}")
+    stack, shape = spec.observations.stack, spec.observations.shape
+    _need(
+        vector,
+        stack == 1 or (stack > 1 and bool(shape) and shape[0] % stack == 0),
+        f"its observations {shape} are declared as a stack of {stack}",
+    )
     kinds = ("discrete", "multi_discrete", "box", "other")
     _need(vector, kind in kinds, f"its actions are of kind {kind!r}")
     choices = len(counts) == 1 if kind == "discrete" else bool(counts) == (kind == kinds[1])
@@ -103,6 +109,7 @@ def _run(vector: VectorEnvironment, key: Key, steps: int) -> list[bytes]:
         returns += step.reward
         lengths += 1
         _check_episodes(vector, step, returns, lengths)
+        _check_stack(vector, kept[-1][0], step)
         kept.append(_arrays(step))
         prints.append(_fingerprint(kept[-1]))
     for t, (arrays, printed) in enumerate(zip(kept, prints, strict=True)):
@@ -160,6 +167,21 @@ def _check_step(vector: VectorEnvironment, step: Step) -> None:
         f"final_rows is {step.final_rows.tolist()}, but truncated are {rows.tolist()}",
     )
     _check_observations(vector, step.final_observation, rows.size, "final_observation")
+
+
+def _check_stack(vector: VectorEnvironment, before: Array, step: Step) -> None:
+    """Each stack is the one before, moved on by a frame, but where an episode has ended."""
+    declared = vector.spec.observations
+    if declared.stack == 1:
+        return
+    moved, frame = declared.older[0], declared.frame[0]
+    ended = {episode.environment for episode in step.episodes}
+    for b in sorted(set(range(vector.size)) - ended):
+        _need(
+            vector,
+            np.array_equal(step.observation[b, :moved], before[b, frame:]),
+            f"the stack of environment {b} did not move on by one frame",
+        )
 
 
 def _check_episodes(

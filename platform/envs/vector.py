@@ -40,11 +40,24 @@ class Observations:
     """What an environment shows: one array, images channels first, uint8 or float32.
 
     Several things shown together are one row of bytes, in which `parts` says what lies where.
+    Where the last `stack` frames are shown together, oldest first, a step moves each a place
+    down and adds the newest, but where an episode has ended the stack is the next one's.
     """
 
     shape: tuple[int, ...]
     dtype: Literal["uint8", "float32"]
     parts: tuple[Part, ...] = ()
+    stack: int = 1
+
+    @property
+    def frame(self) -> tuple[int, ...]:
+        """The shape of the newest frame, that of all where there is no stack."""
+        return (self.shape[0] // self.stack, *self.shape[1:]) if self.stack > 1 else self.shape
+
+    @property
+    def older(self) -> tuple[int, ...]:
+        """The shape of the frames before it."""
+        return (self.shape[0] - self.frame[0], *self.shape[1:]) if self.stack > 1 else (0,)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,12 +1,14 @@
 """Unrolls: what an actor writes down is what happened."""
 
+import collections
+
 import numpy as np
 import pytest
 import torch
 
 from veldt.agents.actor import Player
 from veldt.agents.impala import Impala, ImpalaSettings
-from veldt.agents.inputs import to_batch
+from veldt.agents.inputs import to_batch, with_older
 from veldt.agents.networks.actor_critic import initialise
 from veldt.platform.envs import catalogue
 from veldt.platform.keys import Key
@@ -44,6 +46,55 @@ def test_entry_t_is_what_was_seen_before_action_t():
     np.testing.assert_array_equal(made.final_index, [f[:2] for f in finals])
     np.testing.assert_allclose(made.final_observation, [f[2:] for f in finals])
     assert made.terminated.any() and made.truncated.any()
+
+
+@pytest.mark.parametrize("options", [{}, {"max_frames": 8}, {"max_frames": 44, "stack": 3}])
+def test_frames_become_the_stacks_that_were_seen(options):
+    """In games of two steps and more, over two unrolls, and where lives are lost."""
+    environments = catalogue.make("atari/breakout", 3, options)
+    agent = initialise(lambda: Impala(ImpalaSettings(), environments.spec), 0)
+    one, key = Player(agent, environments, 60, Key(3)), Key(3).child("episodes", 5)
+    made = [one.unroll(5, fresh=True)[0], one.unroll(6, fresh=False)[0]]
+    twin = catalogue.make("atari/breakout", 3, options)
+    seen = twin.reset(key)
+    ends = 0
+    for unroll in made:
+        assert unroll.observation.shape == (61, 3, 1, 84, 84)
+        whole = to_batch(unroll, torch.device("cpu")).observation.numpy()
+        np.testing.assert_array_equal(whole[0], seen)
+        for t in range(60):
+            step = twin.step(unroll.action[t])
+            seen = step.observation
+            np.testing.assert_array_equal(whole[t + 1], seen)
+            ends += len(step.episodes)
+    assert ends >= 6 or not options
+    assert sum(len(unroll.stack_index) for unroll in made) == ends + 2 * 3
+    for vector in (environments, twin):
+        vector.close()
+
+
+@pytest.mark.parametrize("stack", [2, 4])
+def test_stacks_follow_from_newest_frames(stack):
+    """Against a deque for each environment, with episodes shorter than a stack."""
+    random = np.random.default_rng(stack)
+    T1, B, channels = 25, 5, 2
+    newest = random.integers(0, 256, (T1, B, channels, 3), np.uint8)
+    anew = random.random((T1, B)) < 0.4
+    anew[0] = True
+    index = np.argwhere(anew)[random.permutation(int(anew.sum()))]
+    index = index[np.argsort(index[:, 0], kind="stable")]
+    older = random.integers(0, 256, (len(index), (stack - 1) * channels, 3), np.uint8)
+    expected = np.empty((T1, B, stack * channels, 3), np.uint8)
+    for b in range(B):
+        frames = collections.deque(maxlen=stack)
+        for t in range(T1):
+            if anew[t, b]:
+                row = older[np.flatnonzero((index == (t, b)).all(1))[0]]
+                frames.extend(row.reshape(stack - 1, channels, 3))
+            frames.append(newest[t, b])
+            expected[t, b] = np.concatenate(frames)
+    got = with_older(*map(torch.from_numpy, (newest, index, older)))
+    np.testing.assert_array_equal(got.numpy(), expected)
 
 
 def test_unrolls_join_without_a_gap():
@@ -89,7 +140,9 @@ def test_every_kind_of_environment_is_played(name):
     agent = initialise(lambda: Impala(ImpalaSettings(), environments.spec), 0)
     made, _, seconds = Player(agent, environments, 5, Key(0)).unroll(0, True)
     shown = environments.spec.observations
-    assert made.observation.shape == (6, 2, *shown.shape)
+    whole = to_batch(made, torch.device("cpu")).observation
+    assert whole.shape == (6, 2, *shown.shape)
+    assert made.observation.shape == (6, 2, *shown.frame)
     assert made.observation.dtype == shown.dtype
     assert seconds.keys() == {"environment", "inference"}
     environments.close()

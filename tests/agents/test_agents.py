@@ -25,7 +25,7 @@ from veldt.platform.trajectory import stack
 SPECS = {
     "parts": checks.SPECS["image, numbers and words seen, one choice"],
     "vector": EnvironmentSpec("v", Observations((4,), "float32"), discrete(3), 1),
-    "image": EnvironmentSpec("i", Observations((4, 84, 84), "uint8"), discrete(18), 4),
+    "image": EnvironmentSpec("i", Observations((4, 84, 84), "uint8", stack=4), discrete(18), 4),
     "box": EnvironmentSpec(
         "b", Observations((3,), "float32"), Actions("box", (), (-1.0,) * 2, (1.0,) * 2), 1
     ),

@@ -10,7 +10,7 @@ import torch
 
 from veldt.agents.conformance import check, synthetic_trajectory
 from veldt.agents.impala import Impala, ImpalaSettings
-from veldt.agents.inputs import Batch
+from veldt.agents.inputs import Batch, to_batch
 from veldt.agents.networks.actor_critic import ActorCritic, initialise
 from veldt.agents.networks.cost import parameter_count
 from veldt.agents.networks.settings import NetworkSettings
@@ -26,7 +26,7 @@ def build(spec=VECTOR, **settings):
 
 
 def batch_of(trajectory):
-    return Batch(**{n: torch.from_numpy(a) for n, a in trajectory.arrays().items()})
+    return to_batch(trajectory, torch.device("cpu"))
 
 
 @pytest.mark.parametrize("spec", [VECTOR, IMAGE], ids=lambda spec: spec.id)

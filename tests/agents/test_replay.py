@@ -64,7 +64,7 @@ def test_more_than_the_machine_holds_is_refused():
     spec = environment_spec(few)
     demand_memory(few, spec)
     with pytest.raises(
-        SettingsError, match=r"1,000,000 trajectories are 9,483.3 GB .* keep at most"
+        SettingsError, match=r"1,000,000 trajectories are 2,370.8 GB .* keep at most"
     ):
         demand_memory(many, spec)
 

@@ -21,7 +21,7 @@ def test_transport(veldt):
     for way in ("shm", "ipc", "tcp", "curve"):
         ratio = result[f"{way}_gbps"] / result["memcpy_gbps"]
         assert result[f"{way}_ratio"] == pytest.approx(ratio) and ratio > 0
-    assert result["unroll_bytes"] == 21 * 16 * 4 * 84 * 84 + 20 * 16 * (18 + 1) * 4
+    assert result["unroll_bytes"] == (21 + 3) * 16 * 84 * 84 + 20 * 16 * (18 + 1) * 4
     done = veldt("bench", "transport", "cartpole")
     assert done.returncode == 2 and "takes no recipe" in done.stderr
 

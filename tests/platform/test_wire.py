@@ -99,7 +99,7 @@ def test_garbage_raises_wire_error_only(frames, which, at):
             pass
 
 
-SHOWN = EnvironmentSpec("e", Observations((2,), "float32"), discrete(4), 1)
+SHOWN = EnvironmentSpec("e", Observations((2,), "float32", stack=2), discrete(4), 1)
 
 
 def trajectory(T=3, B=2, ends=((0, 1),)):
@@ -107,7 +107,7 @@ def trajectory(T=3, B=2, ends=((0, 1),)):
     for t, b in ends:
         truncated[t, b] = True
     return Trajectory(
-        observation=np.random.default_rng(B).random((T + 1, B, 2), np.float32),
+        observation=np.random.default_rng(B).random((T + 1, B, 1), np.float32),
         first=np.zeros((T + 1, B), np.bool_),
         action=np.zeros((T, B), np.int64),
         behaviour_policy=np.zeros((T, B, 4), np.float32),
@@ -115,6 +115,8 @@ def trajectory(T=3, B=2, ends=((0, 1),)):
         terminated=np.zeros((T, B), np.bool_),
         truncated=truncated,
         final_index=np.argwhere(truncated),
+        stack_index=np.array([(0, b) for b in range(B)] + [(t + 1, b) for t, b in ends]),
+        stack_older=np.full((B + len(ends), 1), B, np.float32),
         final_observation=np.full((len(ends), 2), B, np.float32),
         state=np.full((B, 3), B, np.float32),
         last_action=np.zeros(B, np.int64),
@@ -133,14 +135,22 @@ def test_a_trajectory_is_checked_field_by_field():
                 from_arrays(bad, SHOWN)
     with pytest.raises(WireError, match="final_index must lie"):
         from_arrays(good | {"final_index": np.array([[0, 2]])}, SHOWN)
+    for wrong, words in (([[4, 0]], "must lie"), ([[0, 1]], "all entries 0")):
+        bad = {"stack_index": np.array(wrong), "stack_older": good["stack_older"][:1]}
+        with pytest.raises(WireError, match=words):
+            from_arrays(good | bad, SHOWN)
     with pytest.raises(WireError, match="task must lie in 0..0"):
         from_arrays(good | {"task": good["task"] + 1}, SHOWN)
 
 
-def test_stacking_moves_the_final_indices_along():
+def test_stacking_moves_the_indices_along():
     whole = stack([trajectory(B=2, ends=((0, 1), (2, 0))), trajectory(B=3, ends=((1, 2),))])
-    assert whole.action.shape == (3, 5) and whole.observation.shape == (4, 5, 2)
+    assert whole.action.shape == (3, 5) and whole.observation.shape == (4, 5, 1)
     assert whole.state[:, 0].tolist() == [2, 2, 3, 3, 3]
     assert sorted(map(tuple, whole.final_index)) == [(0, 1), (1, 4), (2, 0)]
     for (t, b), shown in zip(whole.final_index, whole.final_observation, strict=True):
         assert whole.truncated[t, b] and shown[0] == (2 if b < 2 else 3)
+    begun = {(0, b) for b in range(5)} | {(1, 1), (3, 0), (2, 4)}
+    assert set(map(tuple, whole.stack_index)) == begun
+    for (_, b), older in zip(whole.stack_index, whole.stack_older, strict=True):
+        assert older[0] == (2 if b < 2 else 3)
