@@ -64,7 +64,7 @@ class Feed:
         place: Place = Place(),  # noqa: B008
         door: Door | None = None,
     ) -> None:
-        learner, lockstep = settings.learner, settings.learner.lockstep
+        learner, lockstep = settings.learner, settings.deterministic
         self._settings, self._spec, self._place = settings, spec, place
         self._fresh = learner.fresh // place.learners
         self._replayed = learner.replayed // place.learners

@@ -139,7 +139,7 @@ def main(argument: dict[str, Any]) -> None:
     with contextlib.closing(Zygote([ACTOR, PRELOAD])) as zygote:
         device, spec = find_device(settings.learner.device, place), environment_spec(settings)
         use_threads(settings.learner.threads)
-        if settings.learner.lockstep and device.type != "cpu":
+        if settings.deterministic and device.type != "cpu":
             make_deterministic()
         agent = make_agent(settings, spec)
         (meeting / str(place.learner)).touch()

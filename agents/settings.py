@@ -65,9 +65,6 @@ class LearnerSettings(Settings):
     max_lag: int | None = pydantic.Field(None, ge=0, le=10_000)
     """Updates by which the weights of an unroll may be older than its update; the default
     lets every actor be busy: actors / fresh trajectories, at least 1."""
-    lockstep: bool = False
-    """Same seed, same bits, whatever the speed of the processes; resuming is exact. Episodes
-    are begun anew at each checkpoint, so let there be many episodes between two."""
     checkpoint_updates: int = pydantic.Field(500, ge=1)
     """Updates between two checkpoints"""
 
@@ -80,8 +77,6 @@ class LearnerSettings(Settings):
         for name in ("batch", "replay", "replayed"):
             if (number := getattr(self, name)) % self.count:
                 raise ValueError(f"{name} is {number}, which {self.count} learners cannot share")
-        if self.replay and self.lockstep:
-            raise ValueError("with lockstep there is no replay: checkpoints do not hold it")
         return self
 
     @property
@@ -113,6 +108,9 @@ class TrainSettings(Settings):
     frames: int = pydantic.Field(ge=1, le=10**13)
     """Length of the training in emulator frames; a step of Atari is 4 of them."""
     seed: int = pydantic.Field(0, ge=0, lt=2**63)
+    deterministic: bool = False
+    """Same seed, same bits, whatever the speed of the processes: they go in lockstep; resuming
+    is exact. Episodes are begun anew at each checkpoint, so let there be many between two."""
 
     @classmethod
     def prepare(cls, data: dict[str, Any], at: Path) -> dict[str, Any]:
@@ -130,6 +128,15 @@ class TrainSettings(Settings):
             raise ValueError(
                 f"actors.count is {self.actors.count}, but each of {tasks} tasks gets the same "
                 f"number of actors: take a multiple of {tasks}"
+            )
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _no_replay(self) -> "TrainSettings":
+        if self.deterministic and self.learner.replay:
+            raise ValueError(
+                "deterministic and learner.replay exclude one another: checkpoints do not hold "
+                "what was kept"
             )
         return self
 

@@ -97,12 +97,12 @@ def train(
         device = find_device(settings.learner.device, Place(0, settings.learner.count))
         spec = environment_spec(settings)
         use_threads(settings.learner.threads)
-        if settings.learner.lockstep and device.type != "cpu":  # which is so anyway
+        if settings.deterministic and device.type != "cpu":  # which is so anyway
             make_deterministic()
         demand_memory(settings, spec)
-        if door is not None and settings.learner.lockstep:
+        if door is not None and settings.deterministic:
             raise SettingsError(
-                "learner.lockstep: actors that come and go are in step with nothing; "
+                "deterministic: actors that come and go are in step with nothing; "
                 "set it to false, or let `veldt train` start all actors."
             )
         if door is not None and not alone:
@@ -317,7 +317,7 @@ class Training:
         """A checkpoint of where it is, but not in lockstep: what follows the last boundary is
         computed again to the same bits, which from here it could not be."""
         self._feed.end()
-        if not self._settings.learner.lockstep:
+        if not self._settings.deterministic:
             self._checkpoint()
 
     def _interrupted(self) -> dict[str, Any]:

@@ -64,7 +64,7 @@ small() {
 }
 
 lag() {
-  local lagging=(--set learner.lockstep=true --set learner.max_lag=10 --set frames=250000)
+  local lagging=(--set deterministic=true --set learner.max_lag=10 --set frames=250000)
   learn lag/v-trace cartpole "${lagging[@]}"
   learn lag/none cartpole "${lagging[@]}" --set agent.correction=none
   veldt report "$out/lag"

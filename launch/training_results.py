@@ -23,7 +23,7 @@ TRAININGS = {
     "small/inverted-pendulum": ("inverted-pendulum", SOLVED["inverted-pendulum"]),
     "small/minigrid": ("minigrid/empty", 0.9),
 }
-LAGGING = "cartpole --set learner.lockstep=true --set learner.max_lag=10 --set frames=250000"
+LAGGING = "cartpole --set deterministic=true --set learner.max_lag=10 --set frames=250000"
 LAG = {
     "lag/v-trace": (LAGGING, SOLVED["cartpole"]),
     "lag/none": (f"{LAGGING} --set agent.correction=none", SOLVED["cartpole"]),

@@ -51,12 +51,17 @@ def settings(**learner):
         ({"replay": 10}, "replay and replayed are given together"),
         ({"replayed": 1}, "replay and replayed are given together"),
         ({"replay": 10, "replayed": 4}, "something has to be fresh"),
-        ({"replay": 10, "replayed": 2, "lockstep": True}, "checkpoints do not hold it"),
     ],
 )
 def test_what_makes_no_sense_is_refused(learner, words):
     with pytest.raises(SettingsError, match=words):
         settings(**learner)
+
+
+def test_a_deterministic_run_replays_nothing():
+    data = settings(replay=10, replayed=2).dump() | {"deterministic": True}
+    with pytest.raises(SettingsError, match="checkpoints do not hold"):
+        TrainSettings.parse(data)
 
 
 def test_more_than_the_machine_holds_is_refused():

@@ -13,7 +13,7 @@ import pytest
 
 from veldt.platform import records
 
-LOCKSTEP = ("--set", "learner.lockstep=true")
+LOCKSTEP = ("--set", "deterministic=true")
 SHORT = ("--set", "learner.checkpoint_updates=20")
 
 
@@ -89,7 +89,7 @@ def test_who_may_not_come_in_is_told_why(veldt, address):
         (("learner", "cartpole", "--listen", "tcp://127.0.0.1:0", "--keys", "no"), "keys new"),
         (
             ("learner", "cartpole", "--listen", "tcp://127.0.0.1:0", *LOCKSTEP),
-            "learner.lockstep",
+            "deterministic",
         ),
         (("actors", "--connect", "tcp://10.1.2.3:5555"), "--key FILE"),
         (("actors", "--connect", "tcp://10.1.2.3:5555", "--key", "none.key"), "none.key"),

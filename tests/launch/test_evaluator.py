@@ -9,7 +9,7 @@ import psutil
 from veldt.agents.evaluator import results
 
 SHORT = ("--set", "frames=20000", "--set", "learner.checkpoint_updates=20")
-LOCKSTEP = ("--set", "learner.lockstep=true")
+LOCKSTEP = ("--set", "deterministic=true")
 EVERY = ("--set", "evaluation.every=6000", "--set", "evaluation.episodes=100")
 DUE = [24, 47, 71, 79]  # updates of 256 frames that pass a multiple of 6,000, and the last
 

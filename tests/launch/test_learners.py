@@ -11,7 +11,7 @@ import pytest
 from veldt.platform import checkpoints, records
 
 FOUR = (
-    *("--set", "learner.lockstep=true", "--set", "actors.count=4", "--set", "learner.batch=4"),
+    *("--set", "deterministic=true", "--set", "actors.count=4", "--set", "learner.batch=4"),
     *("--set", "actors.environments=2", "--set", "actors.unroll_length=10"),
 )
 UPDATES_20 = ("--set", "frames=1600")  # of 4 * 2 * 10 steps

@@ -36,7 +36,8 @@ frames = 3000
 environment = {id = "CartPole-v1"}
 agent = {name = "impala", network = {hidden = [16]}}
 actors = {count = 1, environments = 8}
-learner = {batch = 1, lockstep = true, checkpoint_updates = 10}
+deterministic = true
+learner = {batch = 1, checkpoint_updates = 10}
 
 [evaluation]
 episodes = 8

@@ -11,7 +11,7 @@ import pytest
 from veldt.platform import checkpoints, records
 
 SHORT = ("--set", "frames=8000", "--set", "learner.checkpoint_updates=10")  # 32 updates
-LOCKSTEP = ("--set", "learner.lockstep=true")
+LOCKSTEP = ("--set", "deterministic=true")
 
 
 def actors(process):
