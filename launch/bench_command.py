@@ -20,6 +20,7 @@ class Benchmark(enum.StrEnum):
     throughput = "throughput"
     transport = "transport"
     evolution = "evolution"
+    faults = "faults"
 
 
 def bench(
@@ -32,11 +33,14 @@ def bench(
     ranks: Annotated[
         int, typer.Option(min=2, help="Of evolution, beside one; as many as cores.")
     ] = 2,
+    every: Annotated[
+        float, typer.Option(min=0.1, help="Of faults: seconds from one kill to the next.")
+    ] = 3.0,
     json: Json = False,
 ) -> None:
     """Measure speed: the parts alone and the whole, in one run.
 
-    For throughput, --set env=ID is short for environment.id, and network=NAME for
+    For throughput and faults, --set env=ID is short for environment.id, and network=NAME for
     agent.network.torso.
     """
     console = Console(json)
@@ -59,7 +63,8 @@ def bench(
         show = evolution_bench.show
     else:
         from veldt.agents.settings import TrainSettings
-        from veldt.launch.bench import show, throughput
+        from veldt.launch import bench as throughput_bench
+        from veldt.launch import faults_bench
 
         recipe = recipe or "atari/pong"
         long = [
@@ -67,5 +72,10 @@ def bench(
             for name, equals, value in (item.partition("=") for item in assignments or ())
         ]
         settings = TrainSettings.parse(cookbook.load(recipe, "train", long))
-        result = throughput(settings, seconds, console)
+        if what == Benchmark.faults:
+            result = faults_bench.faults(settings, seconds, every, console)
+            show = faults_bench.show
+        else:
+            result = throughput_bench.throughput(settings, seconds, console)
+            show = throughput_bench.show
     console.summary(result, f"{what}: {recipe}") if json else show(result, console)

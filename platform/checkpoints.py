@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 
 from veldt.platform.errors import BrokenCheckpoint
 from veldt.platform.runs import sync_folder, write_whole
@@ -81,7 +82,7 @@ def load(run: Path) -> tuple[int, Arrays, dict[str, Any]] | None:
         folder = run / "checkpoints" / f"{number:09d}"
         try:
             return (number, *_read(folder))
-        except (OSError, ValueError, KeyError, safetensors.SafetensorError) as error:
+        except (OSError, ValueError, KeyError, RecursionError, SafetensorError) as error:
             faults.append(f"{folder}: {error}")
             log.warning("checkpoint %s is damaged (%s); trying the one before.", folder, error)
     if faults:
@@ -122,7 +123,7 @@ def load_arrays(path: Path) -> tuple[Arrays, dict[str, str]]:
         with safetensors.safe_open(path, "numpy") as file:
             names = file.keys()
             return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
-    except (OSError, safetensors.SafetensorError) as error:
+    except (OSError, SafetensorError) as error:
         raise BrokenCheckpoint(f"{path}: {error}") from error
 
 
@@ -142,7 +143,9 @@ def unpack(data: bytes) -> tuple[Arrays, dict[str, Any]]:
 def _read(folder: Path) -> tuple[Arrays, dict[str, Any]]:
     tensors = (folder / "arrays.safetensors").read_bytes()
     outer = json.loads((folder / "state.json").read_bytes())
-    if _digest(tensors, outer["state"]) != outer["digest"]:
+    if not (isinstance(outer, dict) and isinstance(outer.get("state"), str)):
+        raise ValueError("state.json is none of ours")
+    if _digest(tensors, outer["state"]) != outer.get("digest"):
         raise ValueError("its content does not match its digest")
     return safetensors.numpy.load(tensors), json.loads(outer["state"])
 
