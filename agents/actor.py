@@ -15,6 +15,7 @@ import torch
 
 from veldt.agents.agent import Agent
 from veldt.agents.build import make_agent, make_environments, with_tasks
+from veldt.agents.inference import RemoteAgent, RunOver
 from veldt.agents.inputs import Memory
 from veldt.agents.settings import TrainSettings
 from veldt.platform.channels.actor_end import ActorChannel, Arrays
@@ -42,7 +43,10 @@ def main(argument: dict[str, Any]) -> None:
         environments = make_environments(settings, settings.actors.environments, task)
         agent = make_agent(settings, with_tasks(settings, environments.spec))
         key = Key(settings.seed).child("actor", number)
-        player = Player(agent, environments, settings.actors.unroll_length, key, task)
+        central = settings.actors.inference == "central"
+        remote = RemoteAgent(channel, agent.state_size) if central else None
+        acting = remote or agent
+        player = Player(acting, environments, settings.actors.unroll_length, key, task)
         version, asked = -1, time.perf_counter()
         while work := channel.work(version):
             ticket, weights = work
@@ -50,12 +54,16 @@ def main(argument: dict[str, Any]) -> None:
             if weights:
                 load_weights(agent, weights)
                 version = ticket.version
+            if remote is not None:
+                remote.begin(ticket)
             trajectory, episodes, seconds = player.unroll(
                 channel.place.number(ticket.number), ticket.fresh
             )
             channel.deliver(ticket, trajectory.arrays(), episodes, seconds | {"waiting": waiting})
             asked = time.perf_counter()
         environments.close()
+    except RunOver:
+        pass
     except EnvironmentFault as fault:
         channel.fault(str(fault))
     finally:
@@ -67,7 +75,7 @@ class Player:
 
     def __init__(
         self,
-        agent: Agent,
+        agent: Agent | RemoteAgent,
         environments: VectorEnvironment,
         unroll_length: int,
         key: Key,

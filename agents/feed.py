@@ -10,7 +10,11 @@ import heapq
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
+
 from veldt.agents.actor_pool import ActorPool
+from veldt.agents.build import make_agent
+from veldt.agents.inference import InferenceServer
 from veldt.agents.replay import Replay
 from veldt.agents.settings import TrainSettings
 from veldt.platform.channels.door import Door
@@ -50,6 +54,7 @@ class Feed:
         folder: The run's.
         zygote: Forks the actors.
         done: Updates before this session.
+        device: Of the learner.
         place: Which learner it is for.
         door: For actors of other hosts; None: all are started here.
     """
@@ -61,6 +66,7 @@ class Feed:
         folder: Path,
         zygote: Zygote,
         done: int,
+        device: torch.device,
         place: Place = Place(),  # noqa: B008
         door: Door | None = None,
     ) -> None:
@@ -83,8 +89,23 @@ class Feed:
         if place.learners > 1:
             key = key.child("learner", place.learner)
         self._replay = Replay(learner.replay // place.learners, key) if learner.replay else None
+        central = settings.actors.inference == "central"
         self._channel = LearnerChannel(
-            tickets, settings.dump(), settings.actors.transport, door, place
+            tickets, settings.dump(), settings.actors.transport, door, place, central
+        )
+        self._server = (
+            InferenceServer(
+                self._channel,
+                lambda: make_agent(settings, spec),
+                device,
+                Key(settings.seed),
+                place,
+                done,
+                settings.max_lag,
+                together=not lockstep,
+            )
+            if central
+            else None
         )
         self.listening = self._channel.door
         self._pool = ActorPool(
@@ -98,6 +119,8 @@ class Feed:
 
     def publish(self, version: int, weights: Arrays) -> None:
         """Offers the actors the weights after update `version`."""
+        if self._server is not None:
+            self._server.publish(version, weights)
         self._channel.publish(version, weights)
 
     def gather(self, update: int, stop: Stop) -> tuple[Trajectory, Told] | None:
@@ -140,6 +163,8 @@ class Feed:
 
     def watch(self) -> None:
         """Looks after the actors; raises as `gather`."""
+        if self._server is not None:
+            self._server.check()
         self._pool.watch()
 
     def traffic(self) -> dict[str, float]:
@@ -156,6 +181,8 @@ class Feed:
 
     def end(self) -> None:
         """Tells the actors to stop; what was under way counts as dropped."""
+        if self._server is not None:
+            self._server.close()
         self._channel.close()
 
     def close(self) -> None:

@@ -148,7 +148,7 @@ def main(argument: dict[str, Any]) -> None:
         if checkpoint := checkpoints.load(folder):
             done, arrays, _ = checkpoint
             learner.load(arrays)
-        feed = Feed(settings, spec, folder, zygote, done, place)
+        feed = Feed(settings, spec, folder, zygote, done, device, place)
         try:
             feed.publish(done, learner.weights())
             while done < settings.updates(spec):

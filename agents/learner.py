@@ -41,7 +41,7 @@ class Learner:
         group: LearnerGroup | None = None,
     ) -> None:
         self._key, self._generator, self._group = key, torch.Generator(), group
-        self.agent, self._settings, self._device, self._updates = agent, settings, device, updates
+        self.agent, self._settings, self.device, self._updates = agent, settings, device, updates
         agent.network.to(device)
         if group is not None:
             agent.total = group.total
@@ -72,7 +72,7 @@ class Learner:
         if settings.anneal:
             rate *= 1.0 - done / self._updates
         self._generator.manual_seed(self._key.child("update", done).integer())
-        batch = to_batch(trajectory, self._device)
+        batch = to_batch(trajectory, self.device)
         taken: list[dict[str, Tensor]] = []
         for loss, metrics in self.agent.losses(batch, self._generator):
             norm = self._descend(loss, metrics, rate, done)

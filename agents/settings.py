@@ -39,6 +39,9 @@ class ActorsSettings(Settings):
     """B, in each actor"""
     unroll_length: int = pydantic.Field(20, ge=1, le=100_000)
     """T, steps"""
+    inference: Literal["actor", "central"] = "actor"
+    """Where the network that acts is: in each actor, or on the learner's device, for all of them
+    (SEED, arXiv:1910.06591). Actors then need no weights, but wait for each action."""
     transport: Literal["shared", "ipc", "tcp"] = "shared"
     """How unrolls come to a learner of the same host: in memory that both share (Linux), through
     a socket, or through the loopback interface."""

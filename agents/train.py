@@ -192,7 +192,8 @@ class Training:
         self._clock = Clock(progress.wall_seconds)
         self._records = Records(folder, progress.updates, tensorboard)
         place = Place(0, settings.learner.count)
-        self._feed = Feed(settings, spec, folder, zygote, progress.updates, place, door)
+        device = learner.device
+        self._feed = Feed(settings, spec, folder, zygote, progress.updates, device, place, door)
         self._before = {name: getattr(progress, name) for name in self._feed.traffic()}
         self._traffic: list[dict[str, float]] = []  # of the other learners
         self._seconds: collections.Counter[str] = collections.Counter()  # of all actors

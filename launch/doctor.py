@@ -252,7 +252,7 @@ def _fault_tolerance() -> tuple[bool, str]:
 
 
 def _zeromq() -> tuple[bool, str]:
-    features = _call("veldt.platform.channels.learner_end:features")
+    features = _call("veldt.platform.channels.addresses:features")
     ipc = "ipc works" if features["ipc"] else "no message came through ipc"
     curve = "CURVE" if features["curve"] else "no CURVE"
     found = f"{features['zmq']} (pyzmq {features['pyzmq']}), {ipc}, {curve}"

@@ -116,10 +116,14 @@ class Tickets:
         start = (update - update % self.segment) * self.batch
         return number - self.actors < start
 
+    def holds(self, actor: int, number: int) -> bool:
+        """Whether `actor` is at work on this unroll."""
+        held = self._held.get(actor)
+        return held is not None and held.number == number
+
     def delivered(self, actor: int, number: int) -> bool:
         """Takes the ticket back; False if `actor` does not hold it."""
-        held = self._held.get(actor)
-        if held is None or held.number != number:
+        if not self.holds(actor, number):
             return False
         del self._held[actor]
         return True

@@ -10,6 +10,7 @@ hello      run, actor, incarnation        welcome   settings, learner, learners
 ready      actor, incarnation, version    work      number, version, fresh, slot (+ weights)
 delivery   ... number, episodes (+ T)     stop
 fault      actor, incarnation, reason
+ask        ... number, version, step (+ what is seen)      answer  (+ actions)
 
 a host of actors -> learner               learner -> a host of actors
 join       host, version, count           joined    run, settings, actors
@@ -102,6 +103,23 @@ class Delivery(_Header):
     """Where the unroll is; -1: in this message"""
 
 
+class Ask(_Header):
+    """What to do? The body is what the actor sees; a step of its unroll `number`."""
+
+    kind: Literal["ask"] = "ask"
+    actor: int
+    incarnation: int
+    number: int
+    version: int
+    step: int
+
+
+class Answer(_Header):
+    """This; the body says."""
+
+    kind: Literal["answer"] = "answer"
+
+
 class Fault(_Header):
     """The actor cannot go on, and starting another would not help."""
 
@@ -180,6 +198,8 @@ Header = Annotated[
     | Ready
     | Work
     | Delivery
+    | Ask
+    | Answer
     | Fault
     | Stop
     | Join

@@ -64,6 +64,19 @@ class ActorChannel:
         header, arrays = self._receive()
         return (header, arrays) if isinstance(header, wire.Work) else None
 
+    def ask(self, work: wire.Work, step: int, seen: Arrays) -> Arrays | None:
+        """What to do at a step of an unroll; None if nobody will say."""
+        header = wire.Ask(
+            actor=self._actor,
+            incarnation=self._incarnation,
+            number=work.number,
+            version=work.version,
+            step=step,
+        )
+        self._send(header, wire.Body(seen, apart=True))
+        answer, arrays = self._receive()
+        return arrays if isinstance(answer, wire.Answer) else None
+
     def deliver(
         self,
         work: wire.Work,

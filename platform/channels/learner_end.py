@@ -12,7 +12,6 @@ import dataclasses
 import logging
 import queue
 import secrets
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -22,8 +21,10 @@ import zmq
 from numpy.typing import NDArray
 
 from veldt.platform import wire
+from veldt.platform.channels.addresses import ipc_address
 from veldt.platform.channels.door import Door, OpenDoor
 from veldt.platform.channels.hosts import Hosts
+from veldt.platform.channels.questions import ANSWERS, Answers, Question
 from veldt.platform.channels.storage import Storage
 from veldt.platform.errors import EnvironmentFault, InputError, RunFailed, WireError
 from veldt.platform.runs import code_version
@@ -66,6 +67,7 @@ class LearnerChannel:
         transport: Of this host's actors: "shared" memory, "ipc", or "tcp" on loopback.
         door: For actors of other hosts, beside it; None: nobody else comes in.
         place: Which of several learners it is of.
+        central: Whether actors are told what to do, and need no weights.
 
     Raises:
         InputError: if the door's address cannot be listened at.
@@ -78,12 +80,16 @@ class LearnerChannel:
         transport: Literal["shared", "ipc", "tcp"],
         door: Door | None = None,
         place: Place = Place(),  # noqa: B008
+        central: bool = False,
     ) -> None:
         # Names this session, and is what its actors are known by; nothing is drawn from it.
         self.run = secrets.token_hex(16)
         self.traffic = Traffic()
         self.arrivals: queue.SimpleQueue[Arrival] = queue.SimpleQueue()
         self.faults: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self.questions: queue.SimpleQueue[Question] = queue.SimpleQueue()
+        self._central = central
+        self._asking: dict[int, bytes] = {}  # actor -> identity, until it delivers
         self._tickets, self._settings, self._place = tickets, settings, place
         self._incarnations: dict[int, int] = {}
         self._members: dict[int, bytes] = {}  # actor -> the identity whose hello was right
@@ -102,7 +108,7 @@ class LearnerChannel:
             port = self._router.bind_to_random_port("tcp://127.0.0.1")
             self.address = f"tcp://127.0.0.1:{port}"
         else:
-            self.address = _ipc_address(self.run)
+            self.address = ipc_address(self.run)
             self._router.bind(self.address)
         self._hosts = Hosts(tickets.actors if door is None else door.actors)
         try:
@@ -115,6 +121,8 @@ class LearnerChannel:
             raise
         self.door = "" if self._opened is None else self._opened.address
         """the address at which other hosts come in"""
+        self._answers = self._context.socket(zmq.PAIR)
+        self._answers.bind(ANSWERS)
         self._bell = self._context.socket(zmq.PAIR)
         self._bell.bind("inproc://bell")
         self._closing = threading.Event()
@@ -132,6 +140,10 @@ class LearnerChannel:
             self._tickets.version = version
         self._ring()
 
+    def answers(self) -> Answers:
+        """Where what is asked is answered, by one thread."""
+        return Answers(self._context)
+
     def expect(self, actor: int, incarnation: int) -> None:
         """From now on `actor` is its `incarnation`-th process; what an older one held is lost."""
         with self._lock:
@@ -143,6 +155,7 @@ class LearnerChannel:
         """The process that was `actor` is gone; holds the lock."""
         self._storage.forget(actor)
         self._members.pop(actor, None)
+        self._asking.pop(actor, None)
         self._waiting.pop(actor, None)
         self.traffic.dropped += self._tickets.lost(actor)
 
@@ -209,6 +222,7 @@ class LearnerChannel:
         poller = zmq.Poller()
         poller.register(self._router, zmq.POLLIN)
         poller.register(bell, zmq.POLLIN)
+        poller.register(self._answers, zmq.POLLIN)
         try:
             while not self._closing.is_set():
                 ready = dict(poller.poll(POLL_MS))
@@ -216,12 +230,16 @@ class LearnerChannel:
                     bell.recv()
                     with self._lock:
                         self._answer_all()
+                if self._answers in ready:
+                    whom, *answer = self._answers.recv_multipart(copy=False)
+                    self._send(whom.bytes, answer)
                 if self._router in ready:
                     frames = self._router.recv_multipart(copy=False)
                     self._take(frames[0].bytes, [frame.buffer for frame in frames[1:]])
                 self._look_after_hosts()
             for identity in [
                 *(who for who, _ in self._waiting.values()),
+                *self._asking.values(),
                 *self._hosts.identities(),
             ]:
                 self._send(identity, wire.pack(wire.Stop()))
@@ -229,6 +247,7 @@ class LearnerChannel:
             self._died = error
         finally:
             bell.close(linger=0)
+            self._answers.close(linger=0)
             self._router.close(linger=0 if self._died else POLL_MS)
 
     def _take(self, identity: bytes, frames: list[memoryview]) -> None:
@@ -255,10 +274,14 @@ class LearnerChannel:
                 case wire.Ready(version=version):
                     self._waiting[actor] = (identity, version)
                     self._answer(actor)
+                case wire.Ask() if self._central and self._tickets.holds(actor, header.number):
+                    self._asking[actor] = identity
+                    self.questions.put(Question(identity, header, arrays))
                 case wire.Delivery(number=number) if self._storage.is_of(
                     actor, header.slot
                 ) and self._tickets.delivered(actor, number):
                     self.traffic.delivered += 1
+                    self._asking.pop(actor, None)
                     if (owner := self._hosts.of(actor)) is not None:
                         owner[1].delivered.add(actor)
                     self.arrivals.put(Arrival(header, arrays, self._storage.keep(header, arrays)))
@@ -355,7 +378,8 @@ class LearnerChannel:
         here = self._shares and self._hosts.of(actor) is None
         slot = self._storage.offer(actor) if here else {}
         work = wire.Work(number=ticket.number, version=ticket.version, fresh=ticket.fresh, **slot)
-        body = wire.EMPTY if held == ticket.version else self._weights[ticket.version]
+        known = self._central or held == ticket.version
+        body = wire.EMPTY if known else self._weights[ticket.version]
         self._send(identity, wire.pack(work, body))
 
     def _send(self, identity: bytes, frames: list[Any]) -> None:
@@ -363,34 +387,3 @@ class LearnerChannel:
         # answer outstanding; who does not read what he asked for is not waited for.
         with contextlib.suppress(zmq.ZMQError):
             self._router.send_multipart([identity, *frames], zmq.NOBLOCK, copy=False)
-
-
-def _ipc_address(token: str) -> str:
-    """On Linux a name that is no file, so that nothing is left of it however we end."""
-    return f"ipc://@veldt-{token}" if sys.platform == "linux" else f"ipc:///tmp/veldt-{token}"
-
-
-def features() -> dict[str, Any]:
-    """What the ZeroMQ of this machine is: versions, and whether it has "ipc" and "curve".
-
-    "ipc" is tried: a message is sent.
-
-    Raises:
-        zmq.ZMQError: if the socket cannot be made.
-    """
-    address = _ipc_address(secrets.token_hex(16))
-    with (
-        zmq.Context() as context,
-        context.socket(zmq.PAIR) as sender,
-        context.socket(zmq.PAIR) as receiver,
-    ):
-        sender.set(zmq.LINGER, 0)
-        receiver.bind(address)
-        sender.connect(address)
-        sender.send(b"")
-        return {
-            "zmq": zmq.zmq_version(),
-            "pyzmq": zmq.pyzmq_version(),
-            "ipc": bool(receiver.poll(10 * POLL_MS)),
-            "curve": zmq.has("curve"),
-        }
