@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 the run failed, 2 wrong input. What is heavy is imported b
 command that needs it, so that `veldt --help` answers at once.
 """
 
+import errno
 import os
 import signal
 import sys
@@ -333,8 +334,10 @@ def main(arguments: list[str] | None = None) -> Any:
     except _Stopped:
         print("veldt: stopped at once; what was not yet saved is lost.", file=sys.stderr)
         sys.exit(1)
-    except OSError as error:  # a full disk, a folder that may not be written to
-        print(f"veldt: {error}", file=sys.stderr)
+    except OSError as error:  # a folder that may not be written to, a disk that is full
+        full = error.errno == errno.ENOSPC
+        hint = "; make room, and give the same command with --resume." if full else ""
+        print(f"veldt: {error}{hint}", file=sys.stderr)
         sys.exit(1)
 
 

@@ -10,6 +10,8 @@ import json
 import logging
 import os
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +35,7 @@ class Records:
         self.session = 1 + max((line["session"] for line in lines), default=-1)
         _drop_torn_tail(path)
         self._file = path.open("ab")
-        self._events: Any = None
-        if tensorboard:
-            self._events = _event_writer()(str(folder / "tensorboard"), write_to_disk=True)
+        self._events = Events(folder / "tensorboard", self.session) if tensorboard else None
         self.write(update, {}, kind="session")
 
     def write(self, update: int, values: dict[str, Any], kind: str = "metrics") -> None:
@@ -45,30 +45,60 @@ class Records:
         self._file.flush()
         if self._events is not None and kind == "metrics":
             step = values.get("frames", values.get("generation", update))
-            for name, value in values.items():
-                if isinstance(value, int | float):
-                    self._events.add_scalar(name, value, step)
+            self._events.write(values, step)
 
     def close(self) -> None:
-        with contextlib.suppress(ValueError):
+        """Safe on a full disk, and to call twice."""
+        with contextlib.suppress(ValueError, OSError):
             self._file.flush()
             os.fsync(self._file.fileno())
-        self._file.close()
+        with contextlib.suppress(OSError):
+            self._file.close()
         if self._events is not None:
             self._events.close()
 
 
-def _event_writer() -> Any:
-    """TensorboardX's class. It imports torch where it can: seconds, for who has no use for it."""
+class Events:
+    """A TensorBoard file. Written at once: a thread that writes would die unseen on a full disk.
+
+    Args:
+        folder: Of the files.
+        session: Which writes it.
+    """
+
+    def __init__(self, folder: Path, session: int) -> None:
+        folder.mkdir(exist_ok=True)
+        with _without_torch():
+            from tensorboardX import event_file_writer, summary
+            from tensorboardX.proto import event_pb2
+        self._event, self._scalar = event_pb2.Event, summary.scalar
+        self._writer = event_file_writer.EventsWriter(str(folder / "events"), f".{session}")
+
+    def write(self, values: dict[str, Any], step: int) -> None:
+        """Those of the values that are numbers."""
+        now_s = time.time()
+        for name, value in values.items():
+            if isinstance(value, int | float):
+                scalar = self._scalar(name, value)
+                self._writer.write_event(self._event(wall_time=now_s, step=step, summary=scalar))
+        self._writer.flush()
+
+    def close(self) -> None:
+        with contextlib.suppress(ValueError, OSError):
+            self._writer.close()
+
+
+@contextlib.contextmanager
+def _without_torch() -> Iterator[None]:
+    """TensorboardX imports torch where it can: seconds, for who has no use for it."""
     without = "torch" not in sys.modules
     if without:
         sys.modules["torch"] = None  # type: ignore[assignment]
     try:
-        from tensorboardX import SummaryWriter
+        yield
     finally:
         if without:
             del sys.modules["torch"]
-    return SummaryWriter
 
 
 def read(folder: Path) -> list[dict[str, Any]]:
