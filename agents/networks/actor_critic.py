@@ -30,6 +30,7 @@ from veldt.agents.networks.catalogue import NETWORKS
 from veldt.agents.networks.composite import Composite
 from veldt.agents.networks.convolutional import is_image
 from veldt.agents.networks.heads import HEADS
+from veldt.agents.networks.precision import in_bfloat16
 from veldt.agents.networks.settings import NetworkSettings
 from veldt.agents.popart import PopArt
 from veldt.platform import plugins
@@ -173,7 +174,7 @@ class ActorCritic(nn.Module):
     ) -> Tensor:
         """What the core is given: the torso's features, and what happened before."""
         settings = self.settings
-        if settings.precision == "bfloat16":
+        if in_bfloat16(settings.precision, observation.device.type):
             with torch.autocast(observation.device.type, torch.bfloat16):
                 features = self.torso(observation).float()
         else:

@@ -47,7 +47,10 @@ class ImageTorso(nn.Module):
         # Turned while they are bytes, a quarter of the traffic; stacking is how torch is fast.
         if self._last:
             images = torch.stack(images.unbind(1), -1).permute(0, 3, 1, 2)
-        features: Tensor = self.layers(images.float().div_(255.0))
+        kind = images.device.type
+        # Bytes are exact in bfloat16 too; the quotient is rounded once either way.
+        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float
+        features: Tensor = self.layers(images.to(dtype).div_(255.0))
         return features
 
 

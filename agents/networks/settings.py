@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 import pydantic
 
+from veldt.agents.networks.precision import Precision
 from veldt.platform.settings import Settings
 
 
@@ -29,8 +30,9 @@ class NetworkSettings(Settings):
     popart: float = pydantic.Field(0.0, ge=0.0, le=1.0)
     """Step of PopArt's statistics (its paper: 3e-4), with a value head for each task; 0: one
     value head and no normalisation."""
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """What the torso computes in; weights and the rest stay float32."""
+    precision: Precision = "float32"
+    """What the torso computes in; weights and the rest stay float32. "auto": bfloat16 where the
+    device has matrix units for it (AMX, tensor cores), each process for itself."""
     channels_last: bool = True
     """Memory format of images inside the torso."""
     compile: bool = False

@@ -10,6 +10,7 @@ from gymnasium import spaces
 from veldt.agents.conformance import synthetic_trajectory
 from veldt.agents.impala import Impala, ImpalaSettings
 from veldt.agents.inputs import Inputs, to_batch
+from veldt.agents.networks import precision
 from veldt.agents.networks.actor_critic import ActorCritic, encode_actions, initialise
 from veldt.agents.networks.composite import Words, unpack
 from veldt.agents.networks.cost import Cost, cost_of, multiply_accumulates, parameter_count
@@ -228,9 +229,13 @@ def test_to_compile_without_a_compiler_is_an_error_that_says_so(monkeypatch, tmp
         build(VECTOR, compile=True)
 
 
-def test_bfloat16_is_near_and_its_gradient_float32():
+def test_bfloat16_is_near_and_its_gradient_float32(monkeypatch):
     plain, low = build(ATARI), build(ATARI, precision="bfloat16")
     batch = batch_of(plain, ATARI, T=2)
+    for fast, twin in ((False, plain), (True, low)):
+        monkeypatch.setattr(precision, "is_fast", lambda device, fast=fast: fast)
+        chosen = build(ATARI, precision="auto").unroll(batch)
+        torch.testing.assert_close(chosen, twin.unroll(batch), rtol=0, atol=0)
     exact, near = plain.unroll(batch), low.unroll(batch)
     assert near.policy.dtype == near.value.dtype == torch.float32
     torch.testing.assert_close(exact, near, rtol=0.05, atol=0.01)
