@@ -1,7 +1,7 @@
 """Whether a torso computes in bfloat16: where it is asked for, or where it is the faster."""
 
 import functools
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -18,5 +18,7 @@ def is_fast(device: str) -> bool:
     """Whether this machine has matrix units for bfloat16; without them it is much slower."""
     if device == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # from torch 2.10 on
+    capabilities: dict[str, Any] = getattr(
+        torch.cpu, "get_capabilities", dict
+    )()  # from torch 2.10 on
     return bool(capabilities.get("amx_bf16", False))
