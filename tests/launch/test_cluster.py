@@ -45,6 +45,7 @@ def test_hosts_and_learner_die_and_come_back_and_the_training_is_whole(veldt, un
         *("--resume", "--json", "--set", f"frames={frames}", *SHORT),
     )
     actors_line = ("actors", "--connect", address, "--key", "cluster/lab2.key", "--count", 1)
+    actors_line = (*actors_line, "--patience", 15)
     learner = veldt.start(*learner_line)
     first, second = veldt.start(*actors_line), veldt.start(*actors_line)
     until(lambda: updates_of(veldt) > 20)
@@ -61,8 +62,11 @@ def test_hosts_and_learner_die_and_come_back_and_the_training_is_whole(veldt, un
     summary = json.loads(out)
     assert summary["frames"] == 120_064 and summary["sessions"] == 2
     assert summary["updates"] == 469 > kept > 20
-    assert second.wait(30) == third.wait(30) == 0
-    assert "does not answer" in second.communicate()[1]
+    # One may have been back in time to end it without the other, who then finds nobody there.
+    ends = [(host.wait(60), host.communicate()[1]) for host in (second, third)]
+    assert sorted(code for code, _ in ends)[0] == 0
+    assert all(code == 0 or "no learner answered" in said for code, said in ends)
+    assert "does not answer" in ends[0][1]
 
 
 def test_who_may_not_come_in_is_told_why(veldt, address):
