@@ -42,7 +42,10 @@ def learners(process):
     ]
 
 
-@pytest.mark.parametrize("name", AGENTS)
+@pytest.mark.parametrize(
+    "name",
+    ["sum", "popart", *(pytest.param(name, marks=pytest.mark.slow) for name in ("mean", "adam"))],
+)
 def test_learners_on_parts_are_one_on_the_whole(veldt, name):
     recipe, found = "cartpole", {}
     if name == "popart":

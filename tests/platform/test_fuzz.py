@@ -11,7 +11,7 @@ from veldt.platform import checkpoints, wire
 from veldt.platform.errors import BrokenCheckpoint, WireError
 
 MANY = settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 ARRAYS = {"network/weight": np.arange(12.0, dtype=np.float32).reshape(3, 4), "bias": np.ones(3)}
 
