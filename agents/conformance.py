@@ -83,6 +83,12 @@ def check(build: type[Agent], settings: Any, spec: EnvironmentSpec) -> None:
     )
 
 
+def synthetic_unroll(agent: Agent, spec: EnvironmentSpec, T: int, B: int, seed: int) -> Trajectory:
+    """A synthetic trajectory that the agent could have made."""
+    acted = _acts(agent, spec, 0)
+    return synthetic_trajectory(spec, T, B, seed, acted.policy.shape[-1], agent.state_size)
+
+
 def synthetic_trajectory(
     spec: EnvironmentSpec, T: int, B: int, seed: int, policy_size: int, state_size: int = 0
 ) -> Trajectory:

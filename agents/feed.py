@@ -17,6 +17,7 @@ from veldt.agents.build import make_agent
 from veldt.agents.inference import InferenceServer
 from veldt.agents.replay import Replay
 from veldt.agents.settings import TrainSettings
+from veldt.agents.stopwatch import Stopwatch
 from veldt.platform.channels.door import Door
 from veldt.platform.channels.learner_end import Arrays, Arrival, LearnerChannel
 from veldt.platform.envs.vector import EnvironmentSpec
@@ -123,11 +124,15 @@ class Feed:
             self._server.publish(version, weights)
         self._channel.publish(version, weights)
 
-    def gather(self, update: int, stop: Stop) -> tuple[Trajectory, Told] | None:
+    def gather(
+        self, update: int, stop: Stop, stopwatch: Stopwatch
+    ) -> tuple[Trajectory, Told] | None:
         """This learner's part of the next update; None if `stop` said so.
 
         Args:
             update: Done so far.
+            stop: Asked while it waits.
+            stopwatch: Of the learner.
 
         Raises:
             EnvironmentFault, ActorsLost, RunFailed: if no more unrolls will come.
@@ -151,6 +156,7 @@ class Feed:
                 taken.append(from_arrays(ready.arrays, self._spec))
                 task = self._settings.task_of(self._place.number(header.actor))
                 told.unrolls.append((update - header.version, header.episodes, task))
+        stopwatch.lap("waiting")
         if self._replay is not None:
             self._replay.add([stack([trajectory]) for trajectory in taken])  # copies
             taken += self._replay.draw(self._replayed, update)
@@ -158,6 +164,7 @@ class Feed:
         batch = stack(taken)
         for arrival in used:
             arrival.release()
+        stopwatch.lap("stacking")
         told.seconds, told.traffic = dict(self._seconds), self.traffic()
         return batch, told
 

@@ -29,6 +29,7 @@ from veldt.agents.build import (
 from veldt.agents.feed import Feed, Told
 from veldt.agents.learner_group import LearnerGroup
 from veldt.agents.settings import TrainSettings
+from veldt.agents.stopwatch import Stopwatch
 from veldt.platform import checkpoints
 from veldt.platform.errors import (
     ActorDied,
@@ -152,7 +153,7 @@ def main(argument: dict[str, Any]) -> None:
         try:
             feed.publish(done, learner.weights())
             while done < settings.updates(spec):
-                batch, told = _gather(group, feed, done)
+                batch, told = _gather(group, feed, done, learner.stopwatch)
                 if meet(group, told, feed.watch) is None:
                     break
                 learner.update(batch, done)
@@ -165,10 +166,10 @@ def main(argument: dict[str, Any]) -> None:
             feed.close()
 
 
-def _gather(group: LearnerGroup, feed: Feed, done: int) -> Any:
+def _gather(group: LearnerGroup, feed: Feed, done: int, stopwatch: Stopwatch) -> Any:
     """Its part of an update; what keeps it from that is the leader's to deal with."""
     try:
-        return feed.gather(done, lambda: False)
+        return feed.gather(done, lambda: False, stopwatch)
     except RunFailed as error:
         kind = type(error).__name__
         with contextlib.suppress(LearnerDied):

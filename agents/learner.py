@@ -12,6 +12,7 @@ from veldt.agents.inputs import to_batch
 from veldt.agents.learner_group import LearnerGroup
 from veldt.agents.optimizers import Adam, Optimizer, RMSProp, TorchRMSProp
 from veldt.agents.settings import OptimizerSettings
+from veldt.agents.stopwatch import Stopwatch
 from veldt.platform.errors import BrokenCheckpoint, Diverged
 from veldt.platform.keys import Key
 from veldt.platform.trajectory import Trajectory
@@ -43,6 +44,7 @@ class Learner:
         self._key, self._generator, self._group = key, torch.Generator(), group
         self.agent, self._settings, self.device, self._updates = agent, settings, device, updates
         agent.network.to(device)
+        self.stopwatch = Stopwatch()
         if group is not None:
             agent.total = group.total
         parameters = agent.network.named_parameters()
@@ -73,19 +75,24 @@ class Learner:
             rate *= 1.0 - done / self._updates
         self._generator.manual_seed(self._key.child("update", done).integer())
         batch = to_batch(trajectory, self.device)
+        self.stopwatch.lap("copying")
         taken: list[dict[str, Tensor]] = []
         for loss, metrics in self.agent.losses(batch, self._generator):
+            self.stopwatch.lap("forward")
             norm = self._descend(loss, metrics, rate, done)
             taken.append(metrics | {"loss": loss.detach(), "gradient_norm": norm})
         means = {name: sum(float(each[name]) for each in taken) / len(taken) for name in taken[0]}
+        self.stopwatch.lap("step")
         return means | {"learning_rate": rate}
 
     def _descend(self, loss: Tensor, metrics: dict[str, Tensor], rate: float, done: int) -> Tensor:
         """One step; the norm of the gradient before it was scaled down."""
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
+        self.stopwatch.lap("backward")
         if self._group is not None:
             self._bring_together(self._group)
+            self.stopwatch.lap("together")
         norm = torch.nn.utils.clip_grad_norm_(
             self.agent.network.parameters(), self._settings.max_gradient_norm
         )
@@ -98,6 +105,7 @@ class Learner:
                 "optimizer.learning_rate or optimizer.max_gradient_norm."
             )
         self._optimizer.step(rate)
+        self.stopwatch.lap("step")
         return norm
 
     def _bring_together(self, group: LearnerGroup) -> None:

@@ -210,6 +210,7 @@ class Training:
         """
         progress = self._progress
         every = max(1, self._updates // RECORDS)
+        self._learner.stopwatch.begin()
         try:
             while progress.updates < self._updates:
                 batch = self._gather(stop)
@@ -230,6 +231,7 @@ class Training:
                 if progress.updates % self._settings.learner.checkpoint_updates == 0 or last:
                     self._checkpoint()
                 beat()
+                self._learner.stopwatch.lap("publishing")
             self._clock.stop()  # what is still to be evaluated is no training
             self._part(stop)
             if not self._evaluator.finish(stop):
@@ -257,12 +259,14 @@ class Training:
     def _gather(self, stop: Stop) -> Trajectory | None:
         """The next update's unrolls side by side; None if `stop` said so."""
         progress = self._progress
-        gathered = self._feed.gather(progress.updates, stop)
+        stopwatch = self._learner.stopwatch
+        gathered = self._feed.gather(progress.updates, stop, stopwatch)
         reports: list[Told] | None = [gathered[1]] if gathered else None
         if self._followers is not None:
             told = gathered[1] if gathered else None
             idle = self._waiting(stop, self._feed.watch)
             reports = meet(self._followers.group, told, idle)
+            stopwatch.lap("together")
         if gathered is None or reports is None:
             self._part(stop)
             return None
@@ -305,6 +309,9 @@ class Training:
         self._count()
         whole = max(sum(self._seconds.values()), 1e-9)
         shares = {f"actor_{name}_share": s / whole for name, s in self._seconds.items()}
+        stages = self._learner.stopwatch.seconds
+        whole = max(sum(stages.values()), 1e-9)
+        shares |= {f"learner_{name}_share": s / whole for name, s in stages.items()}
         record = self._progress.summary() | values | shares | self._evaluator.summary()
         self._records.write(self._progress.updates, record)
         self._report(record | {"frames_total": self._settings.frames})

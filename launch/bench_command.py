@@ -21,6 +21,7 @@ class Benchmark(enum.StrEnum):
     transport = "transport"
     evolution = "evolution"
     faults = "faults"
+    learner = "learner"
 
 
 def bench(
@@ -40,8 +41,7 @@ def bench(
 ) -> None:
     """Measure speed: the parts alone and the whole, in one run.
 
-    For throughput and faults, --set env=ID is short for environment.id, and network=NAME for
-    agent.network.torso.
+    In --set, env=ID is short for environment.id, and network=NAME for agent.network.torso.
     """
     console = Console(json)
     if what == Benchmark.transport:
@@ -64,7 +64,7 @@ def bench(
     else:
         from veldt.agents.settings import TrainSettings
         from veldt.launch import bench as throughput_bench
-        from veldt.launch import faults_bench
+        from veldt.launch import faults_bench, learner_bench
 
         recipe = recipe or "atari/pong"
         long = [
@@ -75,6 +75,9 @@ def bench(
         if what == Benchmark.faults:
             result = faults_bench.faults(settings, seconds, every, console)
             show = faults_bench.show
+        elif what == Benchmark.learner:
+            result = learner_bench.learner(settings, seconds, console)
+            show = learner_bench.show
         else:
             result = throughput_bench.throughput(settings, seconds, console)
             show = throughput_bench.show

@@ -121,3 +121,31 @@ def test_evolution(veldt):
     assert 0 < result["bytes_per_pair"] <= 24
     done = veldt("bench", "evolution", "cma/sphere", "--seconds", 1)
     assert done.returncode == 2 and "kind = 'episodes'" in done.stderr
+
+
+def test_a_learner_alone(veldt):
+    small = ("--set", "network=shallow", "--set", "actors.environments=2")
+    result = veldt.summary("bench", "learner", "--seconds", 1, *small)
+    stages = ("stacking", "copying", "forward", "backward", "step", "publishing")
+    spent = sum(result[f"{stage}_ms"] for stage in stages)
+    assert 0.7 * result["update_ms"] < spent <= 1.01 * result["update_ms"]
+    steps = 20 * 2 * 2  # of Pong's recipe, with 2 environments
+    assert result["steps_per_second"] == pytest.approx(1e3 * steps / result["update_ms"])
+    assert result["frames_per_second"] == pytest.approx(4 * result["steps_per_second"])
+    assert result["device"] == "cpu" and result["precision"] in ("float32", "bfloat16")
+    for share, ours, devices in (
+        ("copy_share", "copy_gbps", "device_copy_gbps"),
+        ("arithmetic_share", "gflops", "device_gflops"),
+    ):
+        assert result[share] == pytest.approx(result[ours] / result[devices]) and result[share] > 0
+
+
+def test_faults(veldt):
+    result = veldt.summary("bench", "faults", "cartpole", "--seconds", 3, "--every", 0.7)
+    assert 2 <= result["kills"] <= 4 and result["actor_restarts"] >= result["kills"] - 1
+    assert result["updates_lost"] == 0 and result["shared_memory_left"] == []
+    # At the end as many are under way as there are actors, and unrolls that wait their turn.
+    assert result["trajectories_dropped"] <= result["kills"] + 2 * 2 + 2
+    rates = result["disturbed_steps_per_second"] / result["undisturbed_steps_per_second"]
+    assert result["ratio"] == pytest.approx(rates)
+    assert result["megabytes_early"] > 10 and result["megabytes_late"] > 10

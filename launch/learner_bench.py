@@ -1,0 +1,108 @@
+"""How fast a learner alone is, from synthetic trajectories, and by what its device could do.
+
+frames_per_second   of trajectories that are at hand
+*_ms                of an update, stage by stage (agents/stopwatch.py)
+copy_share          bytes of a batch a second on their way to the device, by a plain copy's
+arithmetic_share    of the network's multiply-accumulates, three times those of a forward
+                    pass, by a matrix product's on the same device in the same precision;
+                    of an agent that goes over a batch once
+"""
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import rich.table
+
+from veldt.launch.console import Console, number
+
+if TYPE_CHECKING:
+    from veldt.agents.settings import TrainSettings
+
+STAGES = ("stacking", "copying", "forward", "backward", "step", "publishing")
+
+
+def learner(settings: "TrainSettings", seconds: float, console: Console) -> dict[str, Any]:
+    """Learns for about `seconds` from the same synthetic trajectories.
+
+    Raises:
+        InputError: if the settings cannot be trained here.
+    """
+    from veldt.agents import device_speed
+    from veldt.agents.build import (
+        environment_spec,
+        find_device,
+        make_agent,
+        make_learner,
+        use_threads,
+    )
+    from veldt.agents.conformance import synthetic_unroll
+    from veldt.agents.networks.cost import cost_of
+    from veldt.agents.stopwatch import Stopwatch
+    from veldt.platform.trajectory import stack
+
+    device, spec = find_device(settings.learner.device), environment_spec(settings)
+    use_threads(settings.learner.threads)
+    agent = make_agent(settings, spec)
+    cost = cost_of(agent, spec)
+    T, B = settings.actors.unroll_length, settings.actors.environments
+    unrolls = [synthetic_unroll(agent, spec, T, B, seed) for seed in range(settings.learner.batch)]
+    one = make_learner(settings, spec, agent, device)
+    one.stopwatch = Stopwatch(lambda: device_speed.settle(device))
+    size = sum(array.nbytes for unroll in unrolls for array in unroll.arrays().values())
+
+    def update() -> None:
+        one.stopwatch.begin()
+        batch = stack(unrolls)
+        one.stopwatch.lap("stacking")
+        one.update(batch, 0)
+        one.weights()
+        one.stopwatch.lap("publishing")
+
+    console.say(f"{settings.agent.name} on {device}: {cost}")
+    console.say("learning ...")
+    update()
+    one.stopwatch.seconds.clear()
+    updates, elapsed = _repeat(update, seconds)
+    console.say("the device ...")
+    low = device_speed.in_low_precision(agent, device)
+    peak = device_speed.arithmetic(device, low, seconds / 4)
+    copying = device_speed.copying(device, size, seconds / 4)
+    each = {stage: one.stopwatch.seconds[stage] / updates for stage in STAGES}
+    steps = T * B * settings.learner.batch
+    flops = 3 * 2 * cost.multiply_accumulates * steps * (T + 1) / T
+    return {
+        "frames_per_second": steps * spec.frames_per_step * updates / elapsed,
+        "steps_per_second": steps * updates / elapsed,
+        "update_ms": 1e3 * elapsed / updates,
+        **{f"{stage}_ms": 1e3 * spent for stage, spent in each.items()},
+        "batch_bytes": size,
+        "copy_gbps": size / each["copying"] / 1e9,
+        "device_copy_gbps": copying / 1e9,
+        "copy_share": size / each["copying"] / copying,
+        "gflops": flops / (each["forward"] + each["backward"]) / 1e9,
+        "device_gflops": peak / 1e9,
+        "arithmetic_share": flops / (each["forward"] + each["backward"]) / peak,
+        "precision": "bfloat16" if low else "float32",
+        "device": str(device),
+        "threads": settings.learner.threads,
+        "updates": updates,
+    }
+
+
+def _repeat(work: Callable[[], None], seconds: float) -> tuple[int, float]:
+    """How often it was done, and in how many seconds."""
+    begun, times = time.perf_counter(), 0
+    while (elapsed := time.perf_counter() - begun) < seconds or not times:
+        work()
+        times += 1
+    return times, elapsed
+
+
+def show(result: dict[str, Any], console: Console) -> None:
+    table = rich.table.Table(title=f"a learner on {result['device']}", title_justify="left")
+    for column in ("", "value"):
+        table.add_column(column, justify="right" if column else "left")
+    for name, value in result.items():
+        table.add_row(name, number(value) if isinstance(value, int | float) else str(value))
+    console.say(table)
