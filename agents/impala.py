@@ -12,7 +12,7 @@ from torch import Tensor
 
 from veldt.agents import losses, vtrace
 from veldt.agents.agent import Agent, AgentSettings, Loss
-from veldt.agents.inputs import Batch
+from veldt.agents.inputs import Batch, minibatches
 from veldt.agents.networks.actor_critic import ActorCritic
 from veldt.agents.networks.settings import NetworkSettings
 from veldt.agents.returns import final_values
@@ -40,6 +40,9 @@ class ImpalaSettings(AgentSettings):
     """c-bar, at most rho-bar"""
     lambda_: float = pydantic.Field(1.0, ge=0.0, le=1.0)
     """Remark 2 of the paper"""
+    minibatches: int = pydantic.Field(1, ge=1, le=4096)
+    """Steps down the loss in an update, each of some of the batch's environments over all of
+    their steps: more, smaller steps for the same work. The paper's is 1."""
     correction: Literal["v-trace", "none"] = "v-trace"
     """none takes what it is sent for its own policy's doing, all ratios 1: for comparison"""
     network: NetworkSettings = NetworkSettings()
@@ -62,9 +65,13 @@ class Impala(Agent):
         return self._loss(batch)[0]
 
     def losses(self, batch: Batch, generator: torch.Generator) -> Iterator[Loss]:
-        loss, targets = self._loss(batch)
-        yield loss
-        self.network.adapt(targets, batch.task, self.total)
+        count = self.settings.minibatches
+        parts = minibatches(batch, count, generator) if count > 1 else [None]
+        for chosen in parts:
+            part = batch if chosen is None else batch.columns(chosen)
+            loss, targets = self._loss(part)
+            yield loss
+            self.network.adapt(targets, part.task, self.total)
 
     def _loss(self, batch: Batch) -> tuple[Loss, Tensor]:
         """The loss, and the targets of the values, [T, B]."""

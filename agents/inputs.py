@@ -73,6 +73,15 @@ class Batch(NamedTuple):
         )
 
 
+def minibatches(batch: Batch, count: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+    """The environments of a batch in `count` parts drawn at random, int64 [b] each; in as many
+    as there are environments, if those are fewer."""
+    width = batch.reward.shape[1]
+    order = torch.randperm(width, generator=generator).to(batch.reward.device)
+    parts: tuple[Tensor, ...] = order.tensor_split(min(width, count))
+    return parts
+
+
 def to_batch(trajectory: Trajectory, device: torch.device) -> Batch:
     """Moves a stacked trajectory to the learner's device, and stacks its frames there."""
     tensors = {
@@ -94,18 +103,23 @@ def with_older(newest: Tensor, index: Tensor, older: Tensor) -> Tensor:
     if not len(index):
         return newest
     channels, room = newest.shape[2], older.shape[1]
+    steps = room // channels  # further down the stack
     T1, B = newest.shape[:2]
-    stacks = newest.new_empty((T1, B, room + channels, *newest.shape[3:]))
-    stacks[:, :, room:] = newest
-    places = range(channels, room + 1, channels)  # channels further down the stack
-    for steps, place in enumerate(places, 1):
-        stacks[steps:, :, room - place : room - place + channels] = newest[:-steps]
+    begun = index[:, 0] == 0
+    before = newest.new_empty((B, room, *newest.shape[3:]))
+    before[index[begun, 1]] = older[begun]
+    line = torch.cat(
+        [before.reshape(B, steps, channels, *newest.shape[3:]).transpose(0, 1), newest]
+    )
+    # Side by side in the last place: how convolutions like it, and how torch stacks fast.
+    frames = [part for place in range(steps + 1) for part in line[place : place + T1].unbind(2)]
+    stacks = torch.stack(frames, -1).movedim(-1, 2)
     # The stack that began last is the last to be written.
-    t, b = index.unbind(-1)
-    for steps in reversed(range(len(places))):
-        kept = t + steps < T1
-        left = room - steps * channels
-        stacks[t[kept] + steps, b[kept], :left] = older[kept, steps * channels :]
+    t, b = index[~begun].unbind(-1)
+    for down in reversed(range(steps)):
+        kept = t + down < T1
+        left = room - down * channels
+        stacks[t[kept] + down, b[kept], :left] = older[~begun][kept, down * channels :]
     return stacks
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from veldt.agents import losses
 from veldt.agents.agent import Agent, AgentSettings, Loss
-from veldt.agents.inputs import Batch
+from veldt.agents.inputs import Batch, minibatches
 from veldt.agents.networks.actor_critic import ActorCritic
 from veldt.agents.networks.settings import NetworkSettings
 from veldt.agents.returns import generalized_advantages
@@ -53,11 +53,9 @@ class PPO(Agent):
     network: ActorCritic
 
     def losses(self, batch: Batch, generator: torch.Generator) -> Iterator[Loss]:
-        width = batch.reward.shape[1]
         advantages, targets = self._targets(batch)
         for _ in range(self.settings.epochs):
-            order = torch.randperm(width, generator=generator).to(batch.reward.device)
-            for chosen in order.tensor_split(min(width, self.settings.minibatches)):
+            for chosen in minibatches(batch, self.settings.minibatches, generator):
                 yield self._loss(batch.columns(chosen), advantages[:, chosen], targets[:, chosen])
         self.network.adapt(targets, batch.task, self.total)
 

@@ -13,6 +13,7 @@ Legend: T steps, B environments, K truncations or value heads, P parameters of t
 of a state.
 """
 
+import math
 import os
 import shutil
 from collections.abc import Callable
@@ -83,6 +84,9 @@ class ActorCritic(nn.Module):
             if settings.popart
             else nn.Linear(self.core.features, 1)
         )
+        if settings.initialisation == "orthogonal":
+            for part, gain in ((self.torso, math.sqrt(2.0)), (self.core, 1.0), (self.value, 1.0)):
+                make_orthogonal(part, gain)
         self.policy.begin()
         nn.init.zeros_(self.value.bias)
         self.distribution = self.policy.distribution
@@ -188,6 +192,16 @@ class ActorCritic(nn.Module):
         if settings.last_reward:
             parts.append(last_reward.clamp(-1.0, 1.0)[..., None] * known)
         return torch.cat(parts, -1)
+
+
+@torch.no_grad()
+def make_orthogonal(part: nn.Module, gain: float) -> None:
+    """Draws weights anew: the rows or the columns of each are orthogonal; biases become 0."""
+    for name, parameter in part.named_parameters():
+        if parameter.dim() > 1:
+            parameter.copy_(nn.init.orthogonal_(torch.empty(parameter.shape), gain))
+        elif "bias" in name:
+            parameter.zero_()
 
 
 def demand_compiler() -> None:

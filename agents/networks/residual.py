@@ -11,7 +11,7 @@ further to the right and below.
 from torch import Tensor, nn
 from torch.nn import functional
 
-from veldt.agents.networks.convolutional import ImageTorso, demand_image
+from veldt.agents.networks.convolutional import ImageTorso, OfBytes, demand_image
 from veldt.agents.networks.settings import NetworkSettings
 from veldt.platform.envs.vector import Observations
 
@@ -43,8 +43,9 @@ class Deep(ImageTorso):
         channels, height, width = observations.shape
         layers: list[nn.Module] = []
         for filters in SECTIONS:
+            kind = nn.Conv2d if layers else OfBytes
             layers += [
-                nn.Conv2d(channels, filters, 3, padding=1),
+                kind(channels, filters, 3, padding=1),
                 nn.MaxPool2d(3, stride=2, padding=1),
                 Residual(filters),
                 Residual(filters),

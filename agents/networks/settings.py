@@ -30,6 +30,13 @@ class NetworkSettings(Settings):
     popart: float = pydantic.Field(0.0, ge=0.0, le=1.0)
     """Step of PopArt's statistics (its paper: 3e-4), with a value head for each task; 0: one
     value head and no normalisation."""
+    pixels: Literal["unit", "centred"] = "unit"
+    """What a convolution reads: bytes / 255, or each image less its own mean and four times as
+    large, so that a bright background does not kill rectified units."""
+    initialisation: Literal["torch", "orthogonal"] = "torch"
+    """What weights begin as: as torch draws them, or orthogonal (gain sqrt(2) in the torso, 1
+    elsewhere) with biases of 0, which keeps units of deep torsos alive. The policy's last
+    layer begins small either way."""
     precision: Precision = "float32"
     """What the torso computes in; weights and the rest stay float32. "auto": bfloat16 where the
     device has matrix units for it (AMX, tensor cores), each process for itself."""

@@ -98,6 +98,18 @@ def test_final_observations_matter_where_truncated_only():
     assert agent.loss(batch_of(none))[0] != before
 
 
+def test_minibatches_are_the_batch_an_environment_once():
+    trajectory = synthetic_trajectory(VECTOR, T=6, B=5, seed=3, policy_size=3)
+    agent = build(minibatches=2)
+    parts = agent.losses(batch_of(trajectory), torch.Generator().manual_seed(0))
+    losses = [loss.item() for loss, _ in parts]
+    assert len(losses) == 2
+    whole = agent.loss(batch_of(trajectory))[0].item()
+    assert sum(losses) == pytest.approx(whole, rel=1e-5)  # none was stepped down
+    many = build(minibatches=9).losses(batch_of(trajectory), torch.Generator())
+    assert len(list(many)) == 5
+
+
 def test_actions_that_no_head_gives_are_refused():
     spec = dataclasses.replace(VECTOR, actions=Actions("other", description="Graph(3)"))
     with pytest.raises(UnsupportedSpace, match=r"v takes Graph\(3\), for which there is no head"):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
+from torch import nn
 
 from veldt.agents.conformance import synthetic_trajectory
 from veldt.agents.impala import Impala, ImpalaSettings
@@ -207,6 +208,39 @@ def test_the_memory_format_does_not_change_what_is_computed(torso):
     torch.testing.assert_close(plain.unroll(batch), turned.unroll(batch), rtol=1e-4, atol=1e-5)
     turned.load_state_dict(plain.state_dict())
     assert turned.torso.layers[0].weight.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("torso", ["shallow", "nature", "deep"])
+def test_pixels_are_numbers_from_0_to_1(torso):
+    network = build(ATARI, torso=torso)
+    images = batch_of(network, ATARI, T=1).observation.flatten(0, 1)
+    first, *rest = network.torso.layers
+    plain = nn.Conv2d(4, first.out_channels, first.kernel_size, first.stride, first.padding)
+    plain.load_state_dict(first.state_dict())
+    expected = nn.Sequential(plain, *rest)(images / 255.0)
+    torch.testing.assert_close(network.torso(images), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_centred_pixels_are_blind_to_brightness(channels_last):
+    network = build(ATARI, pixels="centred", channels_last=channels_last)
+    images = batch_of(network, ATARI, T=1).observation.flatten(0, 1) // 2
+    first, *rest = network.torso.layers
+    plain = nn.Conv2d(4, 16, 8, 4)
+    plain.load_state_dict(first.state_dict())
+    mean = images.float().mean((1, 2, 3), keepdim=True)
+    expected = nn.Sequential(plain, *rest)((images - mean) * 4 / 255.0)
+    torch.testing.assert_close(network.torso(images), expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(network.torso(images + 100), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_orthogonal_weights_keep_lengths():
+    network = build(ATARI, torso="deep", core="lstm", initialisation="orthogonal")
+    units = network.torso.layers[-2]
+    torch.testing.assert_close(units.weight @ units.weight.T, 2.0 * torch.eye(256))
+    assert not units.bias.any() and network.policy.weight.norm() < 0.05
+    kernel = network.core.cell.weight_hh_l0
+    torch.testing.assert_close(kernel.T @ kernel, torch.eye(256), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("torso", ["shallow", "deep"])
