@@ -23,6 +23,7 @@ from veldt.platform.channels.certificates import Certificate
 from veldt.platform.envs.vector import Observations, Step, VectorEnvironment
 from veldt.platform.errors import EnvironmentFault
 from veldt.platform.keys import Key
+from veldt.platform.machine import bind
 from veldt.platform.trajectory import Trajectory
 
 
@@ -40,6 +41,8 @@ def main(argument: dict[str, Any]) -> None:
     try:
         number = channel.place.number(argument["actor"])
         task = settings.task_of(number)
+        if cores := settings.actors.cores:
+            _bind(cores[number % len(cores)])
         environments = make_environments(settings, settings.actors.environments, task)
         agent = make_agent(settings, with_tasks(settings, environments.spec))
         key = Key(settings.seed).child("actor", number)
@@ -68,6 +71,14 @@ def main(argument: dict[str, Any]) -> None:
         channel.fault(str(fault))
     finally:
         channel.close()
+
+
+def _bind(core: int) -> None:
+    """Keeps to a core; raises `EnvironmentFault` if it cannot be had, which ends the run."""
+    try:
+        bind(core)
+    except OSError as error:
+        raise EnvironmentFault(f"actors.cores: core {core}: {error.strerror}.") from error
 
 
 class Player:

@@ -1,7 +1,7 @@
 """What a training is made of, as settings; a recipe is these in TOML."""
 
 import math
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pydantic
 
@@ -10,6 +10,7 @@ from veldt.agents.catalogue import AGENTS
 from veldt.agents.environment_settings import EnvironmentSettings
 from veldt.platform import plugins
 from veldt.platform.envs.vector import EnvironmentSpec
+from veldt.platform.machine import whole_cores
 from veldt.platform.settings import Path, Settings
 
 
@@ -34,7 +35,12 @@ class OptimizerSettings(Settings):
 class ActorsSettings(Settings):
     """The processes that play."""
 
-    count: int = pydantic.Field(2, ge=1, le=4096)
+    count: int = pydantic.Field(default_factory=whole_cores, ge=1, le=4096)
+    """The default is one for each core that may be used here, and more if tasks or learners
+    could not share them evenly."""
+    cores: tuple[Annotated[int, pydantic.Field(ge=0)], ...] = ()
+    """Cores that actors are bound to, one after another, as the system numbers them (Linux). By
+    default the system chooses: two trainings on a machine would choose the same ones."""
     environments: int = pydantic.Field(16, ge=1, le=4096)
     """B, in each actor"""
     unroll_length: int = pydantic.Field(20, ge=1, le=100_000)
@@ -122,6 +128,10 @@ class TrainSettings(Settings):
             name = agent.get("name", "impala")
             settings = plugins.load("agents", str(name), AGENTS).Settings
             data["agent"] = settings.parse({"name": name} | agent, (*at, "agent"))
+        actors = data.get("actors", {})
+        if isinstance(actors, dict) and "count" not in actors:
+            least = _sharers(data)
+            data["actors"] = actors | {"count": least * math.ceil(whole_cores() / least)}
         return data
 
     @pydantic.model_validator(mode="after")
@@ -173,3 +183,14 @@ class TrainSettings(Settings):
         if self.learner.max_lag is not None:
             return self.learner.max_lag
         return max(1, math.ceil(self.actors.count / self.learner.fresh))
+
+
+def _sharers(data: dict[str, Any]) -> int:
+    """The least number of actors that a training's tasks and learners can share evenly."""
+    environment, learner = data.get("environment"), data.get("learner")
+    tasks = environment.get("tasks") if isinstance(environment, dict) else None
+    learners = learner.get("count") if isinstance(learner, dict) else None
+    return math.lcm(
+        len(tasks) if isinstance(tasks, list | tuple) and tasks else 1,
+        learners if isinstance(learners, int) and learners > 0 else 1,
+    )

@@ -24,10 +24,10 @@ import rich.table
 from numpy.typing import NDArray
 
 from veldt.launch.console import Console
-from veldt.launch.doctor import usable_cores
 from veldt.platform.envs.vector import Step, VectorEnvironment, random_actions
 from veldt.platform.errors import Interrupted, RunFailed
 from veldt.platform.keys import Key
+from veldt.platform.machine import usable_cores
 from veldt.platform.trajectory import Trajectory, stack
 
 if TYPE_CHECKING:

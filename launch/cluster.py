@@ -10,12 +10,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from veldt.launch.console import Console
-from veldt.launch.doctor import usable_cores
 from veldt.launch.ranks import on_ranks
 from veldt.platform.channels import certificates
 from veldt.platform.channels.door import Door
 from veldt.platform.errors import InputError, Interrupted, RunFailed
 from veldt.platform.interrupts import Interrupts
+from veldt.platform.machine import whole_cores
 from veldt.platform.ranks import Ranks
 
 PATIENCE_S = 60.0  # of a rank, with a learner that is silent
@@ -136,7 +136,7 @@ def serve(
     if certificate is not None and not certificate.learner:
         raise InputError(f"{key} is the learner's own; take the other file, NAME.key.")
     with Interrupts() as stop:
-        _serve(connect, certificate, count or max(1, int(usable_cores())), patience_s, log, stop)
+        _serve(connect, certificate, count or whole_cores(), patience_s, log, stop)
 
 
 def _serve(

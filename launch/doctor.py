@@ -26,12 +26,12 @@ from veldt.launch import mpi
 from veldt.launch.console import Console
 from veldt.platform import runs
 from veldt.platform.errors import MissingProgram, RunFailed
+from veldt.platform.machine import usable_cores, usable_memory
 from veldt.platform.ranks import launched_by_mpi
 
 MIB, GIB = 1 << 20, 1 << 30
 TIMEOUT_S = 60.0
 SOCKET_PATH_BYTES = 107  # sun_path of Linux, less the zero at its end
-CGROUPS = Path("/sys/fs/cgroup")
 
 # What the child processes run.
 CALL = """
@@ -124,22 +124,6 @@ def show(checks: list[Check], console: Console) -> None:
             console.say(f"{check.name}: {check.advice}")
 
 
-def usable_cores() -> float:
-    """The processors this process may keep busy: its affinity, or a container's quota."""
-    affinity = hasattr(os, "sched_getaffinity")
-    cores = float(len(os.sched_getaffinity(0)) if affinity else os.cpu_count() or 1)
-    for quota, period in (limit.split() for limit in _limits("cpu.max")):
-        if quota != "max":
-            cores = min(cores, int(quota) / int(period))
-    return cores
-
-
-def usable_memory() -> int:
-    """The bytes that are free on this machine, or a container's limit if that is less."""
-    available: int = psutil.virtual_memory().available
-    return min([available, *(int(limit) for limit in _limits("memory.max") if limit != "max")])
-
-
 def play(name: str) -> str:
     """Makes an environment and resets it, steps it where it can be stepped."""
     import numpy as np
@@ -155,16 +139,6 @@ def play(name: str) -> str:
         environments.step(random_actions(actions, 1, np.random.default_rng(0)))
     environments.close()
     return f"{name} plays, {actions.description}"
-
-
-def _limits(file: str) -> list[str]:
-    """What a file of the control groups (version 2) says, of our group and those around it."""
-    membership = Path("/proc/self/cgroup")
-    lines = membership.read_text().splitlines() if membership.exists() else []
-    own = next((line[len("0::/") :] for line in lines if line.startswith("0::/")), "")
-    groups = [CGROUPS / own, *(CGROUPS / own).parents]
-    found = [group / file for group in groups if group.is_relative_to(CGROUPS)]
-    return [path.read_text().strip() for path in found if path.exists()]
 
 
 def ask(command: list[str], environment: dict[str, str] | None = None) -> list[str]:

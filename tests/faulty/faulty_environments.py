@@ -3,6 +3,7 @@
 import os
 import pathlib
 import signal
+import time
 
 import gymnasium
 import numpy as np
@@ -28,6 +29,8 @@ class Faulty(gymnasium.Env):
     def step(self, action):
         self.now += 1
         observation, reward = self._seen(), float(action)
+        if self.fault == "slow":
+            time.sleep(0.001)
         if self.episode == 1 and self.now == 5 and self._first_time():
             match self.fault:
                 case "nan reward":
@@ -58,6 +61,8 @@ for name, fault in {
     "Killed": "killed",
     "Exits": "exits",
     "Hangs": "hangs",
+    "Slow": "slow",
+    "Sound": "none",
 }.items():
     gymnasium.register(f"{name}-v0", entry_point=Faulty, kwargs={"fault": fault})
 

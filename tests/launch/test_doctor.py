@@ -8,6 +8,7 @@ import pytest
 
 from veldt.launch import doctor
 from veldt.launch.console import Console
+from veldt.platform import machine
 
 FIELDS = {"name", "fit", "needed", "found", "advice"}
 MIB = 1 << 20
@@ -115,12 +116,12 @@ def test_the_table_says_what_to_do_and_keeps_brackets(capsys):
 
 
 def test_a_container_s_limits_count(monkeypatch, tmp_path):
-    cores = doctor.usable_cores()
-    monkeypatch.setattr(doctor, "CGROUPS", tmp_path)
+    cores = machine.usable_cores()
+    monkeypatch.setattr(machine, "CGROUPS", tmp_path)
     (tmp_path / "cpu.max").write_text("max 100000\n")
     (tmp_path / "memory.max").write_text("max\n")
-    assert doctor.usable_cores() >= cores and doctor.usable_memory() > MIB
+    assert machine.usable_cores() >= cores and machine.usable_memory() > MIB
     (tmp_path / "cpu.max").write_text("50000 100000\n")
     (tmp_path / "memory.max").write_text(f"{MIB}\n")
-    assert doctor.usable_cores() == 0.5 and doctor.usable_memory() == MIB
+    assert machine.usable_cores() == 0.5 and machine.usable_memory() == MIB
     assert not probe("cores").check().fit and not probe("memory").check().fit

@@ -182,6 +182,32 @@ def test_an_actor_that_hangs_is_started_again(veldt):
     assert summary["actor_restarts"] >= 1 and summary["updates"] == 32
 
 
+def test_a_slow_actor_holds_nobody_up_beyond_the_lag(veldt):
+    """It makes a step in the time of twenty of the other: so they play, lag and all."""
+    tasks = '[{id="faulty_environments:Slow-v0"}, {id="faulty_environments:Sound-v0"}]'
+    (veldt.folder / "two.toml").write_text(
+        f"frames = 51_200\nenvironment = {{tasks = {tasks}}}\n"
+        "actors = {count = 2, environments = 2, unroll_length = 16}\n"
+        "learner = {batch = 1, max_lag = 9}\n"
+    )
+    summary = veldt.summary("train", "two.toml", "--out", "run")
+    slow, sound = (
+        summary[f"episodes/faulty_environments:{name}-v0"] for name in ("Slow", "Sound")
+    )
+    assert sound > 4 * slow > 0 and summary["policy_lag_max"] == 9
+    assert summary["actor_restarts"] == summary["trajectories_dropped"] == 0
+
+
+def test_actors_keep_to_their_cores(veldt, until):
+    core = max(os.sched_getaffinity(0))
+    line = ("train", "cartpole", "--set", "frames=2000000", "--set")
+    process = veldt.start(*line, f"actors.cores=[{core}]", "--out", "run")
+    until(lambda: [actor.cpu_affinity() for actor in actors(process)] == [[core]] * 2)
+    process.kill()
+    done = veldt(*line, "actors.cores=[4095]", "--out", "no")
+    assert done.returncode == 1 and "actors.cores: core 4095: Invalid argument." in done.stderr
+
+
 def test_damaged_checkpoints(veldt):
     longer = ("--set", "frames=10000", *SHORT[2:])
     assert veldt("train", "cartpole", "--out", "run", *longer).returncode == 0

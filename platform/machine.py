@@ -1,0 +1,50 @@
+"""The machine that this process is on: what of it there is to use, and which core is whose."""
+
+import math
+import os
+from pathlib import Path
+
+import psutil
+
+CGROUPS = Path("/sys/fs/cgroup")
+
+
+def usable_cores() -> float:
+    """The processors this process may keep busy: its affinity, or a container's quota."""
+    affinity = hasattr(os, "sched_getaffinity")
+    cores = float(len(os.sched_getaffinity(0)) if affinity else os.cpu_count() or 1)
+    for quota, period in (limit.split() for limit in _limits("cpu.max")):
+        if quota != "max":
+            cores = min(cores, int(quota) / int(period))
+    return cores
+
+
+def usable_memory() -> int:
+    """The bytes that are free on this machine, or a container's limit if that is less."""
+    available: int = psutil.virtual_memory().available
+    return min([available, *(int(limit) for limit in _limits("memory.max") if limit != "max")])
+
+
+def _limits(file: str) -> list[str]:
+    """What a file of the control groups (version 2) says, of our group and those around it."""
+    membership = Path("/proc/self/cgroup")
+    lines = membership.read_text().splitlines() if membership.exists() else []
+    own = next((line[len("0::/") :] for line in lines if line.startswith("0::/")), "")
+    groups = [CGROUPS / own, *(CGROUPS / own).parents]
+    found = [group / file for group in groups if group.is_relative_to(CGROUPS)]
+    return [path.read_text().strip() for path in found if path.exists()]
+
+
+def whole_cores() -> int:
+    """`usable_cores`, those that can be had whole; at least 1."""
+    return max(1, math.floor(usable_cores()))
+
+
+def bind(core: int) -> None:
+    """Keeps this process, with the threads it has and those it will have, on one core; Linux.
+
+    Raises:
+        OSError: if there is no such core to have.
+    """
+    for thread in Path("/proc/self/task").iterdir():
+        os.sched_setaffinity(int(thread.name), {core})
