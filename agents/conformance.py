@@ -12,8 +12,9 @@ import numpy as np
 import torch
 
 from veldt.agents.agent import Agent
-from veldt.agents.inputs import Acted, Memory, to_batch
+from veldt.agents.inputs import Acted, Memory
 from veldt.agents.networks.actor_critic import initialise
+from veldt.agents.staging import to_batch
 from veldt.platform.envs.parts import BUCKETS
 from veldt.platform.envs.vector import EnvironmentSpec, Observations, check_actions, random_actions
 from veldt.platform.errors import BrokenContract, EnvironmentFault

@@ -15,8 +15,10 @@ import torch
 from veldt.agents.actor_pool import ActorPool
 from veldt.agents.build import make_agent
 from veldt.agents.inference import InferenceServer
+from veldt.agents.inputs import Batch
 from veldt.agents.replay import Replay
 from veldt.agents.settings import TrainSettings
+from veldt.agents.staging import Staged, Staging
 from veldt.agents.stopwatch import Stopwatch
 from veldt.platform.channels.door import Door
 from veldt.platform.channels.learner_end import Arrays, Arrival, LearnerChannel
@@ -86,6 +88,7 @@ class Feed:
         )
         self._order = _InOrder(done * self._fresh, lockstep)
         self._seconds: dict[str, float] = {}
+        self._staging = Staging(device)
         key = Key(settings.seed)
         if place.learners > 1:
             key = key.child("learner", place.learner)
@@ -124,9 +127,7 @@ class Feed:
             self._server.publish(version, weights)
         self._channel.publish(version, weights)
 
-    def gather(
-        self, update: int, stop: Stop, stopwatch: Stopwatch
-    ) -> tuple[Trajectory, Told] | None:
+    def gather(self, update: int, stop: Stop, stopwatch: Stopwatch) -> tuple[Batch, Told] | None:
         """This learner's part of the next update; None if `stop` said so.
 
         Args:
@@ -138,7 +139,7 @@ class Feed:
             EnvironmentFault, ActorsLost, RunFailed: if no more unrolls will come.
             ActorDied: in lockstep.
         """
-        told, taken, used = Told(), list[Trajectory](), list[Arrival]()
+        told, taken = Told(), list[Unroll]()
         while len(taken) < self._fresh:
             if stop():
                 self._channel.traffic.dropped += len(taken) + len(self._order)
@@ -146,27 +147,38 @@ class Feed:
             self.watch()
             arrival = self._channel.receive(POLL_S)
             if arrival is not None:
-                self._pool.heard_from(arrival.header.actor, arrival.header.incarnation)
-                for name, seconds in arrival.header.seconds.items():
-                    self._seconds[name] = self._seconds.get(name, 0.0) + seconds
-                self._order.put(arrival)
-            while len(taken) < self._fresh and (ready := self._order.get()):
-                header = ready.header
-                used.append(ready)
-                taken.append(from_arrays(ready.arrays, self._spec))
+                self._take(arrival)
+            while len(taken) < self._fresh and (unroll := self._order.get()):
+                header = unroll.arrival.header
+                taken.append(unroll)
                 task = self._settings.task_of(self._place.number(header.actor))
                 told.unrolls.append((update - header.version, header.episodes, task))
         stopwatch.lap("waiting")
+        parts = [unroll.staged or self._staging.begin(unroll.trajectory) for unroll in taken]
         if self._replay is not None:
-            self._replay.add([stack([trajectory]) for trajectory in taken])  # copies
-            taken += self._replay.draw(self._replayed, update)
+            self._replay.add([stack([unroll.trajectory]) for unroll in taken])  # copies
+            parts += map(self._staging.begin, self._replay.draw(self._replayed, update))
             told.replayed = self._replayed
-        batch = stack(taken)
-        for arrival in used:
-            arrival.release()
+        stopwatch.lap("copying")
+        batch = self._staging.batch(parts)
+        for unroll in taken:
+            unroll.arrival.release()
         stopwatch.lap("stacking")
         told.seconds, told.traffic = dict(self._seconds), self.traffic()
         return batch, told
+
+    def look_ahead(self) -> None:
+        """Sends off to the learner's device what has arrived; for while an update runs there."""
+        while self._staging.ahead and (arrival := self._channel.receive(0.0)):
+            self._take(arrival)
+
+    def _take(self, arrival: Arrival) -> None:
+        self._pool.heard_from(arrival.header.actor, arrival.header.incarnation)
+        for name, seconds in arrival.header.seconds.items():
+            self._seconds[name] = self._seconds.get(name, 0.0) + seconds
+        trajectory = from_arrays(arrival.arrays, self._spec)
+        staged = self._staging.begin(trajectory) if self._staging.ahead else None
+        self._order.put(Unroll(arrival, trajectory, staged))
 
     def watch(self) -> None:
         """Looks after the actors; raises as `gather`."""
@@ -198,23 +210,32 @@ class Feed:
         self._pool.stop()
 
 
+@dataclasses.dataclass(frozen=True)
+class Unroll:
+    """One that has arrived."""
+
+    arrival: Arrival
+    trajectory: Trajectory  # in the arrival's arrays
+    staged: Staged | None
+
+
 class _InOrder:
     """Hands out arrivals as they come, or in lockstep in the order of their numbers."""
 
     def __init__(self, first: int, lockstep: bool) -> None:
         self._next, self._lockstep = first, lockstep
-        self._heap: list[tuple[int, int, Arrival]] = []
+        self._heap: list[tuple[int, int, Unroll]] = []
         self._count = 0
 
-    def put(self, arrival: Arrival) -> None:
+    def put(self, unroll: Unroll) -> None:
         self._count += 1
-        rank = arrival.header.number if self._lockstep else self._count
-        heapq.heappush(self._heap, (rank, self._count, arrival))
+        rank = unroll.arrival.header.number if self._lockstep else self._count
+        heapq.heappush(self._heap, (rank, self._count, unroll))
 
     def __len__(self) -> int:
         return len(self._heap)
 
-    def get(self) -> Arrival | None:
+    def get(self) -> Unroll | None:
         if not self._heap or (self._lockstep and self._heap[0][0] != self._next):
             return None
         self._next += 1

@@ -156,7 +156,7 @@ def main(argument: dict[str, Any]) -> None:
                 batch, told = _gather(group, feed, done, learner.stopwatch)
                 if meet(group, told, feed.watch) is None:
                     break
-                learner.update(batch, done)
+                learner.update(batch, done, feed.look_ahead)
                 done += 1
                 feed.publish(done, learner.weights())
             part(group, feed, lambda: None)

@@ -11,7 +11,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from veldt.platform.envs.vector import EnvironmentSpec, Step
-from veldt.platform.trajectory import Trajectory
 
 
 class Inputs(NamedTuple):
@@ -80,15 +79,6 @@ def minibatches(batch: Batch, count: int, generator: torch.Generator) -> tuple[T
     order = torch.randperm(width, generator=generator).to(batch.reward.device)
     parts: tuple[Tensor, ...] = order.tensor_split(min(width, count))
     return parts
-
-
-def to_batch(trajectory: Trajectory, device: torch.device) -> Batch:
-    """Moves a stacked trajectory to the learner's device, and stacks its frames there."""
-    tensors = {
-        name: torch.from_numpy(array).to(device) for name, array in trajectory.arrays().items()
-    }
-    index, older = tensors.pop("stack_index"), tensors.pop("stack_older")
-    return Batch(**tensors | {"observation": with_older(tensors["observation"], index, older)})
 
 
 def with_older(newest: Tensor, index: Tensor, older: Tensor) -> Tensor:

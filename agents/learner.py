@@ -1,5 +1,6 @@
 """The learner: from a stacked trajectory to new weights."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -8,14 +9,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from veldt.agents.agent import Agent
-from veldt.agents.inputs import to_batch
+from veldt.agents.inputs import Batch
 from veldt.agents.learner_group import LearnerGroup
 from veldt.agents.optimizers import Adam, Optimizer, RMSProp, TorchRMSProp
 from veldt.agents.settings import OptimizerSettings
 from veldt.agents.stopwatch import Stopwatch
 from veldt.platform.errors import BrokenCheckpoint, Diverged
 from veldt.platform.keys import Key
-from veldt.platform.trajectory import Trajectory
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -55,12 +55,15 @@ class Learner:
             kind = RMSProp if settings.name == "rmsprop" else TorchRMSProp
             self._optimizer = kind(parameters, settings.decay, settings.momentum, settings.epsilon)
 
-    def update(self, trajectory: Trajectory, done: int) -> dict[str, float]:
-        """Steps down the losses that the agent has for a trajectory.
+    def update(
+        self, batch: Batch, done: int, meanwhile: Callable[[], None] = lambda: None
+    ) -> dict[str, float]:
+        """Steps down the losses that the agent has for a batch.
 
         Args:
-            trajectory: `[T+1, B, ...]`, several unrolls side by side.
+            batch: On the learner's device.
             done: Updates done before this one.
+            meanwhile: Called while a GPU is at work, before its results are looked at.
 
         Returns:
             Means over what was descended; of this learner's part, where there are several.
@@ -74,21 +77,27 @@ class Learner:
         if settings.anneal:
             rate *= 1.0 - done / self._updates
         self._generator.manual_seed(self._key.child("update", done).integer())
-        batch = to_batch(trajectory, self.device)
-        self.stopwatch.lap("copying")
         taken: list[dict[str, Tensor]] = []
         for loss, metrics in self.agent.losses(batch, self._generator):
             self.stopwatch.lap("forward")
-            norm = self._descend(loss, metrics, rate, done)
+            norm = self._descend(loss, metrics, rate, done, meanwhile)
             taken.append(metrics | {"loss": loss.detach(), "gradient_norm": norm})
         means = {name: sum(float(each[name]) for each in taken) / len(taken) for name in taken[0]}
         self.stopwatch.lap("step")
         return means | {"learning_rate": rate}
 
-    def _descend(self, loss: Tensor, metrics: dict[str, Tensor], rate: float, done: int) -> Tensor:
+    def _descend(
+        self,
+        loss: Tensor,
+        metrics: dict[str, Tensor],
+        rate: float,
+        done: int,
+        meanwhile: Callable[[], None],
+    ) -> Tensor:
         """One step; the norm of the gradient before it was scaled down."""
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
+        meanwhile()
         self.stopwatch.lap("backward")
         if self._group is not None:
             self._bring_together(self._group)

@@ -29,6 +29,7 @@ from veldt.agents.build import (
 from veldt.agents.evaluator import Evaluator
 from veldt.agents.feed import Feed, Told
 from veldt.agents.followers import Followers, meet, part
+from veldt.agents.inputs import Batch
 from veldt.agents.learner import Learner
 from veldt.agents.networks.cost import Cost, cost_of
 from veldt.agents.progress import Clock, Progress
@@ -50,7 +51,6 @@ from veldt.platform.errors import (
 from veldt.platform.records import Records
 from veldt.platform.runs import RunFolder, write_json
 from veldt.platform.tickets import Place
-from veldt.platform.trajectory import Trajectory
 from veldt.platform.zygote import Zygote
 
 RECORDS = 300  # lines in a run's metrics, about
@@ -216,7 +216,7 @@ class Training:
                 batch = self._gather(stop)
                 if batch is None:
                     return self._interrupted()
-                values = self._learner.update(batch, progress.updates)
+                values = self._learner.update(batch, progress.updates, self._feed.look_ahead)
                 progress.updates += 1
                 progress.steps += self._settings.steps_per_update
                 progress.frames += self._settings.frames_per_update(self._spec)
@@ -256,7 +256,7 @@ class Training:
             self._records.close()
         return self._summary()
 
-    def _gather(self, stop: Stop) -> Trajectory | None:
+    def _gather(self, stop: Stop) -> Batch | None:
         """The next update's unrolls side by side; None if `stop` said so."""
         progress = self._progress
         stopwatch = self._learner.stopwatch

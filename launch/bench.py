@@ -90,7 +90,7 @@ def throughput(settings: "TrainSettings", seconds: float, console: Console) -> d
         environments.close()
     console.say("4/5  learning alone ...")
     use_threads(settings.learner.threads)
-    learning = _learning(settings, agent, device, stack(trajectories), seconds)
+    learning = _learning(settings, agent, device, trajectories, seconds)
     v_trace_s = _v_trace(stack(trajectories), device, seconds / 10)
 
     unroll, update = length * size, length * size * batch  # steps
@@ -229,17 +229,26 @@ def _unrolls(player: "Player", seconds: float) -> dict[str, float]:
 
 
 def _learning(
-    settings: "TrainSettings", agent: "Agent", device: Any, batch: Trajectory, seconds: float
+    settings: "TrainSettings",
+    agent: "Agent",
+    device: Any,
+    unrolls: list[Trajectory],
+    seconds: float,
 ) -> dict[str, float]:
-    """Mean seconds of an update on the same batch, and of publishing the weights."""
+    """Mean seconds of an update on the same unrolls, and of publishing the weights."""
     from veldt.agents.learner import Learner
+    from veldt.agents.staging import Staging
     from veldt.platform.wire import Body
 
     # To descend for long on one batch may end in NaN; the step's size costs nothing.
     optimizer = settings.optimizer.model_copy(update={"learning_rate": 1e-12})
-    learner = Learner(agent, optimizer, device, 1)
+    learner, staging = Learner(agent, optimizer, device, 1), Staging(device)
+
+    def update() -> None:
+        learner.update(staging.batch([staging.begin(unroll) for unroll in unrolls]), 0)
+
     return {
-        "update": _mean_s(lambda: learner.update(batch, 0), seconds),
+        "update": _mean_s(update, seconds),
         "publish": _mean_s(lambda: Body(learner.weights()), seconds / 10),
     }
 

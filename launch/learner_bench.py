@@ -38,8 +38,8 @@ def learner(settings: "TrainSettings", seconds: float, console: Console) -> dict
     )
     from veldt.agents.conformance import synthetic_unroll
     from veldt.agents.networks.cost import cost_of
+    from veldt.agents.staging import Staging
     from veldt.agents.stopwatch import Stopwatch
-    from veldt.platform.trajectory import stack
 
     device, spec = find_device(settings.learner.device), environment_spec(settings)
     use_threads(settings.learner.threads)
@@ -47,13 +47,16 @@ def learner(settings: "TrainSettings", seconds: float, console: Console) -> dict
     cost = cost_of(agent, spec)
     T, B = settings.actors.unroll_length, settings.actors.environments
     unrolls = [synthetic_unroll(agent, spec, T, B, seed) for seed in range(settings.learner.batch)]
+    staging = Staging(device)
     one = make_learner(settings, spec, agent, device)
     one.stopwatch = Stopwatch(lambda: device_speed.settle(device))
     size = sum(array.nbytes for unroll in unrolls for array in unroll.arrays().values())
 
     def update() -> None:
         one.stopwatch.begin()
-        batch = stack(unrolls)
+        parts = [staging.begin(unroll) for unroll in unrolls]
+        one.stopwatch.lap("copying")
+        batch = staging.batch(parts)
         one.stopwatch.lap("stacking")
         one.update(batch, 0)
         one.weights()
@@ -69,6 +72,7 @@ def learner(settings: "TrainSettings", seconds: float, console: Console) -> dict
     peak = device_speed.arithmetic(device, low, seconds / 4)
     copying = device_speed.copying(device, size, seconds / 4)
     each = {stage: one.stopwatch.seconds[stage] / updates for stage in STAGES}
+    moving = each["copying"] + each["stacking"]  # to the device, and side by side there
     steps = T * B * settings.learner.batch
     flops = 3 * 2 * cost.multiply_accumulates * steps * (T + 1) / T
     return {
@@ -77,9 +81,9 @@ def learner(settings: "TrainSettings", seconds: float, console: Console) -> dict
         "update_ms": 1e3 * elapsed / updates,
         **{f"{stage}_ms": 1e3 * spent for stage, spent in each.items()},
         "batch_bytes": size,
-        "copy_gbps": size / each["copying"] / 1e9,
+        "copy_gbps": size / moving / 1e9,
         "device_copy_gbps": copying / 1e9,
-        "copy_share": size / each["copying"] / copying,
+        "copy_share": size / moving / copying,
         "gflops": flops / (each["forward"] + each["backward"]) / 1e9,
         "device_gflops": peak / 1e9,
         "arithmetic_share": flops / (each["forward"] + each["backward"]) / peak,

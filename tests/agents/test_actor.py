@@ -8,8 +8,9 @@ import torch
 
 from veldt.agents.actor import Player
 from veldt.agents.impala import Impala, ImpalaSettings
-from veldt.agents.inputs import to_batch, with_older
+from veldt.agents.inputs import with_older
 from veldt.agents.networks.actor_critic import initialise
+from veldt.agents.staging import to_batch
 from veldt.platform.envs import catalogue
 from veldt.platform.keys import Key
 

@@ -11,11 +11,11 @@ from veldt.agents.actor import Player
 from veldt.agents.build import make_agent, make_environments
 from veldt.agents.catalogue import AGENTS
 from veldt.agents.conformance import check, synthetic_trajectory
-from veldt.agents.inputs import to_batch
 from veldt.agents.learner import Learner
 from veldt.agents.networks.actor_critic import initialise
 from veldt.agents.ppo import PPO, PPOSettings
 from veldt.agents.settings import TrainSettings
+from veldt.agents.staging import to_batch
 from veldt.launch import checks
 from veldt.platform.envs.vector import Actions, EnvironmentSpec, Observations, discrete
 from veldt.platform.keys import Key
@@ -73,7 +73,7 @@ def learn(name, updates, environment="CartPole-v1", agent=(), optimizer=(), B=16
     for update in range(updates):
         trajectory, episodes, _ = player.unroll(update, fresh=update == 0)
         got += [value for value, _ in episodes]
-        record = learner.update(trajectory, update)
+        record = learner.update(to_batch(trajectory, torch.device("cpu")), update)
     environments.close()
     return np.mean(got[-40:]), record
 

@@ -10,10 +10,11 @@ import torch
 
 from veldt.agents.conformance import check, synthetic_trajectory
 from veldt.agents.impala import Impala, ImpalaSettings
-from veldt.agents.inputs import Batch, to_batch
+from veldt.agents.inputs import Batch
 from veldt.agents.networks.actor_critic import ActorCritic, initialise
 from veldt.agents.networks.cost import parameter_count
 from veldt.agents.networks.settings import NetworkSettings
+from veldt.agents.staging import to_batch
 from veldt.platform.envs.vector import Actions, EnvironmentSpec, Observations, discrete
 from veldt.platform.errors import SettingsError, UnsupportedSpace
 

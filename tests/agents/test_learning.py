@@ -14,6 +14,7 @@ from veldt.agents.actor import Player
 from veldt.agents.build import make_agent, make_environments
 from veldt.agents.learner import Learner
 from veldt.agents.settings import TrainSettings
+from veldt.agents.staging import to_batch
 from veldt.launch import cookbook
 from veldt.platform.errors import Diverged
 from veldt.platform.keys import Key
@@ -33,7 +34,7 @@ def learn(updates=UPDATES, assignments=()):
     for update in range(updates):
         trajectory, episodes, _ = player.unroll(update, fresh=update == 0)
         returns += [value for value, _ in episodes]
-        learner.update(trajectory, update)
+        learner.update(to_batch(trajectory, torch.device("cpu")), update)
     return np.mean(returns[-50:])
 
 
@@ -68,7 +69,7 @@ def test_a_gradient_that_is_not_finite_changes_nothing():
     trajectory.reward[2, 1] = np.inf
     before = {name: array.copy() for name, array in learner.arrays().items()}
     with pytest.raises(Diverged, match="update 4 is not finite"):
-        learner.update(trajectory, 3)
+        learner.update(to_batch(trajectory, torch.device("cpu")), 3)
     for name, array in learner.arrays().items():
         np.testing.assert_array_equal(array, before[name])
 
@@ -89,12 +90,12 @@ def test_a_learner_goes_on_from_its_arrays_bit_for_bit(optimizer):
 
     whole, head, tail = learner(), learner(), learner()
     for update, trajectory in enumerate(trajectories):
-        whole.update(trajectory, update)
+        whole.update(to_batch(trajectory, torch.device("cpu")), update)
     for update, trajectory in enumerate(trajectories[:3]):
-        head.update(trajectory, update)
+        head.update(to_batch(trajectory, torch.device("cpu")), update)
     tail.load(head.arrays())
     for update, trajectory in itertools.islice(enumerate(trajectories), 3, None):
-        tail.update(trajectory, update)
+        tail.update(to_batch(trajectory, torch.device("cpu")), update)
     for name, array in whole.arrays().items():
         np.testing.assert_array_equal(array, tail.arrays()[name])
 
@@ -105,5 +106,8 @@ def test_the_learning_rate_falls_to_nothing_on_frames():
     agent = make_agent(settings, environments.spec)
     learner = Learner(agent, settings.optimizer, torch.device("cpu"), 4)
     trajectory, _, _ = Player(agent, environments, 5, Key(1)).unroll(0, True)
-    rates = [learner.update(trajectory, done)["learning_rate"] for done in range(4)]
+    rates = [
+        learner.update(to_batch(trajectory, torch.device("cpu")), done)["learning_rate"]
+        for done in range(4)
+    ]
     assert rates == pytest.approx([0.01, 0.0075, 0.005, 0.0025])

@@ -10,12 +10,13 @@ from torch import nn
 
 from veldt.agents.conformance import synthetic_trajectory
 from veldt.agents.impala import Impala, ImpalaSettings
-from veldt.agents.inputs import Inputs, to_batch
+from veldt.agents.inputs import Inputs
 from veldt.agents.networks import precision
 from veldt.agents.networks.actor_critic import ActorCritic, encode_actions, initialise
 from veldt.agents.networks.composite import Words, unpack
 from veldt.agents.networks.cost import Cost, cost_of, multiply_accumulates, parameter_count
 from veldt.agents.networks.settings import NetworkSettings
+from veldt.agents.staging import to_batch
 from veldt.platform.envs.parts import MOST_WORDS, hash_words, packed
 from veldt.platform.envs.vector import Actions, EnvironmentSpec, Observations, Part, discrete
 from veldt.platform.errors import MissingProgram, SettingsError, UnknownName, UnsupportedSpace

@@ -7,10 +7,10 @@ from veldt.agents.build import environment_spec
 from veldt.agents.catalogue import AGENTS
 from veldt.agents.conformance import check, synthetic_trajectory
 from veldt.agents.impala import Impala, ImpalaSettings
-from veldt.agents.inputs import to_batch
 from veldt.agents.networks.actor_critic import initialise
 from veldt.agents.popart import PopArt
 from veldt.agents.settings import TrainSettings
+from veldt.agents.staging import to_batch
 from veldt.platform.envs.vector import EnvironmentSpec, Observations, discrete
 from veldt.platform.errors import SettingsError, UnsupportedSpace
 from veldt.platform.plugins import attribute
