@@ -12,11 +12,11 @@ import rich.console
 
 from veldt.launch.console import number
 from veldt.launch.evolution_results import evolution_tables, markdown
+from veldt.launch.throughput_results import throughput_tables
 from veldt.launch.training_results import training_tables
 
 COMMANDS = {
     "cartpole-{}": "veldt train cartpole --seed {} --json",
-    "pong": "veldt train atari/pong --set frames=400000 --json",
     "quickstart": "bash launch/quickstart.sh",
 }
 
@@ -29,7 +29,8 @@ def tables(folder: Path) -> str:
     """
     found = [*training_tables(folder), *evolution_tables(folder)]
     if not found or (folder / "cartpole-1.json").exists():
-        found = [_training(folder), _search(folder), _throughput(folder), *found]
+        found = [_training(folder), _search(folder), *found]
+    found += throughput_tables(folder / "throughput")
     if (folder / "bench-transport.json").exists():
         found.append(_transport(_read(folder / "bench-transport.json")))
     return "\n\n".join(found)
@@ -54,19 +55,7 @@ def _training(folder: Path) -> str:
                 str(found["trajectories_dropped"]),
             ]
         )
-    killed, pong = _read(folder / "killed.json"), _read(folder / "pong.json")
-    rows.append(
-        [
-            f"`{COMMANDS['pong']}`",
-            f"{pong['frames']:,}",
-            number(pong["mean_return"]),
-            "-",
-            f"{pong['wall_seconds']:.0f} s",
-            f"{pong['steps_per_second']:,.0f}",
-            number(pong["policy_lag_mean"]),
-            str(pong["trajectories_dropped"]),
-        ]
-    )
+    killed = _read(folder / "killed.json")
     names = ["command", "frames", "mean return, last 100 episodes"]
     names += ["evaluation, 100 fresh episodes", "wall", "steps/s", "mean lag", "dropped"]
     return f"{markdown(names, rows)}\n\n{_killed(killed)}"
@@ -100,23 +89,6 @@ def _search(folder: Path) -> str:
     names = ["command", "trials", "winner's score", "validation, 3 seeds"]
     names += ["held out, 100 episodes", "steps", "wall", "ranks"]
     return markdown(names, rows)
-
-
-def _throughput(folder: Path) -> str:
-    rows = []
-    for recipe in ("cartpole", "atari/pong"):
-        found = _read(folder / f"bench-{recipe.rpartition('/')[2]}.json")
-        parts = ("env_only", "inference_only", "learner_only", "end_to_end", "limit")
-        rows.append(
-            [
-                f"`veldt bench throughput {recipe}`",
-                *(f"{found[part]:,.0f}" for part in parts),
-                f"{found['ratio_to_limit']:.2f}",
-                f"{found['ratio_to_env']:.2f}",
-            ]
-        )
-    names = ["command, steps/s of 2 cores", "environments", "inference", "learning"]
-    return markdown([*names, "whole", "limit", "whole / limit", "whole / environments"], rows)
 
 
 def _transport(found: dict[str, Any]) -> str:

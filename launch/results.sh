@@ -3,8 +3,10 @@
 # the machine, on 2 cores:
 #
 #   bash launch/results.sh                  all of it, many hours
-#   bash launch/results.sh training         8 minutes: training, the quickstart, throughput
+#   bash launch/results.sh training         8 minutes: training, the quickstart, transport
+#   bash launch/results.sh throughput       1 hour: parts and whole with three networks, kills
 #   bash launch/results.sh small            20 minutes: every small recipe and agent, 3 seeds each
+#   bash launch/results.sh atari            3 hours: Pong, Breakout and five games at once, 20 M frames each
 #   bash launch/results.sh lag              3 minutes: V-trace and no correction under policy lag
 #   bash launch/results.sh peers            1 hour: small recipes beside stable-baselines3
 #   bash launch/results.sh evolution        2 hours: population searches, 3 seeds each
@@ -22,12 +24,11 @@ out=runs/results
 mkdir -p "$out"
 
 training() {
-  rm -rf "$out"/cartpole-* "$out"/pong* "$out"/quickstart* "$out"/killed*
+  rm -rf "$out"/cartpole-* "$out"/quickstart* "$out"/killed*
   for seed in 1 2 3; do
     veldt train cartpole --seed "$seed" --out "$out/cartpole-$seed" --json > "$out/cartpole-$seed.json"
     veldt evaluate "$out/cartpole-$seed" --episodes 100 --json > "$out/cartpole-$seed-evaluation.json"
   done
-  veldt train atari/pong --set frames=400000 --out "$out/pong" --json > "$out/pong.json"
   veldt search quickstart --ranks 3 --out "$out/quickstart" --json > "$out/quickstart.json"
   # SIGKILL of an actor in the middle of a run: the children of the learner's zygote are its actors.
   veldt train cartpole --seed 4 --out "$out/killed" --json > "$out/killed.json" &
@@ -35,38 +36,55 @@ training() {
   until [ "$(wc -l < "$out/killed/metrics.jsonl" 2>/dev/null || echo 0)" -gt 50 ]; do sleep 0.2; done
   kill -9 "$(pgrep -P "$(pgrep -P "$learner")" | head -n 1)"
   wait "$learner"
-  veldt bench throughput cartpole --json > "$out/bench-cartpole.json"
-  veldt bench throughput atari/pong --json > "$out/bench-pong.json"
   veldt bench transport --seconds 5 --json > "$out/bench-transport.json"
 }
 
-# learn FOLDER RECIPE [OPTION...]: runs/results/FOLDER/SEED for seeds 1 to 3, each evaluated
+throughput() {
+  mkdir -p "$out/throughput"
+  veldt bench throughput cartpole --seconds 20 --json > "$out/throughput/cartpole-1.json"
+  for run in 1 2 3; do
+    for network in nature shallow deep; do
+      veldt bench throughput --set env=atari/pong --set network="$network" --seconds 60 --json \
+        > "$out/throughput/$network-$run.json"
+    done
+  done
+  veldt bench faults --seconds 600 --json > "$out/throughput/faults.json"
+}
+
+# learn FOLDER RECIPE SEEDS [OPTION...]: runs/results/FOLDER/SEED for each seed, each evaluated
 learn() {
-  local folder=$1 recipe=$2
-  shift 2
-  for seed in 1 2 3; do
+  local folder=$1 recipe=$2 seeds=$3
+  shift 3
+  for seed in $seeds; do
     veldt train "$recipe" --seed "$seed" --resume --out "$out/$folder/$seed" "$@" --json > /dev/null
     veldt evaluate "$out/$folder/$seed" --episodes 100 --json > /dev/null
   done
 }
 
+atari() {
+  learn atari/pong atari/pong "1 2"
+  learn atari/breakout atari/breakout "1"
+  learn atari/multitask-5 atari/multitask-5 "1"
+  learn atari/multitask-5-popart atari/multitask-5 "1" --set agent.network.popart=3e-4
+}
+
 small() {
-  learn small/catch catch
-  learn small/cartpole cartpole
-  learn small/cartpole-a2c cartpole-a2c
-  learn small/cartpole-ppo cartpole-ppo
-  learn small/acrobot acrobot
-  learn small/acrobot-plain acrobot --set agent.network.popart=0.0
-  learn small/t-maze t-maze
-  learn small/t-maze-blind t-maze --set agent.network.core=none
-  learn small/inverted-pendulum inverted-pendulum
-  learn small/minigrid minigrid/empty
+  learn small/catch catch "1 2 3"
+  learn small/cartpole cartpole "1 2 3"
+  learn small/cartpole-a2c cartpole-a2c "1 2 3"
+  learn small/cartpole-ppo cartpole-ppo "1 2 3"
+  learn small/acrobot acrobot "1 2 3"
+  learn small/acrobot-plain acrobot "1 2 3" --set agent.network.popart=0.0
+  learn small/t-maze t-maze "1 2 3"
+  learn small/t-maze-blind t-maze "1 2 3" --set agent.network.core=none
+  learn small/inverted-pendulum inverted-pendulum "1 2 3"
+  learn small/minigrid minigrid/empty "1 2 3"
 }
 
 lag() {
   local lagging=(--set deterministic=true --set learner.max_lag=10 --set frames=250000)
-  learn lag/v-trace cartpole "${lagging[@]}"
-  learn lag/none cartpole "${lagging[@]}" --set agent.correction=none
+  learn lag/v-trace cartpole "1 2 3" "${lagging[@]}"
+  learn lag/none cartpole "1 2 3" "${lagging[@]}" --set agent.correction=none
   veldt report "$out/lag"
 }
 
@@ -115,7 +133,7 @@ slow() {
   python -m pytest -m slow -q
 }
 
-for section in "${@:-training small lag peers evolution comparison slow long}"; do
+for section in "${@:-training throughput small lag atari peers evolution comparison slow long}"; do
   for name in $section; do "$name"; done
 done
 python -P -m veldt.launch.results "$out" | tee "$out/results.md"

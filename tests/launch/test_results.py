@@ -6,6 +6,7 @@ import pytest
 
 from veldt.launch import peers
 from veldt.launch.results import tables
+from veldt.launch.throughput_results import FAULTS
 from veldt.platform.records import Records
 
 TRAINING = {
@@ -38,22 +39,28 @@ BENCH |= {"ratio_to_limit": 0.833, "ratio_to_env": 0.41}
 def test_tables(tmp_path):
     files = {f"cartpole-{seed}": TRAINING for seed in (1, 2, 3)}
     files |= {f"cartpole-{seed}-evaluation": EVALUATION for seed in (1, 2, 3)}
-    files |= {"pong": TRAINING, "killed": TRAINING, "quickstart": SEARCH}
-    files |= {f"bench-{name}": BENCH for name in ("cartpole", "pong")}
+    files |= {"killed": TRAINING, "quickstart": SEARCH}
+    for run, whole in enumerate((4000.0, 9000.0, 1000.0), 1):
+        files[f"throughput/nature-{run}"] = BENCH | {"end_to_end": whole, "seconds": 60.0}
+    files["throughput/faults"] = {name: 7.0 for name in FAULTS} | {"seconds": 600.0}
+    (tmp_path / "throughput").mkdir()
     for name, content in files.items():
         (tmp_path / f"{name}.json").write_text(json.dumps(content))
     text = tables(tmp_path)
     for part in ("--seed 2 --json` | 400,128 | 499.5 | 498.25 ± 0.75 | 12 s | 32,445 |", "0.06 s"):
         assert part in text
     assert "| 36 | 500 | 497.5 | 493 ± 2.5 | 8,008,160 | 152 s | 3 |" in text
-    assert "atari/pong` | 1,000 | 2,000 | 3,000 | 4,000 | 5,000 | 0.83 | 0.41 |" in text
+    assert (
+        "network=nature --seconds 60` | 3 | 1,000 | 2,000 | 3,000 | 4,000 | 5,000 | 0.83" in text
+    )
+    assert "| `veldt bench faults --seconds 600` | kills | updates |" in text
     ways = ("memcpy", "shm", "ipc", "tcp", "curve")
     found = {f"{way}_gbps": 8.0 / n for n, way in enumerate(ways, 1)}
     found |= {f"{way}_ratio": 1.0 / n for n, way in enumerate(ways, 1)}
     found |= {"unroll_bytes": 9_507_584, "seconds": 5.0}
     (tmp_path / "bench-transport.json").write_text(json.dumps(found))
     assert "| GB/s, unrolls of 9.5 MB | 8.00 | 4.00 | 2.67 |" in tables(tmp_path)
-    (tmp_path / "pong.json").unlink()
+    (tmp_path / "killed.json").unlink()
     with pytest.raises(FileNotFoundError):
         tables(tmp_path)
 
@@ -94,6 +101,18 @@ def test_training_tables(tmp_path):
     text = tables(tmp_path)
     assert "| `cartpole --seed 1,2` | 475 | 3,000, - | 3, - | 498.25 ± 0.75, 498.25" in text
     assert "| 3,000 | 15 s | 0.5, 0.5 |" in text
+
+
+def test_the_table_of_games_at_once(tmp_path):
+    run = tmp_path / "atari" / "multitask-5" / "1"
+    run.mkdir(parents=True)
+    game = {"mean_return": 12.5, "standard_error": 0.5, "normalised_score": 0.75}
+    tasks = {"atari/pong": game, "atari/boxing": game | {"mean_return": 80.0}}
+    (run / "evaluation.json").write_text(json.dumps({"tasks": tasks}))
+    (run / "summary.json").write_text(json.dumps({"wall_seconds": 1800.0}))
+    text = tables(tmp_path)
+    assert "| `veldt train ...` | pong | boxing | wall |" in text
+    assert "--seed 1` | 12.5 ± 0.5 (0.75) | 80 ± 0.5 (0.75) | 30 min |" in text
 
 
 def test_peers_are_compared_by_medians():

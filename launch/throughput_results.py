@@ -1,0 +1,54 @@
+"""The tables of how fast a training is, from what `launch/results.sh throughput` measured."""
+
+import statistics
+from pathlib import Path
+
+from veldt.launch.console import number
+from veldt.launch.evolution_results import markdown
+from veldt.platform.runs import read_json
+
+COMMANDS = {
+    "cartpole": "cartpole",
+    "shallow": "--set env=atari/pong --set network=shallow",
+    "nature": "--set env=atari/pong --set network=nature",
+    "deep": "--set env=atari/pong --set network=deep",
+}
+RATES = ("env_only", "inference_only", "learner_only", "end_to_end", "limit")
+RATIOS = ("ratio_to_limit", "ratio_to_env")
+FAULTS = {
+    "kills": "kills",
+    "updates": "updates",
+    "updates_lost": "updates lost",
+    "trajectories_dropped": "unrolls lost, counted and made again",
+    "undisturbed_steps_per_second": "steps/s undisturbed",
+    "disturbed_steps_per_second": "steps/s",
+    "ratio": "ratio",
+    "megabytes_early": "MB at the beginning",
+    "megabytes_late": "MB at the end",
+}
+
+
+def throughput_tables(folder: Path) -> list[str]:
+    """The tables of what is there; medians where a command was run several times."""
+    rows = []
+    for name, command in COMMANDS.items():
+        runs = [read_json(path) for path in sorted(folder.glob(f"{name}-*.json"))]
+        if runs:
+            medians = {key: statistics.median(run[key] for run in runs) for key in RATES + RATIOS}
+            seconds = f"--seconds {runs[0]['seconds']:g}"
+            rows.append(
+                [
+                    f"`veldt bench throughput {command} {seconds}`",
+                    str(len(runs)),
+                    *(f"{medians[rate]:,.0f}" for rate in RATES),
+                    *(f"{medians[ratio]:.2f}" for ratio in RATIOS),
+                ]
+            )
+    names = ["command, steps/s of 2 cores", "runs", "environments", "inference", "learning"]
+    names += ["whole", "limit", "whole / limit", "whole / environments"]
+    found = [markdown(names, rows)] if rows else []
+    if (folder / "faults.json").exists():
+        faults = read_json(folder / "faults.json")
+        head = [f"`veldt bench faults --seconds {faults['seconds']:g}`", *FAULTS.values()]
+        found.append(markdown(head, [["", *(number(faults[name]) for name in FAULTS)]]))
+    return found
