@@ -9,13 +9,15 @@ but there.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from veldt.agents.inputs import Batch, with_older
-from veldt.platform.trajectory import Trajectory
+from veldt.platform.trajectory import Trajectory, stack
 
 ALONG_B = {  # [T, B, ...]; the rest has in front what there are several of
     *("observation", "first", "action", "behaviour_policy"),
@@ -27,7 +29,8 @@ PLACES = ("stack_index", "final_index")  # (t, b)
 class Staged(NamedTuple):
     """An unroll on its way."""
 
-    tensors: dict[str, Tensor]  # the fields of `Trajectory`, on the device
+    trajectory: Trajectory
+    tensors: dict[str, Tensor]  # its fields on a GPU, empty elsewhere
     there: torch.cuda.Event | None
 
 
@@ -47,27 +50,38 @@ class Staging:
     def begin(self, trajectory: Trajectory) -> Staged:
         """Sends an unroll off. On a CPU its arrays are still used until `batch`; a GPU has them
         in memory of its own when this returns."""
-        arrays = {name: torch.from_numpy(array) for name, array in trajectory.arrays().items()}
         if self._stream is None:
-            return Staged({name: a.to(self._device) for name, a in arrays.items()}, None)
+            return Staged(trajectory, {}, None)
         with torch.cuda.stream(self._stream):
             tensors = {
-                name: array.pin_memory().to(self._device, non_blocking=True)
-                for name, array in arrays.items()
+                name: _pinned(array).to(self._device, non_blocking=True)
+                for name, array in trajectory.arrays().items()
             }
-            return Staged(tensors, self._stream.record_event())
+            return Staged(trajectory, tensors, self._stream.record_event())
 
     def batch(self, parts: Sequence[Staged]) -> Batch:
         """The unrolls side by side along B, each stack of frames whole."""
-        for part in parts:
-            if part.there is not None:
-                current = torch.cuda.current_stream(self._device)
-                current.wait_event(part.there)
+        if self._stream is None:
+            arrays = stack([part.trajectory for part in parts]).arrays()
+            fields = {name: torch.from_numpy(a).to(self._device) for name, a in arrays.items()}
+        else:
+            current = torch.cuda.current_stream(self._device)
+            for part in parts:
+                if part.there is not None:
+                    current.wait_event(part.there)
                 for tensor in part.tensors.values():
                     tensor.record_stream(current)
-        fields = side_by_side([part.tensors for part in parts])
+            fields = side_by_side([part.tensors for part in parts])
         index, older = fields.pop("stack_index"), fields.pop("stack_older")
         return Batch(**fields | {"observation": with_older(fields["observation"], index, older)})
+
+
+def _pinned(array: NDArray[Any]) -> Tensor:
+    """A copy that a GPU can fetch by itself."""
+    like = torch.from_numpy(np.empty(0, array.dtype))
+    found = torch.empty(array.shape, dtype=like.dtype, pin_memory=True)
+    found.numpy()[...] = array
+    return found
 
 
 def _stream(device: torch.device) -> torch.cuda.Stream:
@@ -75,7 +89,7 @@ def _stream(device: torch.device) -> torch.cuda.Stream:
 
 
 def side_by_side(parts: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
-    """The fields of trajectories of equal length as those of one; copies."""
+    """`stack` of platform/trajectory.py where the fields are tensors."""
     found: dict[str, Tensor] = {}
     for name in parts[0]:
         tensors = [part[name] for part in parts]

@@ -17,7 +17,10 @@ from veldt.platform.envs.vector import VectorEnvironment
 from veldt.platform.errors import SettingsError, UnknownName
 from veldt.platform.plugins import attribute, known, load
 
-ENVIRONMENTS: Mapping[str, str] = {"atari": "veldt.platform.envs.atari:AtariVector"}
+ENVIRONMENTS: Mapping[str, str] = {
+    "atari": "veldt.platform.envs.atari:AtariVector",
+    "family": "veldt.platform.envs.families:make_family",
+}
 OTHERS = "veldt.platform.envs.gymnasium_vector:GymnasiumVector"
 
 
@@ -75,10 +78,12 @@ def names() -> list[str]:
     A plug-in is listed as its entry point is called: as a family, or as a whole id.
     """
     from veldt.platform.envs.atari import games
+    from veldt.platform.envs.families import FAMILIES
 
     families = known("environments", ENVIRONMENTS)
     plugins = [name for name in families if name not in ENVIRONMENTS]
-    return sorted([f"atari/{game}" for game in games()] + plugins + _gymnasium_ids())
+    ours = [f"atari/{game}" for game in games()] + [f"family/{name}" for name in FAMILIES]
+    return sorted(ours + plugins + _gymnasium_ids())
 
 
 def no_environment(name: str) -> UnknownName:

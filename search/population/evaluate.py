@@ -13,6 +13,7 @@ from veldt.platform.keys import Key
 from veldt.platform.runs import read_settings
 from veldt.search.population.evolution import Evolution
 from veldt.search.population.settings import PopulationSettings
+from veldt.search.problems.problem import Score
 
 Frames = Iterator[NDArray[np.uint8]]  # each [height, width, 3]
 
@@ -44,10 +45,11 @@ class Best:
 
     def evaluate(self, episodes: int, key: Key) -> dict[str, Any]:
         """Plays whole episodes under the protocol of reports; episode e draws from child e."""
-        scores = [
-            self.problem.test(self.candidate, key.child("episode", e), lambda: None)
-            for e in range(episodes)
-        ]
+        block, scores = self.problem.test_block, list[Score]()
+        for first in range(0, episodes, block):
+            numbers = range(first, min(episodes, first + block))
+            keys = [key.child("episode", e) for e in numbers]
+            scores += self.problem.test(self.candidate, keys, lambda: None)
         returns = np.array([score.fitness for score in scores])
         error = returns.std(ddof=1) / len(returns) ** 0.5 if len(returns) > 1 else None
         return {

@@ -135,8 +135,8 @@ class Evolution:
             counters.turns,
             counters.due,
             episodes,
-            1,
-            lambda members, tick: [self._test(members[0], centre, tick)],
+            problem.test_block,
+            lambda episodes, tick: self._test(episodes, centre, tick),
             0,
             0,
         )
@@ -160,13 +160,14 @@ class Evolution:
             where = f"generation {generation}, member {numbers[0]}"
             return [self._failed(error, where, key(numbers[0]))] * len(numbers)
 
-    def _test(self, episode: int, centre: Vector, tick: Tick) -> Score:
-        purpose = self.counters.due
-        key = self._key.child(purpose, self.counters.generation, episode)
+    def _test(self, episodes: range, centre: Vector, tick: Tick) -> Sequence[Score]:
+        purpose, generation = self.counters.due, self.counters.generation
+        keys = [self._key.child(purpose, generation, episode) for episode in episodes]
         try:
-            return self.problem.test(centre, key, tick)
+            return self.problem.test(centre, keys, tick)
         except Exception as error:
-            return self._failed(error, f"{purpose}, episode {episode}", key)
+            where = f"{purpose}, episode {episodes[0]}"
+            return [self._failed(error, where, keys[0])] * len(keys)
 
     def _failed(self, error: Exception, where: str, key: Key) -> Score:
         """A failed evaluation, or the end of the search."""

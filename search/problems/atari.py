@@ -59,7 +59,7 @@ class AtariProblem:
     """
 
     Settings = AtariSettings
-    block, unrolls, statistics_size, carry_size = 1, 1, 0, 0
+    block, test_block, unrolls, statistics_size, carry_size = 1, 1, 1, 0, 0
 
     def __init__(self, settings: AtariSettings, key: Key) -> None:
         self._settings = settings
@@ -108,8 +108,9 @@ class AtariProblem:
             for number in members.numbers
         ]
 
-    def test(self, candidate: Vector, key: Key, tick: Tick) -> Score:
-        return self._score(candidate, key, 1, self._settings.test_cap, tick)
+    def test(self, candidate: Vector, keys: Sequence[Key], tick: Tick) -> Sequence[Score]:
+        cap = self._settings.test_cap
+        return [self._score(candidate, key, 1, cap, tick) for key in keys]
 
     def _score(self, candidate: Vector, key: Key, games: int, cap: int, tick: Tick) -> Score:
         """The mean score of some games, each cut at `cap` steps."""

@@ -144,9 +144,10 @@ def _interrupted(
 
 
 def _tested(first: Problem, other: Problem, start: Vector, state: State) -> None:
-    key = Key(9).child("test")
-    one, two = (p.test(start.copy(), key, lambda: None) for p in (first, other))
-    _demand(_equal([one], [two]), "a test must depend on its arguments and the state alone")
+    keys = [Key(9).child("test", episode) for episode in range(first.test_block)]
+    one, two = (p.test(start.copy(), keys, lambda: None) for p in (first, other))
+    _demand(_equal(one, two), "a test must depend on its arguments and the state alone")
+    _demand(len(one) == len(keys), "a test gives one score for each key")
     _demand(digest(reloaded(first.state())) == digest(state), "a test must leave the state alone")
 
 

@@ -109,7 +109,7 @@ class Episodes:
     """
 
     Settings = EpisodesSettings
-    block = 1
+    block, test_block = 1, 1
     unrolls = 1
     carry_size = 0
 
@@ -188,12 +188,12 @@ class Episodes:
         sampling = self._settings.filter.sampling
         return sampling == 1.0 or key.child("sampled").generator().random() < sampling
 
-    def test(self, candidate: Vector, key: Key, tick: Tick) -> Score:
+    def test(self, candidate: Vector, keys: Sequence[Key], tick: Tick) -> Sequence[Score]:
         if not np.isfinite(candidate).all():
-            return Score(math.nan)
+            return [Score(math.nan)] * len(keys)
         self._policy.load(candidate, self._filter.mean, self._filter.scale)
-        episode = self._play(key, self._test_limit, 0.0, tick)
-        return Score(episode.total, episode.steps)
+        played = [self._play(key, self._test_limit, 0.0, tick) for key in keys]
+        return [Score(episode.total, episode.steps) for episode in played]
 
     def _play(self, key: Key, limit: int, noise: float, tick: Tick) -> _Episode:
         """An episode with the policy that is loaded."""

@@ -84,7 +84,7 @@ class Function:
     """The fitness of x is -f(x)."""
 
     Settings = FunctionSettings
-    block, episodes, unrolls, statistics_size, carry_size = 1, 0, 1, 0, 0
+    block, test_block, episodes, unrolls, statistics_size, carry_size = 1, 1, 0, 1, 0, 0
     environment_seconds = 0.0
 
     def __init__(self, settings: FunctionSettings, key: Key) -> None:
@@ -113,9 +113,9 @@ class Function:
             fitness += self._settings.noise * float(key.generator().standard_normal())
         return Score(fitness, 1)
 
-    def test(self, candidate: Vector, key: Key, tick: Tick) -> Score:
+    def test(self, candidate: Vector, keys: Sequence[Key], tick: Tick) -> Sequence[Score]:
         tick()
-        return Score(-self.value(candidate), 1)
+        return [Score(-self.value(candidate), 1)] * len(keys)
 
     def merge(self, scores: Scores) -> None:
         pass

@@ -58,7 +58,7 @@ class LearningRate:
     """The fitness of a stretch is the negative mean of its K losses."""
 
     Settings = LearningRateSettings
-    block, episodes, statistics_size, carry_size = 1, 0, 0, 2
+    block, test_block, episodes, statistics_size, carry_size = 1, 1, 0, 0, 2
     environment_seconds = 0.0
 
     def __init__(self, settings: LearningRateSettings, key: Key) -> None:
@@ -78,10 +78,10 @@ class LearningRate:
             scores.append(Score(fitness, self._settings.unroll, carry=x))
         return scores
 
-    def test(self, candidate: Vector, key: Key, tick: Tick) -> Score:
+    def test(self, candidate: Vector, keys: Sequence[Key], tick: Tick) -> Sequence[Score]:
         tick()
         fitness, _ = self._live(candidate, ORIGIN, 0, self.unrolls)
-        return Score(fitness, self._settings.unroll * self.unrolls)
+        return [Score(fitness, self._settings.unroll * self.unrolls)] * len(keys)
 
     def _live(self, theta: Vector, x: Vector, begin: int, end: int) -> tuple[float, Vector]:
         """The fitness of some stretches, and where they lead."""

@@ -42,7 +42,7 @@ class Lqr:
     """The fitness of a gain K, flat [9], is the negative mean cost of a step."""
 
     Settings = LqrSettings
-    block, episodes, unrolls, statistics_size, carry_size = 1, 1, 1, 0, 0
+    block, test_block, episodes, unrolls, statistics_size, carry_size = 1, 1, 1, 1, 0, 0
     environment_seconds = 0.0
 
     def __init__(self, settings: LqrSettings, key: Key) -> None:
@@ -53,11 +53,14 @@ class Lqr:
         scores = []
         for member in members.numbers:
             tick()
-            scores.append(self.test(members.candidate(member), members.key(member), tick))
+            scores.append(self._cost(members.candidate(member), members.key(member)))
         return scores
 
-    def test(self, candidate: Vector, key: Key, tick: Tick) -> Score:
+    def test(self, candidate: Vector, keys: Sequence[Key], tick: Tick) -> Sequence[Score]:
         tick()
+        return [self._cost(candidate, key) for key in keys]
+
+    def _cost(self, candidate: Vector, key: Key) -> Score:
         horizon, size = self._settings.horizon, len(A)
         gain = candidate.reshape(B.shape[1], size)
         closed, weight = A + B @ gain, Q + gain.T @ R @ gain

@@ -67,6 +67,8 @@ class Problem(Protocol):
     """[n], where a search begins"""
     block: int
     """members that are evaluated together; the same for any number of ranks"""
+    test_block: int
+    """tests that are run together; as `block`"""
     episodes: int
     """that one evaluation plays; 0 where there are none"""
     unrolls: int
@@ -91,8 +93,14 @@ class Problem(Protocol):
             EnvironmentFault: if an environment broke its contract.
         """
 
-    def test(self, candidate: Vector, key: Key, tick: Tick) -> Score:
-        """One evaluation under the protocol of reports: no shift, nothing is learnt from it."""
+    def test(self, candidate: Vector, keys: Sequence[Key], tick: Tick) -> Sequence[Score]:
+        """Evaluations under the protocol of reports: no shift, nothing is learnt from them.
+
+        Args:
+            candidate: Its parameters [n].
+            keys: All the chance there is in each; `test_block` of them, fewer at the end.
+            tick: As in `evaluate`.
+        """
 
     def merge(self, scores: Scores) -> None:
         """Takes in a generation; everything was evaluated with the state from before it."""

@@ -138,7 +138,7 @@ def test_what_a_search_finds_plays_as_an_agent(spec, tmp_path, monkeypatch):
         if fitness > 200.0:
             break
     assert fitness > 200.0
-    mine = [problem.test(best, Key(7).child("t", e), lambda: None).fitness for e in range(20)]
+    mine = [problem.test(best, [Key(7).child("t", e)], lambda: None)[0].fitness for e in range(20)]
     train = TrainSettings.parse(TRAIN | {"agent": {"network": {"hidden": [8]}}})
     export(problem.policy(best), train, tmp_path / "run")
     problem.close()

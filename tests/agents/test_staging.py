@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from veldt.agents.conformance import synthetic_trajectory
-from veldt.agents.staging import Staging, to_batch
+from veldt.agents.staging import Staging, side_by_side, to_batch
 from veldt.platform.envs.vector import EnvironmentSpec, Observations, discrete
 from veldt.platform.trajectory import stack
 
@@ -34,6 +34,14 @@ def test_side_by_side_they_are_as_stacked_before(spec, widths, device):
     overwrite(unrolls)
     for name, got in batch._asdict().items():
         np.testing.assert_array_equal(got.cpu(), getattr(expected, name), err_msg=name)
+
+
+def test_tensors_are_stacked_as_arrays_are():
+    unrolls = [synthetic_trajectory(STACKED, 7, B, B, policy_size=3, state_size=2) for B in (2, 3)]
+    parts = [{n: torch.from_numpy(a) for n, a in unroll.arrays().items()} for unroll in unrolls]
+    expected = stack(unrolls).arrays()
+    for name, got in side_by_side(parts).items():
+        np.testing.assert_array_equal(got, expected[name], err_msg=name)
 
 
 def overwrite(unrolls):

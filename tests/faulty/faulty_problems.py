@@ -25,7 +25,7 @@ class Rough:
     """-|x|^2 with noise; what it learns from its members turns into an offset."""
 
     Settings = RoughSettings
-    block, episodes, unrolls, statistics_size, carry_size = 1, 1, 1, 2, 1
+    block, test_block, episodes, unrolls, statistics_size, carry_size = 1, 1, 1, 1, 2, 1
 
     def __init__(self, settings, key):
         self._settings = settings
@@ -60,10 +60,10 @@ class Rough:
         row = np.array([1e-3 * generator.standard_normal()])
         return Score(fitness, 50 * pieces, np.array([int(1e3 * x[0]), 1]), row)
 
-    def test(self, candidate, key, tick):
+    def test(self, candidate, keys, tick):
         tick()
-        noise = 0.01 * key.generator().standard_normal()
-        return Score(-float(candidate @ candidate) + noise, 10)
+        noise = [0.01 * key.generator().standard_normal() for key in keys]
+        return [Score(-float(candidate @ candidate) + each, 10) for each in noise]
 
     def merge(self, scores):
         self._sums = self._sums + scores.statistics

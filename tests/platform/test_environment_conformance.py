@@ -31,6 +31,8 @@ COUNTER = itertools.count()  # goes on from run to run, as a clock does
         ("Pendulum-v1", {}, 200),
         ("veldt/Catch-v0", {}, 100),
         ("veldt/TMaze-v0", {"max_episode_steps": 12, "length": 3}, 100),
+        ("family/direction", {}, 120),
+        ("family/goal", {"half": "left"}, 120),
         ("atari/breakout", {"max_frames": 520, "threads": 2}, 200),
         ("atari/pong", {"max_frames": 300, "sticky": 0.25}, 160),
         ("ALE/Pong-v5", {"max_episode_steps": 15}, 20),

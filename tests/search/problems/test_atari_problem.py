@@ -61,7 +61,7 @@ def test_a_score_is_the_mean_of_what_the_games_gave(build):
     vector.close()
     assert (score.fitness, score.steps) == (totals.mean(), 400)
     assert totals.min() >= 1.0
-    test, again = (problem.test(always(problem, 1), Key(4), lambda: None) for _ in range(2))
+    test, again = (problem.test(always(problem, 1), [Key(4)], lambda: None)[0] for _ in range(2))
     assert test == again  # one game, however many a member plays
     assert test.steps == 12
 
@@ -95,7 +95,7 @@ def test_a_policy_that_is_not_finite_has_failed(build):
     for wrong in (math.nan, 1e200):
         candidate = problem.start.copy()
         candidate[5] = wrong
-        for score in (evaluate(problem, candidate), problem.test(candidate, Key(0), print)):
+        for score in (evaluate(problem, candidate), problem.test(candidate, [Key(0)], print)[0]):
             assert math.isnan(score.fitness)
     assert evaluate(problem, problem.start).steps == 12
 

@@ -72,7 +72,7 @@ def test_a_score_is_the_cost_of_a_literal_rollout():
     for seed in range(3):
         gain = lqr.optimal_gain() + 0.1 * generator.normal(size=(3, 3))
         noise = Key(seed).generator().standard_normal((40, 3))
-        score = problem.test(gain.ravel(), Key(seed), lambda: None)
+        score = problem.test(gain.ravel(), [Key(seed)], lambda: None)[0]
         cost = literal_riccati.rollout_cost(*SYSTEM, gain.tolist(), noise.tolist())
         assert score.fitness == pytest.approx(-cost, rel=1e-12)
 
@@ -85,7 +85,7 @@ def excess_cost(generations, sign=1.0):
     for generation in range(generations):
         population, key = strategy.ask(), Key(2).child("generation", generation)
         scores = [
-            problem.test(population.candidate(i), key, lambda: None).fitness
+            problem.test(population.candidate(i), [key], lambda: None)[0].fitness
             for i in range(population.size)
         ]
         strategy.tell(sign * np.array(scores))

@@ -24,6 +24,8 @@ from veldt.search.problems.observation_filter import FilterSettings, Observation
 from veldt.search.problems.problem import Members, Score, Scores
 
 CARTPOLE = {"environment": {"id": "CartPole-v1"}, "policy": {"name": "linear"}}
+LIFE = {"environment": {"id": "family/direction"}, "updates": 2, "hidden": [4], "buffer": 64}
+LIVES = {"life": LIFE, "tasks": 2, "test_block": 3, "loss": {"memory": 2}}
 HOPPER = {"environment": {"id": "Hopper-v5"}, "policy": {"name": "linear"}, "horizon": 60}
 
 
@@ -53,6 +55,8 @@ def merge(problem, scores):
         ("function", {"name": "rosenbrock", "noise": 0.1, "rotated": True}),
         ("lqr", {"horizon": 20}),
         ("learning-rate", {}),
+        ("lives", LIVES),
+        ("lives", LIVES | {"bootstrap": 2, "initialisation": True, "block": 3, "shuffled": True}),
         ("episodes", CARTPOLE | {"horizon": 40, "episodes": 2}),
         ("episodes", HOPPER | {"action_noise": 0.1, "filter": {"sampling": 0.5}}),
         ("episodes", HOPPER | {"bins": 5, "cap": {"start": 10}, "policy": {"name": "mlp"}}),
@@ -98,7 +102,7 @@ def test_functions_have_their_minimum_where_they_say(name, rotated):
         assert problem.value(optimum + scale * generator.normal(size=4)) > 0.0
     noisy = build("function", name=name, noise=1.0, dimensions=4)
     assert evaluate(noisy, optimum, 1).fitness != evaluate(noisy, optimum, 2).fitness
-    assert noisy.test(optimum, Key(0), lambda: None).fitness == pytest.approx(0.0, abs=1e-12)
+    assert noisy.test(optimum, [Key(0)], lambda: None)[0].fitness == pytest.approx(0.0, abs=1e-12)
 
 
 def test_a_rotation_keeps_the_sphere_and_turns_the_ellipsoid():
@@ -121,9 +125,11 @@ def test_the_riccati_gain_is_the_best_there_is():
         assert lqr.stationary_cost(other) > best
     assert lqr.stationary_cost(np.zeros((3, 3))) == math.inf
     problem = build("lqr", horizon=4000)
-    costs = [-problem.test(gain.ravel(), Key(seed), lambda: None).fitness for seed in range(20)]
+    costs = [
+        -problem.test(gain.ravel(), [Key(seed)], lambda: None)[0].fitness for seed in range(20)
+    ]
     assert np.mean(costs) == pytest.approx(best, abs=4 * np.std(costs) / 20**0.5)
-    assert math.isnan(problem.test(np.full(9, 3.0), Key(0), lambda: None).fitness)
+    assert math.isnan(problem.test(np.full(9, 3.0), [Key(0)], lambda: None)[0].fitness)
 
 
 def test_the_gradient_of_the_learning_rates_loss():
@@ -146,7 +152,7 @@ def test_stretches_of_a_life_add_up_to_the_whole():
         problem.merge(
             Scores(np.array([score.fitness]), 5, np.zeros(0, np.int64), score.carry[None])
         )
-    whole = problem.test(theta, Key(0), lambda: None).fitness
+    whole = problem.test(theta, [Key(0)], lambda: None)[0].fitness
     assert np.mean(fitness) == pytest.approx(whole, rel=1e-12)
     assert evaluate(problem, theta).fitness == fitness[0]  # born again
 
@@ -210,11 +216,11 @@ def test_shift_horizon_and_episodes_are_trainings_alone():
     shifted = build("episodes", **HOPPER, shift=1.0)
     one, other = evaluate(plain, candidate), evaluate(shifted, candidate)
     assert other.fitness == pytest.approx(one.fitness - one.steps)
-    test = [p.test(candidate, Key(1), lambda: None) for p in (plain, shifted)]
+    test = [p.test(candidate, [Key(1)], lambda: None)[0] for p in (plain, shifted)]
     assert test[0] == test[1]
     cut = build("episodes", **(HOPPER | {"horizon": 5}))
     assert evaluate(cut, candidate).steps == 5
-    assert cut.test(candidate, Key(1), lambda: None).steps == test[0].steps > 5
+    assert cut.test(candidate, [Key(1)], lambda: None)[0].steps == test[0].steps > 5
     three = evaluate(build("episodes", **HOPPER, episodes=3), candidate)
     assert three.steps > one.steps
     assert three.statistics[1] == three.steps  # the filter counts every step
@@ -226,7 +232,7 @@ def test_the_filter_is_frozen_inside_a_generation_and_tests_leave_no_trace():
     before = evaluate(problem, candidate)
     for seed in range(3):
         evaluate(problem, candidate, seed)
-        problem.test(candidate, Key(seed), lambda: None)
+        problem.test(candidate, [Key(seed)], lambda: None)[0]
     assert evaluate(problem, candidate).fitness == before.fitness
     merge(problem, [before])
     assert evaluate(problem, candidate).fitness != before.fitness
@@ -260,7 +266,7 @@ def test_a_policy_that_is_not_finite_has_failed():
     candidate = np.zeros(8)
     candidate[3] = math.nan
     assert math.isnan(evaluate(problem, candidate).fitness)
-    assert math.isnan(problem.test(candidate, Key(0), lambda: None).fitness)
+    assert math.isnan(problem.test(candidate, [Key(0)], lambda: None)[0].fitness)
 
 
 def test_environments_that_misbehave(monkeypatch):

@@ -1,0 +1,177 @@
+"""What an agent can descend in its life: a loss that evolution writes, or one written by hand.
+
+    evolved            the network of `learned_loss.py`
+    policy-gradient    Williams 1992, with the generalised advantage
+    a2c                Mnih et al. 2016, arXiv:1602.01783
+    ppo                Schulman et al. 2017, arXiv:1707.06347, equation 7, with a penalty on the
+                       divergence as in Houthooft et al. 2018
+
+All are called alike, and give a loss of their own to each of many lives.
+
+Legend: L lives, T steps of the buffer, of which the newest M were just lived, N samples of a
+minibatch, Q parameters of a loss.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Protocol
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from veldt.agents.distributions import Distribution, distribution_over
+from veldt.agents.lives.anatomy import Anatomy
+from veldt.agents.lives.learned_loss import LearnedLoss
+
+Parts = dict[str, Tensor]
+
+VALUE_COST = 0.5
+
+
+@dataclasses.dataclass(frozen=True)
+class Lived:
+    """What is known when an agent learns."""
+
+    observation: Float[Tensor, "L T O"]  # normalised
+    channels: Float[Tensor, "L T K"]  # what a learned loss reads of it; see `LearnedLoss`
+    action: Tensor  # of the newest [L, M, ...], as distributions take it
+    reward: Float[Tensor, "L M"]
+    terminated: Tensor  # [L, M] bool
+    ended: Tensor  # [L, M] bool, terminated or cut off
+    behaviour: Float[Tensor, "L M W"]  # the policy that acted
+    after: Float[Tensor, "L M O"]  # what a step led to, before another episode began
+
+
+class InnerLoss(Protocol):
+    """A loss for each of many lives."""
+
+    value: bool
+    """whether agents need a value"""
+
+    def __call__(
+        self, loss: Parts, agent: Parts, lived: Lived, chosen: Int[Tensor, "L N"]
+    ) -> Float[Tensor, " L"]:
+        """The loss of the samples that are chosen.
+
+        Args:
+            loss: The loss's own parameters, empty if it has none.
+            agent: The agents'; gradients go there.
+            lived: Of the buffer.
+            chosen: Among the newest M.
+        """
+
+
+class Evolved:
+    """A `LearnedLoss`."""
+
+    value = False
+
+    def __init__(self, network: LearnedLoss, anatomy: Anatomy) -> None:
+        self._network, self._anatomy = network, anatomy
+
+    def __call__(self, loss: Parts, agent: Parts, lived: Lived, chosen: Tensor) -> Tensor:
+        policy = self._anatomy.policy(agent, lived.observation)
+        memory = self._anatomy.recall(agent) if self._anatomy.memory else None
+        older = lived.channels.shape[1] - lived.reward.shape[1]
+        return self._network(loss, lived.channels, policy, memory, chosen + older)
+
+
+class ByHand:
+    """What losses of advantages share.
+
+    Args:
+        anatomy: Of the agents.
+        discount: gamma
+        lambda_: Of the advantages.
+    """
+
+    value = True
+
+    def __init__(self, anatomy: Anatomy, discount: float = 0.99, lambda_: float = 0.95) -> None:
+        self._anatomy, self._discount, self._lambda = anatomy, discount, lambda_
+        self._distribution: Distribution = distribution_over(anatomy.actions)
+
+    @torch.no_grad()
+    def advantages(self, agent: Parts, lived: Lived) -> tuple[Tensor, Tensor]:
+        """Generalised advantages and the targets of the values, [L, M].
+
+        A step that was cut off bootstraps from what it led to; one that terminated, from nothing.
+        """
+        steps = lived.reward.shape[1]
+        values = self._anatomy.value(agent, lived.observation[:, -steps:])
+        follow = self._anatomy.value(agent, lived.after) * ~lived.terminated
+        errors = lived.reward + self._discount * follow - values
+        found, carried = torch.empty_like(errors), torch.zeros_like(errors[:, 0])
+        for t in reversed(range(steps)):
+            carried = errors[:, t] + self._discount * self._lambda * carried * ~lived.ended[:, t]
+            found[:, t] = carried
+        return found, found + values
+
+    def __call__(self, loss: Parts, agent: Parts, lived: Lived, chosen: Tensor) -> Tensor:
+        advantages, targets = (x.gather(1, chosen) for x in self.advantages(agent, lived))
+        mean, deviation = advantages.mean(1, keepdim=True), advantages.std(1, keepdim=True)
+        advantages = (advantages - mean) / (deviation + 1e-8)
+        steps = lived.reward.shape[1]
+        observation = _rows(lived.observation[:, -steps:], chosen)
+        behaviour, action = _rows(lived.behaviour, chosen), _rows(lived.action, chosen)
+        policy = self._anatomy.policy(agent, observation)
+        log_pi = self._distribution.log_probability(policy, action)
+        found = self._policy_loss(log_pi, advantages, policy, behaviour, action).mean(1)
+        if self.value:
+            errors = self._anatomy.value(agent, observation) - targets
+            found = found + VALUE_COST * 0.5 * errors.square().mean(1)
+        return found
+
+    def _policy_loss(
+        self, log_pi: Tensor, advantages: Tensor, policy: Tensor, behaviour: Tensor, action: Tensor
+    ) -> Tensor:
+        """Of each sample, [L, N]."""
+        return -log_pi * advantages
+
+
+class A2C(ByHand):
+    """Actor and critic."""
+
+
+class PolicyGradient(ByHand):
+    """No value: the returns themselves, less their mean."""
+
+    value = False
+
+    @torch.no_grad()
+    def advantages(self, agent: Parts, lived: Lived) -> tuple[Tensor, Tensor]:
+        found, carried = torch.empty_like(lived.reward), torch.zeros_like(lived.reward[:, 0])
+        for t in reversed(range(found.shape[1])):
+            carried = lived.reward[:, t] + self._discount * carried * ~lived.ended[:, t]
+            found[:, t] = carried
+        return found, found
+
+
+class PPO(ByHand):
+    """The clipped surrogate."""
+
+    CLIP, DIVERGENCE_COST = 0.2, 0.001
+
+    def _policy_loss(
+        self, log_pi: Tensor, advantages: Tensor, policy: Tensor, behaviour: Tensor, action: Tensor
+    ) -> Tensor:
+        log_mu = self._distribution.log_probability(behaviour, action)
+        ratio = torch.exp(log_pi - log_mu)
+        near = ratio.clamp(1.0 - self.CLIP, 1.0 + self.CLIP)
+        surrogate = torch.minimum(ratio * advantages, near * advantages)
+        divergence = self._distribution.divergence(behaviour, policy)
+        return self.DIVERGENCE_COST * divergence - surrogate
+
+
+BY_HAND: Mapping[str, type[ByHand]] = {
+    "policy-gradient": PolicyGradient,
+    "a2c": A2C,
+    "ppo": PPO,
+}
+
+
+def _rows(x: Tensor, chosen: Tensor) -> Tensor:
+    """The chosen steps of each life, [L, N, ...]."""
+    lives = torch.arange(len(x))[:, None]
+    return x[lives, chosen]

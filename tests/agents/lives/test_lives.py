@@ -1,0 +1,224 @@
+"""Lives: the learned loss against its literal twin, and agents that learn or do not."""
+
+import literal_learned_loss as literal
+import numpy as np
+import pytest
+import torch
+
+from veldt.agents.lives.anatomy import Anatomy
+from veldt.agents.lives.inner_losses import A2C, BY_HAND, Evolved, Lived
+from veldt.agents.lives.learned_loss import Convolution, LearnedLoss, LossSettings
+from veldt.agents.lives.life import (
+    LifeSettings,
+    Lives,
+    Living,
+    Normaliser,
+    blend_of,
+    demand_family,
+)
+from veldt.agents.optimizers import Adam
+from veldt.platform.envs.vector import Actions, discrete
+from veldt.platform.errors import SettingsError
+from veldt.platform.keys import Key
+
+BOX = Actions("box", (), (-1.0,) * 3, (1.0,) * 3)
+SMALL = LossSettings(
+    convolutions=(
+        Convolution(filters=3, side=4, stride=2),
+        Convolution(filters=2, side=2, stride=1),
+    ),
+    context=5,
+    units=4,
+    memory=2,
+    memory_weights=3,
+)
+DIRECTION = {"environment": {"id": "family/direction"}}
+
+
+def settings(**changes):
+    return LifeSettings.parse(DIRECTION | changes)
+
+
+def anatomy(actions=BOX, value=False, observation=11, hidden=(5,), memory=(2, 3)):
+    return Anatomy(observation, actions, hidden, value, memory)
+
+
+def lived(one, lives=2, older=4, newest=6, seed=0):
+    """Something that was lived, made up."""
+    random = np.random.default_rng(seed)
+
+    def drawn(*shape):
+        return torch.from_numpy(random.normal(size=shape).astype(np.float32))
+
+    terminated = torch.from_numpy(random.random((lives, newest)) < 0.2)
+    cut = torch.from_numpy(random.random((lives, newest)) < 0.2)
+    action = drawn(lives, newest, one.choices)
+    return Lived(
+        observation=drawn(lives, older + newest, one.observation),
+        channels=drawn(lives, older + newest, one.observation + one.choices + 3),
+        action=action.argmax(-1) if one.discrete else action,
+        reward=drawn(lives, newest),
+        terminated=terminated,
+        ended=terminated | cut,
+        behaviour=drawn(lives, newest, one.outputs),
+        after=drawn(lives, newest, one.observation),
+    )
+
+
+def begun(one, lives, seed=0):
+    rows = [one.begin(Key(seed).child("agent", i).generator()) for i in range(lives)]
+    return torch.from_numpy(np.stack(rows))
+
+
+def test_the_release_s_loss_has_9857_parameters_on_hopper():
+    hopper = anatomy(hidden=(64, 64), memory=(32, 64))
+    loss = LearnedLoss(LossSettings(), hopper)
+    assert (loss.channels, loss.size) == (55, 9857)
+
+
+@pytest.mark.parametrize("actions", [BOX, discrete(4)], ids=["box", "discrete"])
+def test_the_learned_loss_is_the_literal_one(actions):
+    one = anatomy(actions)
+    network = LearnedLoss(SMALL, one)
+    rows = torch.from_numpy(
+        np.stack([network.begin(np.random.default_rng(i)) for i in range(2)])
+    ).float()
+    agents, seen = begun(one, 2), lived(one)
+    chosen = torch.tensor([[0, 3, 5], [5, 1, 2]])
+    parts, agent = network.split(rows), one.split(agents)
+    found = Evolved(network, one)(parts, agent, seen, chosen)
+    said, recalled = one.policy(agent, seen.observation), one.recall(agent)
+    for life in range(2):
+        memory = literal.memory(
+            agent["memory.weight"][life].tolist(), agent["memory.bias"][life].tolist()
+        )
+        assert memory == pytest.approx(recalled[life].tolist(), rel=1e-5)
+        expected = literal.learned_loss(
+            {name: part[life].tolist() for name, part in parts.items()},
+            [(layer.side, layer.stride) for layer in SMALL.convolutions],
+            seen.channels[life].tolist(),
+            said[life].tolist(),
+            memory,
+            [4 + place for place in chosen[life].tolist()],
+        )
+        assert found[life].item() == pytest.approx(expected, rel=1e-4, abs=1e-6)
+
+
+def test_memory_learns_through_the_samples_alone():
+    one = anatomy()
+    network = LearnedLoss(SMALL, one)
+    row = torch.from_numpy(network.begin(np.random.default_rng(0)))[None].float()
+    parts, seen = network.split(row), lived(one, lives=1)
+    agents = begun(one, 1).requires_grad_()
+    agent = one.split(agents)
+    memory = one.recall(agent)
+    whole = torch.cat([seen.channels, one.policy(agent, seen.observation)], -1)
+    tiled = memory.detach()[:, None].expand(-1, whole.shape[1], -1)
+    assert network.context(parts, torch.cat([whole, tiled], -1)).requires_grad  # by the policy
+    parts["units.weight"][:, -SMALL.context - 2 : -SMALL.context] = 0.0  # samples do not see it
+    loss = Evolved(network, one)(parts, agent, seen, torch.tensor([[0, 1]]))
+    (gradient,) = torch.autograd.grad(loss.sum(), agents)
+    named = one.split(gradient)
+    assert not named["memory.weight"].any() and named["policy.0.weight"].any()
+
+
+def test_advantages_are_the_literal_ones():
+    one = anatomy(value=True, memory=(0, 0))
+    agent, seen = one.split(begun(one, 3)), lived(one, lives=3, newest=12)
+    assert seen.terminated.any() and (seen.ended & ~seen.terminated).any()
+    found, targets = A2C(one, 0.9, 0.8).advantages(agent, seen)
+    values = one.value(agent, seen.observation[:, -12:])
+    follow = one.value(agent, seen.after)
+    torch.testing.assert_close(targets - found, values)
+    for life in range(3):
+        rows = (seen.reward, seen.terminated, seen.ended, values, follow)
+        expected = literal.advantages(*(row[life].tolist() for row in rows), 0.9, 0.8)
+        assert found[life].tolist() == pytest.approx(expected, rel=1e-4, abs=1e-5)
+
+
+def test_normalising_is_by_all_that_was_seen():
+    random = np.random.default_rng(0)
+    x = torch.from_numpy(random.normal(3.0, [0.01, 2.0], (2, 30, 2)).astype(np.float32))
+    normalise = Normaliser(2, 2)
+    torch.testing.assert_close(normalise(x), x)
+    for part in x.split(10, 1):
+        normalise.take(part)
+    deviation = np.sqrt(np.maximum(x.numpy().var(1, keepdims=True), 0.01))
+    expected = (x.numpy() - x.numpy().mean(1, keepdims=True)) / deviation
+    np.testing.assert_allclose(normalise(x), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_life_is_the_same_in_any_company():
+    short = settings(updates=3)
+    spec = demand_family(short)
+    one = Anatomy(4, spec.actions, (8,), False, (2, 3))
+    network = LearnedLoss(LossSettings(memory=2, memory_weights=3), one)
+    row = torch.from_numpy(network.begin(np.random.default_rng(0))).float()
+    keys = [Key(1).child("life", i) for i in range(5)]
+
+    def live(keys):
+        blend = blend_of(Evolved(network, one), row.expand(len(keys), -1), network.split)
+        return Lives(short, one).live(keys, blend)
+
+    all_of_them, some = live(keys), live(keys[3:])
+    np.testing.assert_allclose(some.returns, all_of_them.returns[3:], rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(some.rewards, all_of_them.rewards[3:], rtol=1e-3, atol=1e-4)
+    assert len(set(all_of_them.returns.tolist())) == 5
+    assert all_of_them.steps == 3 * 64 + 3 * 50
+
+
+def test_they_descend_by_adam():
+    one, rate = anatomy(value=True, memory=(0, 0)), 0.01
+    agents, parameter = begun(one, 2), torch.nn.Parameter(begun(one, 2))
+    adam = Adam([("agents", parameter)], epsilon=1e-8)
+    living = object.__new__(Living)
+    living._anatomy, living._settings = one, settings(learning_rate=rate)
+    living.agents, living._moments = agents, torch.zeros(2, *agents.shape)
+    living._descended = 0
+    loss = A2C(one)
+    for step in range(4):
+        seen, chosen = lived(one, seed=step), torch.tensor([[0, 1, 4], [2, 3, 5]])
+        living._descend(blend_of(loss), seen, chosen)
+        adam.zero_grad()
+        loss({}, one.split(parameter), seen, chosen).sum().backward()
+        adam.step(rate)
+    torch.testing.assert_close(living.agents, parameter.detach())
+
+
+def learn(loss, **changes):
+    changed = settings(**({"updates": 24, "learning_rate": 0.01} | changes))
+    one = Anatomy(4, demand_family(changed).actions, (16, 16), loss.value)
+    keys = [Key(2).child("life", i) for i in range(24)]
+    return Lives(changed, one).live(keys, blend_of(loss(one)))
+
+
+@pytest.mark.parametrize("name", sorted(BY_HAND))
+def test_directions_are_learnt_by_hand_written_losses(name):
+    found = learn(BY_HAND[name])
+    assert found.returns.mean() > 25  # random: 0; the best there is: about 85
+    assert found.rewards[:, -3:].mean() > found.rewards[:, :3].mean() + 0.3
+
+
+def test_directions_are_not_learnt_from_advantages_turned_round(monkeypatch):
+    right = A2C.advantages
+
+    def turned(self, agent, seen):
+        advantages, targets = right(self, agent, seen)
+        return -advantages, targets
+
+    monkeypatch.setattr(A2C, "advantages", turned)
+    assert learn(A2C).returns.mean() < 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"minibatch": 48}, "does not divide 64"),
+        ({"buffer": 32}, "less than the 64 newest"),
+        ({"environment": {"id": "CartPole-v1"}}, "one task, not a family"),
+        ({"environment": {"id": "family/direction", "options": {"half": "up"}}}, "half must be"),
+    ],
+)
+def test_lives_that_cannot_be_lived(changes, words):
+    with pytest.raises(SettingsError, match=words):
+        demand_family(settings(**changes))
