@@ -1,6 +1,7 @@
 """`veldt bench`: what can be measured, and of which recipe."""
 
 import enum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -22,12 +23,14 @@ class Benchmark(enum.StrEnum):
     evolution = "evolution"
     faults = "faults"
     learner = "learner"
+    epg = "epg"
 
 
 def bench(
     what: Annotated[Benchmark, typer.Argument(help="What to measure.")],
     recipe: Annotated[
-        str | None, typer.Argument(help="Default: atari/pong, or ars/halfcheetah.")
+        str | None,
+        typer.Argument(help="Default: atari/pong, or ars/halfcheetah. Of epg: a search's folder."),
     ] = None,
     assignments: Assignments = None,
     seconds: Annotated[float, typer.Option(min=1.0, help="For each of the parts.")] = 10.0,
@@ -37,9 +40,11 @@ def bench(
     every: Annotated[
         float, typer.Option(min=0.1, help="Of faults: seconds from one kill to the next.")
     ] = 3.0,
+    lives: Annotated[int, typer.Option(min=2, help="Of epg, by each loss.")] = 100,
+    seed: Annotated[int, typer.Option(min=0, help="Of epg's lives.")] = 0,
     json: Json = False,
 ) -> None:
-    """Measure speed: the parts alone and the whole, in one run.
+    """Measure speed: the parts alone and the whole, in one run; or what a learned loss is worth.
 
     In --set, env=ID is short for environment.id, and network=NAME for agent.network.torso.
     """
@@ -55,7 +60,14 @@ def bench(
         else:
             transport_bench.show(measured, console)
         return
-    if what == Benchmark.evolution:
+    if what == Benchmark.epg:
+        from veldt.launch import epg_bench
+
+        if recipe is None or assignments:
+            raise InputError("bench epg takes the folder of a search, and no settings.")
+        result = epg_bench.epg(Path(recipe), lives, seed, console)
+        show = epg_bench.show
+    elif what == Benchmark.evolution:
         from veldt.launch import evolution_bench
 
         recipe = recipe or "ars/halfcheetah"

@@ -4,6 +4,7 @@ settings.json, metrics.jsonl, checkpoints/, summary.json, policy/
 """
 
 import dataclasses
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,9 +12,11 @@ from typing import Any
 
 from veldt.platform import checkpoints
 from veldt.platform.records import Records, read
-from veldt.platform.runs import Heartbeat, RunFolder, write_json
+from veldt.platform.runs import Heartbeat, RunFolder, code_version, write_json
 from veldt.search.population.evolution import Event, Evolution
 from veldt.search.population.settings import PopulationSettings
+
+PROVENANCE = ("seed", "chosen_generation", "fingerprint", "evaluation_mean_return")
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -114,9 +117,7 @@ class Book:
     def finish(self, evolution: Evolution, ranks: int) -> dict[str, Any]:
         """Writes the summary, and the best policy for others to load."""
         self.save(evolution)
-        policy = evolution.problem.policy(evolution.choose())
-        checkpoints.save_arrays(self.path / "policy.safetensors", policy)
-        counters, final = evolution.counters, evolution.final
+        counters, final, problem = evolution.counters, evolution.final, evolution.problem
         assert final is not None
         summary = {
             "best_score": counters.best_score,
@@ -138,6 +139,10 @@ class Book:
             "seed": self._settings.seed,
             "fingerprint": evolution.fingerprint(),
         }
+        product = problem.policy(evolution.choose())
+        where = {name: summary[name] for name in PROVENANCE} | {"code": code_version()}
+        words = {**problem.words, "veldt.search": json.dumps(where)}
+        checkpoints.save_arrays(self.path / f"{problem.product}.safetensors", product, words)
         write_json(self.path / "summary.json", summary)
         return summary
 

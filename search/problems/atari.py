@@ -22,7 +22,7 @@ from veldt.platform.envs.vector import VectorEnvironment
 from veldt.platform.errors import SettingsError
 from veldt.platform.keys import Key
 from veldt.platform.settings import Settings
-from veldt.search.problems.problem import Members, Score, Scores, Tick
+from veldt.search.problems.problem import NO_WORDS, Members, Score, Scores, Tick
 from veldt.search.vectors import State, Vector
 
 SPACING = 4  # steps from one reference observation to the next
@@ -60,6 +60,7 @@ class AtariProblem:
 
     Settings = AtariSettings
     block, test_block, unrolls, statistics_size, carry_size = 1, 1, 1, 0, 0
+    product, words = "policy", NO_WORDS
 
     def __init__(self, settings: AtariSettings, key: Key) -> None:
         self._settings = settings

@@ -26,7 +26,7 @@ from veldt.platform.settings import Path, Settings, dotted
 from veldt.search.problems.observation_filter import FilterSettings, ObservationFilter
 from veldt.search.problems.policies.catalogue import POLICIES
 from veldt.search.problems.policies.policy import Policy
-from veldt.search.problems.problem import Members, Score, Scores, Tick
+from veldt.search.problems.problem import NO_WORDS, Members, Score, Scores, Tick
 from veldt.search.vectors import State, Vector
 
 TICK = 50  # steps from one tick to the next
@@ -110,6 +110,7 @@ class Episodes:
 
     Settings = EpisodesSettings
     block, test_block = 1, 1
+    product, words = "policy", NO_WORDS
     unrolls = 1
     carry_size = 0
 

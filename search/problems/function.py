@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from veldt.platform.keys import Key
 from veldt.platform.settings import Settings
-from veldt.search.problems.problem import Members, Score, Scores, Tick
+from veldt.search.problems.problem import NO_WORDS, Members, Score, Scores, Tick
 from veldt.search.vectors import State, Vector
 
 
@@ -85,6 +85,7 @@ class Function:
 
     Settings = FunctionSettings
     block, test_block, episodes, unrolls, statistics_size, carry_size = 1, 1, 0, 1, 0, 0
+    product, words = "policy", NO_WORDS
     environment_seconds = 0.0
 
     def __init__(self, settings: FunctionSettings, key: Key) -> None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from veldt.platform.keys import Key
 from veldt.platform.settings import Settings
-from veldt.search.problems.problem import Members, Score, Scores, Tick
+from veldt.search.problems.problem import NO_WORDS, Members, Score, Scores, Tick
 from veldt.search.vectors import State, Vector
 
 ORIGIN = np.array([1.0, 1.0])  # where a life begins
@@ -59,6 +59,7 @@ class LearningRate:
 
     Settings = LearningRateSettings
     block, test_block, episodes, statistics_size, carry_size = 1, 1, 0, 0, 2
+    product, words = "policy", NO_WORDS
     environment_seconds = 0.0
 
     def __init__(self, settings: LearningRateSettings, key: Key) -> None:

@@ -21,6 +21,7 @@ from veldt.agents.lives.anatomy import Anatomy
 from veldt.agents.lives.inner_losses import PPO, Evolved
 from veldt.agents.lives.learned_loss import LearnedLoss, LossSettings
 from veldt.agents.lives.life import LifeSettings, Lives, Outcome, blend_of, demand_family
+from veldt.agents.lives.loss_file import NUMBERS, words
 from veldt.platform.keys import Key
 from veldt.platform.settings import Settings
 from veldt.search.problems.problem import Members, Score, Scores, Tick
@@ -52,7 +53,7 @@ class LivesProblem:
 
     Settings = LivesSettings
     unrolls, statistics_size, carry_size = 1, 0, 0
-    environment_seconds = 0.0
+    product, environment_seconds = "loss", 0.0
 
     def __init__(self, settings: LivesSettings, key: Key) -> None:
         use_threads(1)
@@ -68,6 +69,7 @@ class LivesProblem:
             memory=(loss.memory, loss.memory_weights),
         )
         self._network = LearnedLoss(loss, self._anatomy)
+        self.words = words(loss, settings.life, spec.observations.shape[0], spec.actions)
         self.start = self._network.begin(key.child("loss").generator())
         if settings.initialisation:
             first = self._anatomy.begin(key.child("policy").generator())
@@ -116,7 +118,7 @@ class LivesProblem:
 
     def policy(self, candidate: Vector) -> State:
         size = self._network.size
-        found: State = {"loss": candidate[:size].astype(np.float32)}
+        found: State = {NUMBERS: candidate[:size].astype(np.float32)}
         if self._settings.initialisation:
             found["policy"] = candidate[size:].astype(np.float32)
         return found

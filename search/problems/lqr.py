@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from veldt.platform.keys import Key
 from veldt.platform.settings import Settings
-from veldt.search.problems.problem import Members, Score, Scores, Tick
+from veldt.search.problems.problem import NO_WORDS, Members, Score, Scores, Tick
 from veldt.search.vectors import State, Vector
 
 A = np.array([[1.01, 0.01, 0.0], [0.01, 1.01, 0.01], [0.0, 0.01, 1.01]])
@@ -43,6 +43,7 @@ class Lqr:
 
     Settings = LqrSettings
     block, test_block, episodes, unrolls, statistics_size, carry_size = 1, 1, 1, 1, 0, 0
+    product, words = "policy", NO_WORDS
     environment_seconds = 0.0
 
     def __init__(self, settings: LqrSettings, key: Key) -> None:

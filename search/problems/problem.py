@@ -22,6 +22,7 @@ from veldt.platform.settings import Settings
 from veldt.search.vectors import State, Vector
 
 Tick = Callable[[], None]
+NO_WORDS: Mapping[str, str] = {}
 Integers = NDArray[np.int64]
 
 
@@ -77,6 +78,10 @@ class Problem(Protocol):
     """k"""
     carry_size: int
     """c"""
+    product: str
+    """what a candidate is called in the end, "policy" for one: the name of the file it is in"""
+    words: Mapping[str, str]
+    """metadata of that file"""
     environment_seconds: float
     """about so much was spent inside `env.step` and its like in this process; 0 if not known"""
 
@@ -106,7 +111,7 @@ class Problem(Protocol):
         """Takes in a generation; everything was evaluated with the state from before it."""
 
     def policy(self, candidate: Vector) -> State:
-        """A candidate as named arrays, with what of the problem's state it needs to act."""
+        """A candidate as named arrays, with what of the problem's state it needs to be used."""
 
     def state(self) -> State:
         """All it is but its settings and its key."""

@@ -26,6 +26,7 @@ class Rough:
 
     Settings = RoughSettings
     block, test_block, episodes, unrolls, statistics_size, carry_size = 1, 1, 1, 1, 2, 1
+    product, words = "policy", dict[str, str]()
 
     def __init__(self, settings, key):
         self._settings = settings

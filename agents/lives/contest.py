@@ -1,0 +1,193 @@
+"""Losses on the same unseen tasks: each lives the same lives, with the same chance.
+
+    evolved       a frozen learned loss
+    un-evolved    one as evolution begins with
+    ppo, ...      losses written by hand, at the best of a grid of settings that is chosen on lives
+                  of its own
+    random        a policy that never learns
+
+Legend: L lives, U updates in each.
+"""
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import scipy.stats
+import torch
+from numpy.typing import NDArray
+
+from veldt.agents.lives.anatomy import Anatomy
+from veldt.agents.lives.inner_losses import BY_HAND, Evolved, InnerLoss, Lived, Parts
+from veldt.agents.lives.learned_loss import LearnedLoss
+from veldt.agents.lives.life import Blend, LifeSettings, Lives, Outcome, blend_of, demand_family
+from veldt.agents.lives.loss_file import Frozen
+from veldt.platform.keys import Key
+
+RATES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
+EPOCHS = (1, 4, 10)
+MINIBATCHES = (16, 32, 64)
+TOGETHER = 50  # lives in one program
+RESAMPLES = 9_999
+CONFIDENCE = 0.95
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """What lives by one loss came to."""
+
+    returns: NDArray[np.float64]  # [L], of the final policies
+    rewards: NDArray[np.float64]  # [L, U], mean of a step's between two updates
+    settings: dict[str, Any]
+    """what was chosen of the grid"""
+
+    @property
+    def areas(self) -> NDArray[np.float64]:
+        """Mean reward of a step over the whole life, [L]: the area under the curve."""
+        found: NDArray[np.float64] = self.rewards.mean(1)
+        return found
+
+
+class Contest:
+    """Lives by different losses, in the same order and with the same chance.
+
+    Args:
+        frozen: The evolved loss.
+        life: How all live, but for what a grid changes.
+        lives: L
+        key: Of what is tested; what is tuned has a child of it.
+        tick: Called at least every few milliseconds.
+    """
+
+    def __init__(
+        self,
+        frozen: Frozen,
+        life: LifeSettings,
+        lives: int,
+        key: Key,
+        tick: Callable[[], None] = lambda: None,
+    ) -> None:
+        frozen.demand_fit(demand_family(life))
+        self._frozen, self._life, self._tick = frozen, life, tick
+        self._keys = {
+            purpose: [key.child(purpose, i) for i in range(lives)] for purpose in ("tune", "test")
+        }
+
+    def evolved(self, *, longer: int = 1, blind: bool = False, **options: Any) -> Record:
+        """By the frozen loss.
+
+        Args:
+            longer: So many times the updates.
+            blind: The loss is shown rewards of 0.
+            options: Of the family, in the place of those of the lives.
+        """
+        return self._by_network(self._frozen.parameters, longer, blind, options)
+
+    def unevolved(self) -> Record:
+        """By a loss that is drawn as evolution draws its first."""
+        network = LearnedLoss(self._frozen.settings, self._frozen.anatomy())
+        first = network.begin(self._keys["tune"][0].child("first").generator())
+        return self._by_network(first.astype(np.float32), 1, False, {})
+
+    def _by_network(
+        self, parameters: NDArray[np.float32], longer: int, blind: bool, options: dict[str, Any]
+    ) -> Record:
+        anatomy = self._frozen.anatomy(self._life.hidden)
+        network = LearnedLoss(self._frozen.settings, anatomy)
+        row = torch.from_numpy(parameters)
+
+        def blend(lives: int) -> Blend:
+            loss: InnerLoss = Evolved(network, anatomy)
+            found = blend_of(loss, row.expand(lives, -1), network.split)
+            return _blind(found) if blind else found
+
+        life = self._life.model_copy(update={"updates": self._life.updates * longer})
+        return self._live("test", life, anatomy, blend, options)
+
+    def random(self, **options: Any) -> Record:
+        """By nothing: the first policy to the end."""
+        anatomy = self._frozen.anatomy(self._life.hidden)
+
+        def still(agent: Parts, lived: Lived, chosen: torch.Tensor) -> torch.Tensor:
+            return 0.0 * sum(part.flatten(1).sum(1) for part in agent.values())  # type: ignore[return-value]
+
+        return self._live("test", self._life, anatomy, lambda lives: still, options)
+
+    def by_hand(self, name: str) -> Record:
+        """By a loss written by hand, with the settings that do best on lives of their own."""
+        settings = max(self.grid(), key=lambda found: self._tuned(name, found))
+        return self._by_hand(name, settings, "test")
+
+    def grid(self) -> Iterator[dict[str, Any]]:
+        """The settings that are tried."""
+        for rate, epochs, minibatch in itertools.product(RATES, EPOCHS, MINIBATCHES):
+            if self._life.steps % minibatch == 0:
+                yield {"learning_rate": rate, "epochs": epochs, "minibatch": minibatch}
+
+    def _tuned(self, name: str, settings: dict[str, Any]) -> float:
+        returns = self._by_hand(name, settings, "tune").returns
+        return float(np.nan_to_num(returns, nan=-np.inf).mean())
+
+    def _by_hand(self, name: str, settings: dict[str, Any], purpose: str) -> Record:
+        kind = BY_HAND[name]
+        spec = demand_family(self._life)
+        anatomy = Anatomy(spec.observations.shape[0], spec.actions, self._life.hidden, kind.value)
+        life = LifeSettings.parse(self._life.dump() | settings)
+        found = self._live(purpose, life, anatomy, lambda lives: blend_of(kind(anatomy)), {})
+        return dataclasses.replace(found, settings=settings)
+
+    def _live(
+        self,
+        purpose: str,
+        life: LifeSettings,
+        anatomy: Anatomy,
+        blend: Callable[[int], Blend],
+        options: dict[str, Any],
+    ) -> Record:
+        environment = life.environment
+        if options:
+            changed = {"options": environment.options | options}
+            life = life.model_copy(update={"environment": environment.model_copy(update=changed)})
+        keys = self._keys[purpose]
+        found: list[Outcome] = []
+        for first in range(0, len(keys), TOGETHER):
+            some = keys[first : first + TOGETHER]
+            found.append(Lives(life, anatomy, self._tick).live(some, blend(len(some))))
+        return Record(
+            np.concatenate([outcome.returns for outcome in found]),
+            np.concatenate([outcome.rewards for outcome in found]),
+            {},
+        )
+
+
+def _blind(blend: Blend) -> Blend:
+    """The same, shown rewards of 0."""
+
+    def descend(agent: Parts, lived: Lived, chosen: torch.Tensor) -> torch.Tensor:
+        channels = lived.channels.clone()
+        channels[..., -2] = 0.0
+        return blend(agent, dataclasses.replace(lived, channels=channels), chosen)
+
+    return descend
+
+
+@dataclasses.dataclass(frozen=True)
+class Difference:
+    """Of two losses in the same lives, with its bootstrap interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def difference(one: NDArray[np.float64], other: NDArray[np.float64]) -> Difference:
+    """Mean of one - other over lives, with a 95 % interval (BCa bootstrap over lives)."""
+    paired = np.subtract(one, other)
+    if np.ptp(paired) == 0.0 or not np.isfinite(paired).all():
+        return Difference(float(paired.mean()), float(paired.mean()), float(paired.mean()))
+    found = scipy.stats.bootstrap(
+        (paired,), np.mean, n_resamples=RESAMPLES, confidence_level=CONFIDENCE, rng=0
+    ).confidence_interval
+    return Difference(float(paired.mean()), float(found.low), float(found.high))

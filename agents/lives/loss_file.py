@@ -1,0 +1,108 @@
+"""A learned loss as a file: its numbers, what it is for, and where it comes from.
+
+One safetensors file; `WORD` in its metadata is JSON.
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from veldt.agents.lives.anatomy import Anatomy
+from veldt.agents.lives.learned_loss import LearnedLoss, LossSettings
+from veldt.agents.lives.life import LifeSettings
+from veldt.platform.checkpoints import load_arrays
+from veldt.platform.envs.vector import Actions, EnvironmentSpec
+from veldt.platform.errors import BrokenCheckpoint, InputError, VeldtError
+
+WORD = "veldt.loss"
+NUMBERS = "loss"  # the name of the array
+
+
+@dataclasses.dataclass(frozen=True)
+class Frozen:
+    """A loss that is not evolved any more."""
+
+    parameters: NDArray[np.float32]  # [Q]
+    settings: LossSettings
+    life: LifeSettings
+    """that it was evolved in"""
+    observation: int
+    actions: Actions
+    provenance: dict[str, Any]
+    """the search it comes from"""
+
+    def anatomy(self, hidden: tuple[int, ...] | None = None) -> Anatomy:
+        """Agents that can descend it."""
+        settings = self.settings
+        return Anatomy(
+            self.observation,
+            self.actions,
+            self.life.hidden if hidden is None else hidden,
+            value=False,
+            memory=(settings.memory, settings.memory_weights),
+        )
+
+    def demand_fit(self, spec: EnvironmentSpec) -> None:
+        """Raises `InputError` if it is not for this environment's shapes."""
+        shape, actions = spec.observations.shape, spec.actions
+        same = (actions.kind, actions.counts, len(actions.low)) == (
+            self.actions.kind,
+            self.actions.counts,
+            len(self.actions.low),
+        )
+        if shape != (self.observation,) or not same:
+            raise InputError(
+                f"this loss is for {self.observation} numbers seen and "
+                f"{self.actions.description}; {spec.id} shows {list(shape)} and takes "
+                f"{actions.description}."
+            )
+
+
+def words(
+    settings: LossSettings, life: LifeSettings, observation: int, actions: Actions
+) -> dict[str, str]:
+    """The metadata that say what a loss is for."""
+    content = {
+        "loss": settings.dump(),
+        "life": life.dump(),
+        "observation": observation,
+        "actions": dataclasses.asdict(actions),
+    }
+    return {WORD: json.dumps(content)}
+
+
+def load(path: Path) -> Frozen:
+    """The loss in a file.
+
+    Raises:
+        InputError: if there is no such file.
+        BrokenCheckpoint: if it is damaged, or holds no loss.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such file.")
+    arrays, metadata = load_arrays(path)
+    try:
+        found: Mapping[str, Any] = json.loads(metadata[WORD])
+        actions: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in found["actions"].items()
+        }
+        frozen = Frozen(
+            arrays[NUMBERS].astype(np.float32),
+            LossSettings.parse(found["loss"]),
+            LifeSettings.parse(found["life"]),
+            int(found["observation"]),
+            Actions(**actions),
+            json.loads(metadata.get("veldt.search", "{}")),
+        )
+        size = LearnedLoss(frozen.settings, frozen.anatomy()).size
+    except (KeyError, TypeError, ValueError, AttributeError, VeldtError) as error:
+        raise BrokenCheckpoint(f"{path}: this is no learned loss ({error!r}).") from error
+    if frozen.parameters.shape != (size,) or not np.isfinite(frozen.parameters).all():
+        raise BrokenCheckpoint(f"{path}: expected {size} finite numbers of a loss.")
+    return frozen
