@@ -76,4 +76,4 @@ class A2C(Agent):
             entropy_cost=settings.entropy_cost,
             reduction=settings.reduction,
         )
-        return loss, targets
+        return self.mixed(loss, batch, policy), targets

@@ -11,8 +11,10 @@ entry points `veldt.agents`. It owns no loop, no optimiser and no device.
 
 import abc
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, ClassVar
 
+import pydantic
 import torch
 from torch import Tensor
 
@@ -30,13 +32,18 @@ class AgentSettings(Settings):
 
     name: str
     """From `veldt list agents`."""
+    loss: str = ""
+    """A file, loss.safetensors of a search for one: descend this learned loss"""
+    loss_share: float = pydantic.Field(1.0, ge=0.0, le=1.0)
+    """of it; the rest is the agent's own"""
 
 
 class Agent(abc.ABC):
     """One agent, built for one environment's shapes.
 
-    Subclasses set `Settings`, and say what is descended. Here the network is an `ActorCritic`
-    of `settings.network`; an agent with another one says so in `__init__` and `act`.
+    Subclasses set `Settings`, and say what is descended, by way of `mixed` if a learned loss is
+    to have its share. Here the network is an `ActorCritic` of `settings.network`; an agent with
+    another one says so in `__init__` and `act`.
     """
 
     Settings: ClassVar[type[AgentSettings]]
@@ -57,6 +64,10 @@ class Agent(abc.ABC):
         self.settings = settings
         self.network = ActorCritic(spec, settings.network)
         self.state_size = self.network.state_size
+        if settings.loss:
+            from veldt.agents.lives.frozen_loss import FrozenLoss
+
+            self.network.learned_loss = FrozenLoss(Path(settings.loss), spec)
 
     def act(self, inputs: Inputs, generator: torch.Generator | None) -> Acted:
         """Acts in B environments, without gradients.
@@ -67,6 +78,21 @@ class Agent(abc.ABC):
         """
         acted: Acted = self.network.act(inputs, generator)
         return acted
+
+    def mixed(self, own: Loss, batch: Batch, policy: Tensor) -> Loss:
+        """The agent's own loss, or as much of a learned one as the settings say.
+
+        Args:
+            own: And its metrics.
+            batch: It is of.
+            policy: That the network gives there, [T, B, P].
+        """
+        share = self.settings.loss_share if self.settings.loss else 0.0
+        if not share:
+            return own
+        learned = self.network.learned_loss(batch, policy)
+        metrics = own[1] | {"learned_loss": learned.detach()}
+        return share * learned + (1.0 - share) * own[0], metrics
 
     @property
     def reduction(self) -> Reduction:

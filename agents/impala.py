@@ -105,4 +105,4 @@ class Impala(Agent):
             entropy_cost=settings.entropy_cost,
             reduction=settings.reduction,
         )
-        return loss, targets.vs
+        return self.mixed(loss, batch, policy), targets.vs

@@ -97,4 +97,5 @@ class PPO(Agent):
             "clipped_share": (ratio != near).float().mean(),
             "divergence": distribution.divergence(batch.behaviour_policy, policy).mean(),
         }
-        return total, {name: value.detach() for name, value in metrics.items()}
+        own = total, {name: value.detach() for name, value in metrics.items()}
+        return self.mixed(own, batch, policy)

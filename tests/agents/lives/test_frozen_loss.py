@@ -1,0 +1,141 @@
+"""A learned loss as a file, and as what agents of ours descend."""
+
+import dataclasses
+
+import literal_learned_loss as literal
+import numpy as np
+import pytest
+import torch
+
+from veldt.agents.build import make_agent
+from veldt.agents.conformance import synthetic_trajectory
+from veldt.agents.lives import loss_file
+from veldt.agents.lives.anatomy import Anatomy
+from veldt.agents.lives.learned_loss import Convolution, LearnedLoss, LossSettings
+from veldt.agents.lives.life import LifeSettings
+from veldt.agents.settings import TrainSettings
+from veldt.agents.staging import to_batch
+from veldt.platform import checkpoints
+from veldt.platform.envs.vector import Actions, EnvironmentSpec, Observations, discrete
+from veldt.platform.errors import BrokenCheckpoint, InputError
+
+SMALL = LossSettings(
+    convolutions=(Convolution(filters=3, side=4, stride=2),),
+    context=5,
+    units=4,
+    memory=2,
+    memory_weights=3,
+)
+LIFE = LifeSettings.parse({"environment": {"id": "family/direction"}, "buffer": 64})
+BOX = Actions("box", (), (-1.0, -1.0), (1.0, 1.0))
+
+
+@pytest.fixture
+def written(tmp_path):
+    """Writes a loss for 4 numbers seen and these actions; gives the file and its numbers."""
+
+    def write(actions, name="loss.safetensors"):
+        anatomy = Anatomy(4, actions, (8,), False, (2, 3))
+        numbers = LearnedLoss(SMALL, anatomy).begin(np.random.default_rng(0)).astype(np.float32)
+        words = loss_file.words(SMALL, LIFE, 4, actions) | {"veldt.search": '{"seed": 3}'}
+        checkpoints.save_arrays(tmp_path / name, {"loss": numbers}, words)
+        return tmp_path / name, numbers
+
+    return write
+
+
+def test_a_file_gives_back_what_it_was_given(written):
+    path, numbers = written(BOX)
+    frozen = loss_file.load(path)
+    np.testing.assert_array_equal(frozen.parameters, numbers)
+    assert (frozen.settings, frozen.life, frozen.observation) == (SMALL, LIFE, 4)
+    assert frozen.actions == BOX and frozen.provenance == {"seed": 3}
+
+
+def test_files_that_hold_none(written, tmp_path):
+    path, numbers = written(BOX)
+    with pytest.raises(InputError, match="no such file"):
+        loss_file.load(tmp_path / "none")
+    checkpoints.save_arrays(tmp_path / "policy", {"loss": numbers})
+    with pytest.raises(BrokenCheckpoint, match="no learned loss"):
+        loss_file.load(tmp_path / "policy")
+    words = loss_file.words(SMALL, LIFE, 4, BOX)
+    for wrong in (numbers[:-1], np.full_like(numbers, np.nan)):
+        checkpoints.save_arrays(tmp_path / "wrong", {"loss": wrong}, words)
+        with pytest.raises(BrokenCheckpoint, match="finite numbers of a loss"):
+            loss_file.load(tmp_path / "wrong")
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(BrokenCheckpoint):
+        loss_file.load(path)
+
+
+def agent_of(name, path, environment="CartPole-v1", **settings):
+    data = {"environment": {"id": environment}, "frames": 1}
+    agent = {"name": name, "loss": str(path)} | settings
+    parsed = TrainSettings.parse(data | {"agent": agent})
+    spec = EnvironmentSpec(environment, Observations((4,), "float32"), discrete(2), 1)
+    return make_agent(parsed, spec), spec
+
+
+@pytest.mark.parametrize("name", ["impala", "a2c", "ppo"])
+def test_agents_descend_it_alone_or_mixed(name, written):
+    path, _ = written(discrete(2))
+    batch = None
+    losses = {}
+    for share in (0.0, 0.25, 1.0):
+        agent, spec = agent_of(name, path, loss_share=share)
+        made = synthetic_trajectory(spec, 9, 3, seed=1, policy_size=2)
+        batch = to_batch(made, torch.device("cpu"))
+        losses[share], metrics = agent.loss(batch)
+        assert ("learned_loss" in metrics) == (share > 0)
+    mixed = 0.25 * losses[1.0] + 0.75 * losses[0.0]
+    torch.testing.assert_close(losses[0.25], mixed)
+    losses[1.0].backward()
+    learned = agent.network.learned_loss
+    assert learned.memory_weight.grad.any() and agent.network.policy.weight.grad.any()
+    assert not learned.parameters_.requires_grad
+
+
+def test_it_is_the_literal_loss_of_each_environment_s_unroll(written):
+    path, numbers = written(discrete(2))
+    agent, spec = agent_of("impala", path)
+    made = synthetic_trajectory(spec, 9, 3, seed=1, policy_size=2)
+    batch = to_batch(made, torch.device("cpu"))
+    policy = agent.network.unroll(batch).policy[:-1]
+    learned = agent.network.learned_loss
+    got = learned(batch, policy).item()
+    anatomy = Anatomy(4, discrete(2), (8,), False, (2, 3))
+    parts = LearnedLoss(SMALL, anatomy).split(torch.from_numpy(numbers)[None])
+    parts = {name: part[0].tolist() for name, part in parts.items()}
+    memory = literal.memory(learned.memory_weight.tolist(), learned.memory_bias.tolist())
+
+    def normalised(x):
+        deviation = np.sqrt(np.maximum(x.var((0, 1)), 0.01))
+        return (x - x.mean((0, 1))) / deviation
+
+    observation, action = normalised(made.observation[:-1]), normalised(np.eye(2)[made.action])
+    total = 0.0
+    for b in range(3):
+        ended = made.terminated[:, b] | made.truncated[:, b]
+        rows = [[0.0] * 9] * 55 + [
+            [*observation[t, b], *action[t, b], 1.0, made.reward[t, b], float(ended[t])]
+            for t in range(9)
+        ]
+        said = [[0.0] * 2] * 55 + policy[:, b].tolist()
+        chosen = list(range(55, 64))
+        layers = [(layer.side, layer.stride) for layer in SMALL.convolutions]
+        total += literal.learned_loss(parts, layers, rows, said, memory, chosen)
+    assert got == pytest.approx(total / 3, rel=1e-3)
+
+
+def test_shapes_that_do_not_fit_are_said(written):
+    path, _ = written(BOX)
+    with pytest.raises(
+        InputError, match=r"4 numbers seen and .*CartPole-v1 shows \[4\] and takes"
+    ):
+        agent_of("impala", path)
+    frozen = loss_file.load(path)
+    spec = EnvironmentSpec("e", Observations((5,), "float32"), BOX, 1)
+    with pytest.raises(InputError, match=r"e shows \[5\]"):
+        frozen.demand_fit(spec)
+    frozen.demand_fit(dataclasses.replace(spec, observations=Observations((4,), "float32")))

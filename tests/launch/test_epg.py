@@ -1,0 +1,67 @@
+"""Losses that evolution writes, from the command line: searched, frozen, compared, trained on."""
+
+import json
+
+import pytest
+
+from veldt.platform.records import read
+
+SMALL = (
+    *("--set", "generations=4", "--set", "evaluation.every=2", "--set", "evaluation.episodes=6"),
+    *("--set", "strategy.pairs=4", "--set", "problem.block=2", "--set", "problem.tasks=2"),
+    *("--set", "problem.life.updates=3", "--set", "problem.bootstrap=2"),
+    *("--set", "problem.test_block=3", "--set", "problem.life.hidden=[8]"),
+)
+SEARCH = ("search", "epg/direction", *SMALL)
+
+
+def same(summary):
+    return summary["fingerprint"], summary["evaluation_mean_return"]
+
+
+def test_the_same_loss_on_1_2_and_4_ranks_and_after_a_kill(veldt, until):
+    alone = veldt.summary(*SEARCH, "--out", "alone")
+    first = (veldt.folder / "alone" / "loss.safetensors").read_bytes()
+    for ranks in (2, 4):
+        summary = veldt.summary(*SEARCH, "--out", f"on-{ranks}", ranks=ranks)
+        assert same(summary) == same(alone)
+    process = veldt.start(*SEARCH, "--out", "killed", "--set", "checkpoint_seconds=0.0")
+    until(lambda: (veldt.folder / "killed").exists() and len(read(veldt.folder / "killed")) > 1)
+    process.kill()
+    process.wait()
+    resumed = veldt.summary(
+        *SEARCH, "--out", "killed", "--set", "checkpoint_seconds=0.0", "--resume"
+    )
+    assert same(resumed) == same(alone)
+    for folder in ("on-2", "killed"):
+        again = (veldt.folder / folder / "loss.safetensors").read_bytes()
+        assert len(again) == len(first)
+    _compared_and_trained_on(veldt)
+
+
+def _compared_and_trained_on(veldt):
+    result = veldt.summary("bench", "epg", "alone", "--lives", 4)
+    for name in ("epg", "ppo", "policy_gradient", "unevolved", "random", "no_reward", "longer_8"):
+        assert isinstance(result[f"{name}_return"], float)
+    for what in ("difference", "area_difference"):
+        assert result[f"{what}_low"] <= result[what] <= result[f"{what}_high"]
+        part = "return" if what == "difference" else "area"
+        gap = result[f"epg_{part}"] - result[f"ppo_{part}"]
+        assert result[what] == pytest.approx(gap, abs=1e-6)
+    assert set(result["ppo_settings"]) == {"learning_rate", "epochs", "minibatch"}
+    assert result["provenance"]["seed"] == 0
+    file = veldt.folder / "alone" / "loss.safetensors"
+    (veldt.folder / "point.toml").write_text(
+        'frames = 4_000\nenvironment = {id = "family/direction"}\n'
+        "actors = {count = 1, environments = 4, unroll_length = 64}\nlearner = {batch = 1}\n"
+    )
+    line = ("train", "point.toml", "--out", "trained", "--set", f"agent.loss={file}")
+    summary = veldt.summary(*line)
+    assert summary["updates"] == 16 and summary["episodes"] > 70
+    assert "learned_loss" in read(veldt.folder / "trained")[-1]
+    assert veldt.summary("evaluate", "trained", "--episodes", 4)["episodes"] == 4
+    wrong = veldt("train", "cartpole", "--set", f"agent.loss={file}")
+    assert wrong.returncode == 2 and "this loss is for 4 numbers seen" in wrong.stderr
+    assert json.loads((veldt.folder / "alone" / "settings.json").read_text())["settings"]
+    assert veldt("bench", "epg", "nowhere").returncode == 2
+    assert veldt("bench", "epg").returncode == 2
