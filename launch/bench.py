@@ -93,7 +93,8 @@ def throughput(settings: "TrainSettings", seconds: float, console: Console) -> d
     learning = _learning(settings, agent, device, trajectories, seconds)
     v_trace_s = _v_trace(stack(trajectories), device, seconds / 10)
 
-    unroll, update = length * size, length * size * batch  # steps
+    # Steps; what is replayed is learnt from, and counted no more.
+    unroll, update = length * size, settings.steps_per_update
     threads = settings.learner.threads
     cores = min(usable_cores(), actors + threads)
     rates = {

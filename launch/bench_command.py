@@ -30,7 +30,9 @@ def bench(
     what: Annotated[Benchmark, typer.Argument(help="What to measure.")],
     recipe: Annotated[
         str | None,
-        typer.Argument(help="Default: atari/pong, or ars/halfcheetah. Of epg: a search's folder."),
+        typer.Argument(
+            help="Default: atari/paper, or ars/halfcheetah. Of epg: a search's folder."
+        ),
     ] = None,
     assignments: Assignments = None,
     seconds: Annotated[float, typer.Option(min=1.0, help="For each of the parts.")] = 10.0,
@@ -78,7 +80,7 @@ def bench(
         from veldt.launch import bench as throughput_bench
         from veldt.launch import faults_bench, learner_bench
 
-        recipe = recipe or "atari/pong"
+        recipe = recipe or "atari/paper"
         long = [
             f"{SHORT.get(name, name)}{equals}{value}"
             for name, equals, value in (item.partition("=") for item in assignments or ())

@@ -5,21 +5,26 @@
 All live the same lives, so that differences are paired; see agents/lives/contest.py.
 """
 
+import dataclasses
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import rich.table
+import scipy.stats
+from numpy.typing import NDArray
 
 from veldt.agents.build import use_threads
 from veldt.agents.lives import loss_file
-from veldt.agents.lives.contest import Contest, Record, difference
+from veldt.agents.lives.contest import Contest, Record
 from veldt.launch.console import Console, number
 from veldt.platform.keys import Key
 
 LONGER = (4, 8)
 HALVES = ("right", "left")
+RESAMPLES = 9_999
+CONFIDENCE = 0.95
 HEAD = ("return", "area", "settings")
 
 
@@ -89,6 +94,26 @@ def epg(folder: Path, lives: int, seed: int, console: Console) -> dict[str, Any]
                 f"{prefix}{what}_high": found.high,
             }
     return result | half | {"seconds": time.perf_counter() - begun}
+
+
+@dataclasses.dataclass(frozen=True)
+class Difference:
+    """Of two losses in the same lives, with its bootstrap interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def difference(one: NDArray[np.float64], other: NDArray[np.float64]) -> Difference:
+    """Mean of one - other over lives, with a 95 % interval (BCa bootstrap over lives)."""
+    paired = np.subtract(one, other)
+    if np.ptp(paired) == 0.0 or not np.isfinite(paired).all():
+        return Difference(float(paired.mean()), float(paired.mean()), float(paired.mean()))
+    found = scipy.stats.bootstrap(
+        (paired,), np.mean, n_resamples=RESAMPLES, confidence_level=CONFIDENCE, rng=0
+    ).confidence_interval
+    return Difference(float(paired.mean()), float(found.low), float(found.high))
 
 
 def _mean(record: Record) -> float:

@@ -73,7 +73,7 @@ def learner(settings: "TrainSettings", seconds: float, console: Console) -> dict
     copying = device_speed.copying(device, size, seconds / 4)
     each = {stage: one.stopwatch.seconds[stage] / updates for stage in STAGES}
     moving = each["copying"] + each["stacking"]  # to the device, and side by side there
-    steps = T * B * settings.learner.batch
+    steps = T * B * settings.learner.batch  # replayed ones too
     flops = 3 * 2 * cost.multiply_accumulates * steps * (T + 1) / T
     return {
         "frames_per_second": steps * spec.frames_per_step * updates / elapsed,

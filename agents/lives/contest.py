@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-import scipy.stats
 import torch
 from numpy.typing import NDArray
 
@@ -30,8 +29,6 @@ RATES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
 EPOCHS = (1, 4, 10)
 MINIBATCHES = (16, 32, 64)
 TOGETHER = 50  # lives in one program
-RESAMPLES = 9_999
-CONFIDENCE = 0.95
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,23 +168,3 @@ def _blind(blend: Blend) -> Blend:
         return blend(agent, dataclasses.replace(lived, channels=channels), chosen)
 
     return descend
-
-
-@dataclasses.dataclass(frozen=True)
-class Difference:
-    """Of two losses in the same lives, with its bootstrap interval."""
-
-    mean: float
-    low: float
-    high: float
-
-
-def difference(one: NDArray[np.float64], other: NDArray[np.float64]) -> Difference:
-    """Mean of one - other over lives, with a 95 % interval (BCa bootstrap over lives)."""
-    paired = np.subtract(one, other)
-    if np.ptp(paired) == 0.0 or not np.isfinite(paired).all():
-        return Difference(float(paired.mean()), float(paired.mean()), float(paired.mean()))
-    found = scipy.stats.bootstrap(
-        (paired,), np.mean, n_resamples=RESAMPLES, confidence_level=CONFIDENCE, rng=0
-    ).confidence_interval
-    return Difference(float(paired.mean()), float(found.low), float(found.high))
