@@ -30,9 +30,7 @@ def bench(
     what: Annotated[Benchmark, typer.Argument(help="What to measure.")],
     recipe: Annotated[
         str | None,
-        typer.Argument(
-            help="Default: atari/paper, or ars/halfcheetah. Of epg: a search's folder."
-        ),
+        typer.Argument(help="Default: atari/paper, or ars/halfcheetah; epg: a folder."),
     ] = None,
     assignments: Assignments = None,
     seconds: Annotated[float, typer.Option(min=1.0, help="For each of the parts.")] = 10.0,
