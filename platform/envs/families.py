@@ -8,8 +8,9 @@ Legend: B environments, positions and velocities [B, 2], half: which tasks there
 """
 
 import abc
+import inspect
 from collections.abc import Mapping, Sequence
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,7 @@ from veldt.platform.envs.vector import (
 )
 from veldt.platform.errors import EnvironmentFault, SettingsError, UnknownName
 from veldt.platform.keys import Key
+from veldt.platform.plugins import attribute
 
 Half = Literal["all", "right", "left"]
 HALVES = ("all", "right", "left")
@@ -151,10 +153,20 @@ class Goal(PointMass):
         return -away
 
 
-FAMILIES: Mapping[str, type[PointMass]] = {"direction": Direction, "goal": Goal}
+ROBOTS = "veldt.platform.envs.robot_families"
+FAMILIES: Mapping[str, str] = {
+    "direction": f"{__name__}:Direction",
+    "goal": f"{__name__}:Goal",
+    "random-hopper": f"{ROBOTS}:RandomHopper",
+    "random-walker": f"{ROBOTS}:RandomWalker",
+    "random-reacher": f"{ROBOTS}:RandomReacher",
+    "directional-hopper": f"{ROBOTS}:DirectionalHopper",
+    "directional-halfcheetah": f"{ROBOTS}:DirectionalHalfCheetah",
+    "goal-ant": f"{ROBOTS}:GoalAnt",
+}
 
 
-def make_family(name: str, size: int, half: Half = "all") -> PointMass:
+def make_family(name: str, size: int, **options: Any) -> Family:
     """The family called `name`, "family/direction" for one.
 
     Raises:
@@ -165,4 +177,12 @@ def make_family(name: str, size: int, half: Half = "all") -> PointMass:
     if kind not in FAMILIES:
         known = ", ".join(f"family/{each}" for each in FAMILIES)
         raise UnknownName(f"environments: no {name!r}. The families are {known}.")
-    return FAMILIES[kind](name, size, half)
+    build: Any = attribute(FAMILIES[kind])
+    signature = inspect.signature(build)
+    try:
+        signature.bind(name, size, **options)
+    except TypeError as error:
+        takes = ", ".join(list(signature.parameters)[2:])
+        raise SettingsError(f"{name}: {error}. It takes: {takes}.") from error
+    family: Family = build(name, size, **options)
+    return family
