@@ -19,8 +19,8 @@ import torch
 from numpy.typing import NDArray
 
 from veldt.agents.lives.anatomy import Anatomy
-from veldt.agents.lives.inner_losses import BY_HAND, Evolved, InnerLoss, Lived, Parts
-from veldt.agents.lives.learned_loss import LearnedLoss
+from veldt.agents.lives.catalogue import kind_of
+from veldt.agents.lives.inner_losses import BY_HAND, Lived, Parts
 from veldt.agents.lives.life import Blend, LifeSettings, Lives, Outcome, blend_of, demand_family
 from veldt.agents.lives.loss_file import Frozen
 from veldt.platform.keys import Key
@@ -84,7 +84,8 @@ class Contest:
 
     def unevolved(self) -> Record:
         """By a loss that is drawn as evolution draws its first."""
-        network = LearnedLoss(self._frozen.settings, self._frozen.anatomy())
+        settings = self._frozen.settings
+        network = kind_of(settings).network(settings, self._frozen.anatomy())
         first = network.begin(self._keys["tune"][0].child("first").generator())
         return self._by_network(first.astype(np.float32), 1, False, {})
 
@@ -92,12 +93,12 @@ class Contest:
         self, parameters: NDArray[np.float32], longer: int, blind: bool, options: dict[str, Any]
     ) -> Record:
         anatomy = self._frozen.anatomy(self._life.hidden)
-        network = LearnedLoss(self._frozen.settings, anatomy)
+        kind = kind_of(self._frozen.settings)
+        network = kind.network(self._frozen.settings, anatomy)
         row = torch.from_numpy(parameters)
 
         def blend(lives: int) -> Blend:
-            loss: InnerLoss = Evolved(network, anatomy)
-            found = blend_of(loss, row.expand(lives, -1), network.split)
+            found = blend_of(kind.loss(network, anatomy), row.expand(lives, -1), network.split)
             return _blind(found) if blind else found
 
         life = self._life.model_copy(update={"updates": self._life.updates * longer})

@@ -15,9 +15,10 @@ from torch.nn import functional
 
 from veldt.agents.inputs import Batch
 from veldt.agents.lives import loss_file
-from veldt.agents.lives.learned_loss import LearnedLoss
+from veldt.agents.lives.learned_loss import LearnedLoss, LossSettings
 from veldt.agents.lives.life import FLOOR
 from veldt.platform.envs.vector import EnvironmentSpec
+from veldt.platform.errors import InputError
 
 
 class FrozenLoss(nn.Module):
@@ -28,7 +29,7 @@ class FrozenLoss(nn.Module):
         spec: Of the environment.
 
     Raises:
-        InputError: if there is no such file, or it is for other shapes.
+        InputError: if there is no such file, or it is for other shapes, or no whole loss.
         BrokenCheckpoint: if it holds no loss.
     """
 
@@ -40,6 +41,8 @@ class FrozenLoss(nn.Module):
         super().__init__()
         frozen = loss_file.load(path)
         frozen.demand_fit(spec)
+        if not isinstance(frozen.settings, LossSettings):
+            raise InputError(f"{path}: a {frozen.settings.kind} is descended in lives alone.")
         self._anatomy = frozen.anatomy()
         self._buffer = frozen.life.buffer
         self._network = LearnedLoss(frozen.settings, self._anatomy)

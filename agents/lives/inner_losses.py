@@ -117,14 +117,20 @@ class ByHand:
         behaviour, action = _rows(lived.behaviour, chosen), _rows(lived.action, chosen)
         policy = self._anatomy.policy(agent, observation)
         log_pi = self._distribution.log_probability(policy, action)
-        found = self._policy_loss(log_pi, advantages, policy, behaviour, action).mean(1)
+        found = self._policy_loss(loss, log_pi, advantages, policy, behaviour, action).mean(1)
         if self.value:
             errors = self._anatomy.value(agent, observation) - targets
             found = found + VALUE_COST * 0.5 * errors.square().mean(1)
         return found
 
     def _policy_loss(
-        self, log_pi: Tensor, advantages: Tensor, policy: Tensor, behaviour: Tensor, action: Tensor
+        self,
+        loss: Parts,
+        log_pi: Tensor,
+        advantages: Tensor,
+        policy: Tensor,
+        behaviour: Tensor,
+        action: Tensor,
     ) -> Tensor:
         """Of each sample, [L, N]."""
         return -log_pi * advantages
@@ -154,7 +160,13 @@ class PPO(ByHand):
     CLIP, DIVERGENCE_COST = 0.2, 0.001
 
     def _policy_loss(
-        self, log_pi: Tensor, advantages: Tensor, policy: Tensor, behaviour: Tensor, action: Tensor
+        self,
+        loss: Parts,
+        log_pi: Tensor,
+        advantages: Tensor,
+        policy: Tensor,
+        behaviour: Tensor,
+        action: Tensor,
     ) -> Tensor:
         log_mu = self._distribution.log_probability(behaviour, action)
         ratio = torch.exp(log_pi - log_mu)

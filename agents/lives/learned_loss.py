@@ -15,6 +15,7 @@ samples alone.
 """
 
 import math
+from typing import Literal
 
 import numpy as np
 import pydantic
@@ -39,6 +40,7 @@ class Convolution(Settings):
 class LossSettings(Settings):
     """Of the network that is the loss; the defaults are the release's."""
 
+    kind: Literal["epg"] = "epg"
     convolutions: tuple[Convolution, ...] = (
         Convolution(filters=16, side=6, stride=5),
         Convolution(filters=32, side=4, stride=2),

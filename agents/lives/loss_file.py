@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from veldt.agents.lives.anatomy import Anatomy
-from veldt.agents.lives.learned_loss import LearnedLoss, LossSettings
+from veldt.agents.lives.catalogue import kind_of, parse
 from veldt.agents.lives.life import LifeSettings
 from veldt.platform.checkpoints import load_arrays
 from veldt.platform.envs.vector import Actions, EnvironmentSpec
 from veldt.platform.errors import BrokenCheckpoint, InputError, VeldtError
+from veldt.platform.settings import Settings
 
 WORD = "veldt.loss"
 NUMBERS = "loss"  # the name of the array
@@ -28,7 +29,7 @@ class Frozen:
     """A loss that is not evolved any more."""
 
     parameters: NDArray[np.float32]  # [Q]
-    settings: LossSettings
+    settings: Any
     life: LifeSettings
     """that it was evolved in"""
     observation: int
@@ -43,7 +44,7 @@ class Frozen:
             self.observation,
             self.actions,
             self.life.hidden if hidden is None else hidden,
-            value=False,
+            value=kind_of(settings).value,
             memory=(settings.memory, settings.memory_weights),
         )
 
@@ -64,7 +65,7 @@ class Frozen:
 
 
 def words(
-    settings: LossSettings, life: LifeSettings, observation: int, actions: Actions
+    settings: Settings, life: LifeSettings, observation: int, actions: Actions
 ) -> dict[str, str]:
     """The metadata that say what a loss is for."""
     content = {
@@ -94,13 +95,13 @@ def load(path: Path) -> Frozen:
         }
         frozen = Frozen(
             arrays[NUMBERS].astype(np.float32),
-            LossSettings.parse(found["loss"]),
+            parse(found["loss"]),
             LifeSettings.parse(found["life"]),
             int(found["observation"]),
             Actions(**actions),
             json.loads(metadata.get("veldt.search", "{}")),
         )
-        size = LearnedLoss(frozen.settings, frozen.anatomy()).size
+        size = kind_of(frozen.settings).network(frozen.settings, frozen.anatomy()).size
     except (KeyError, TypeError, ValueError, AttributeError, VeldtError) as error:
         raise BrokenCheckpoint(f"{path}: this is no learned loss ({error!r}).") from error
     if frozen.parameters.shape != (size,) or not np.isfinite(frozen.parameters).all():

@@ -12,7 +12,7 @@ import contextlib
 import dataclasses
 import importlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import gymnasium
@@ -105,10 +105,20 @@ class GymnasiumVector:
         Raises:
             EnvironmentFault: if the vector is closed, or an environment fails.
         """
+        return self._begin([(key, b) for b in range(self.size)])
+
+    def begin(self, keys: Sequence[Key]) -> NDArray[np.generic]:
+        """As `reset`, each environment with its own key: a family whose tasks are all one."""
+        return self._begin([(key, 0) for key in keys])
+
+    def _begin(self, chances: list[tuple[Key, int]]) -> NDArray[np.generic]:
+        """Starts episode 0 everywhere, each as that environment of its key."""
         if not self._places:
             raise EnvironmentFault(f"{self.spec.id}: this vector is closed; make another.")
         observation = self._empty(self.size)
-        for b, place in enumerate(self._places):
+        for b, (key, lane) in enumerate(chances):
+            place = self._places[b]
+            place.lane = lane
             try:
                 self._write(observation[b], place.restart(key, 0))
             except Exception as error:
@@ -206,6 +216,7 @@ class _Place:
     index: int
     environment: Environment
     key: Key = Key(0)
+    lane: int = 0  # which of the environments of its key it is
     number: int = 0  # of the episode
     seed: int = 0  # of the episode
     steps: int = 0  # of the episode
@@ -214,7 +225,7 @@ class _Place:
     def restart(self, key: Key, number: int) -> Any:
         """Starts episode `number`; what it shows first."""
         self.key, self.number, self.steps, self.total = key, number, 0, 0.0
-        self.seed = key.child("episode", self.index, number).integer()
+        self.seed = key.child("episode", self.lane, number).integer()
         return self.environment.reset(seed=self.seed)[0]
 
     def fault(self, why: Exception | str) -> EnvironmentFault:

@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 
 from veldt.agents.build import use_threads
 from veldt.agents.lives.anatomy import Anatomy
-from veldt.agents.lives.inner_losses import PPO, Evolved
-from veldt.agents.lives.learned_loss import LearnedLoss, LossSettings
+from veldt.agents.lives.catalogue import kind_of, parse
+from veldt.agents.lives.inner_losses import PPO
+from veldt.agents.lives.learned_loss import LossSettings
 from veldt.agents.lives.life import LifeSettings, Lives, Outcome, blend_of, demand_family
 from veldt.agents.lives.loss_file import NUMBERS, words
 from veldt.platform.keys import Key
-from veldt.platform.settings import Settings
+from veldt.platform.settings import Path, Settings
 from veldt.search.problems.problem import Members, Score, Scores, Tick
 from veldt.search.vectors import State, Vector
 
@@ -33,7 +34,8 @@ class LivesSettings(Settings):
 
     kind: Literal["lives"] = "lives"
     life: LifeSettings
-    loss: LossSettings = LossSettings()
+    loss: pydantic.SerializeAsAny[Settings] = LossSettings()
+    """`kind` names it: epg, a whole loss, or drift, PPO's but for what keeps a policy near"""
     tasks: int = pydantic.Field(4, ge=1, le=4096)
     """Lives of a member in a generation, each with a task of its own"""
     block: int = pydantic.Field(8, ge=1, le=4096)
@@ -47,6 +49,12 @@ class LivesSettings(Settings):
     shuffled: bool = False
     """A control: each member gets the fitness of another"""
 
+    @classmethod
+    def prepare(cls, data: dict[str, Any], at: Path) -> dict[str, Any]:
+        if "loss" in data:
+            data["loss"] = parse(data["loss"], (*at, "loss"))
+        return data
+
 
 class LivesProblem:
     """The fitness of a loss."""
@@ -57,7 +65,8 @@ class LivesProblem:
 
     def __init__(self, settings: LivesSettings, key: Key) -> None:
         use_threads(1)
-        self._settings, self._generation, loss = settings, 0, settings.loss
+        loss: Any = settings.loss
+        self._settings, self._generation, self._kind = settings, 0, kind_of(loss)
         self.block, self.test_block = settings.block, settings.test_block
         self.episodes = settings.tasks
         spec = demand_family(settings.life)
@@ -65,10 +74,10 @@ class LivesProblem:
             spec.observations.shape[0],
             spec.actions,
             settings.life.hidden,
-            value=settings.bootstrap > 0,
+            value=settings.bootstrap > 0 or self._kind.value,
             memory=(loss.memory, loss.memory_weights),
         )
-        self._network = LearnedLoss(loss, self._anatomy)
+        self._network = self._kind.network(loss, self._anatomy)
         self.words = words(loss, settings.life, spec.observations.shape[0], spec.actions)
         self.start = self._network.begin(key.child("loss").generator())
         if settings.initialisation:
@@ -101,9 +110,8 @@ class LivesProblem:
         """Lives by the losses of these candidates, [L, n]."""
         losses = torch.from_numpy(rows[:, : self._network.size]).float()
         other = PPO(self._anatomy) if share else None
-        blend = blend_of(
-            Evolved(self._network, self._anatomy), losses, self._network.split, other, share
-        )
+        loss = self._kind.loss(self._network, self._anatomy)
+        blend = blend_of(loss, losses, self._network.split, other, share)
         first = None
         if self._settings.initialisation:
             drawn = [self._anatomy.begin(key.child("weights").generator()) for key in keys]

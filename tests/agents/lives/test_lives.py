@@ -1,11 +1,14 @@
 """Lives: the learned loss against its literal twin, and agents that learn or do not."""
 
+import math
+
 import literal_learned_loss as literal
 import numpy as np
 import pytest
 import torch
 
 from veldt.agents.lives.anatomy import Anatomy
+from veldt.agents.lives.drift import DPO, DriftNetwork, DriftSettings, closed_form
 from veldt.agents.lives.inner_losses import A2C, BY_HAND, Evolved, Lived
 from veldt.agents.lives.learned_loss import Convolution, LearnedLoss, LossSettings
 from veldt.agents.lives.life import (
@@ -215,10 +218,36 @@ def test_directions_are_not_learnt_from_advantages_turned_round(monkeypatch):
     [
         ({"minibatch": 48}, "does not divide 64"),
         ({"buffer": 32}, "less than the 64 newest"),
-        ({"environment": {"id": "CartPole-v1"}}, "one task, not a family"),
+        ({"environment": {"id": "atari/pong"}}, "one task, not a family"),
         ({"environment": {"id": "family/direction", "options": {"half": "up"}}}, "half must be"),
     ],
 )
 def test_lives_that_cannot_be_lived(changes, words):
     with pytest.raises(SettingsError, match=words):
         demand_family(settings(**changes))
+
+
+def test_a_drift_is_nothing_where_the_policies_are_the_same():
+    one = anatomy(discrete(3), value=True, memory=(0, 0))
+    network = DriftNetwork(DriftSettings(units=7), one)
+    assert network.size == 9 * 7
+    row = torch.from_numpy(network.begin(np.random.default_rng(0)))[None]
+    parts = network.split(row)
+    log_ratio = torch.tensor([[0.0, 0.3, -0.2]], dtype=torch.double)
+    advantage = torch.tensor([[2.0, 1.0, -3.0]], dtype=torch.double)
+    found = network.drift(parts, log_ratio, advantage)[0].tolist()
+    units, out = parts["units"][0].tolist(), parts["out"][0].tolist()
+    for d, a, got in zip(log_ratio[0].tolist(), advantage[0].tolist(), found, strict=True):
+        x = [d, d * d, 1 - math.exp(d), (1 - math.exp(d)) ** 2]
+        x += [part * a for part in x]
+        hidden = [math.tanh(sum(x[i] * units[i][j] for i in range(8))) for j in range(7)]
+        assert got == pytest.approx(sum(h * o[0] for h, o in zip(hidden, out, strict=True)))
+    assert found[0] == 0.0 != found[1]
+
+
+def test_the_closed_form_is_nothing_near_and_holds_back_far_away():
+    d = torch.tensor([[0.0, 0.05, 1.5, -0.05, -2.0]])
+    for sign in (1.0, -1.0):
+        drift = closed_form(sign * d, torch.full_like(d, 4.0 * sign))[0]
+        assert drift[0] == 0.0 and (drift >= 0.0).all() and drift[1] < 0.05 < drift[2]
+    assert learn(DPO).returns.mean() > 25

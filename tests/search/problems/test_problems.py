@@ -25,6 +25,7 @@ from veldt.search.problems.problem import Members, Score, Scores
 
 CARTPOLE = {"environment": {"id": "CartPole-v1"}, "policy": {"name": "linear"}}
 LIFE = {"environment": {"id": "family/direction"}, "updates": 2, "hidden": [4], "buffer": 64}
+CART = LIFE | {"environment": {"id": "CartPole-v1"}, "final_episodes": 1}
 LIVES = {"life": LIFE, "tasks": 2, "test_block": 3, "loss": {"memory": 2}}
 HOPPER = {"environment": {"id": "Hopper-v5"}, "policy": {"name": "linear"}, "horizon": 60}
 
@@ -56,6 +57,7 @@ def merge(problem, scores):
         ("lqr", {"horizon": 20}),
         ("learning-rate", {}),
         ("lives", LIVES),
+        ("lives", LIVES | {"loss": {"kind": "drift", "units": 3}, "life": CART}),
         ("lives", LIVES | {"bootstrap": 2, "initialisation": True, "block": 3, "shuffled": True}),
         ("episodes", CARTPOLE | {"horizon": 40, "episodes": 2}),
         ("episodes", HOPPER | {"action_noise": 0.1, "filter": {"sampling": 0.5}}),

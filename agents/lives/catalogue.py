@@ -1,0 +1,65 @@
+"""The kinds of learned losses, by name."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from veldt.agents.lives.anatomy import Anatomy
+from veldt.agents.lives.drift import Drifting, DriftNetwork, DriftSettings
+from veldt.agents.lives.inner_losses import Evolved, InnerLoss, Parts
+from veldt.agents.lives.learned_loss import LearnedLoss, LossSettings
+from veldt.platform.errors import UnknownName
+from veldt.platform.settings import Settings
+
+
+class Network(Protocol):
+    """A network that is a loss, or a part of one."""
+
+    size: int
+    """Q, its parameters"""
+
+    def begin(self, generator: np.random.Generator) -> NDArray[np.float64]:
+        """Where evolution begins, [Q]."""
+
+    def split(self, rows: Tensor) -> Parts:
+        """Its weights by name, from rows of parameters [L, Q]."""
+
+
+class Kind(NamedTuple):
+    """What a name stands for."""
+
+    settings: type[Settings]
+    network: Callable[[Any, Anatomy], Network]
+    loss: Callable[[Any, Anatomy], InnerLoss]
+    """from the network"""
+    value: bool
+    """whether agents need a value"""
+
+
+KINDS: Mapping[str, Kind] = {
+    "epg": Kind(LossSettings, LearnedLoss, Evolved, False),
+    "drift": Kind(DriftSettings, DriftNetwork, lambda network, one: Drifting(one), True),
+}
+
+
+def kind_of(settings: Any) -> Kind:
+    """That a loss's settings belong to."""
+    return KINDS[settings.kind]
+
+
+def parse(data: Any, at: tuple[str | int, ...] = ()) -> Settings:
+    """Settings of the kind that the data name; "epg" if they name none.
+
+    Raises:
+        UnknownName: if there is no such kind.
+        SettingsError: if they are wrong.
+    """
+    if isinstance(data, Settings):
+        return data
+    name = data.get("kind", "epg") if isinstance(data, Mapping) else "epg"
+    if name not in KINDS:
+        raise UnknownName(f"losses: no {name!r}. The kinds are {', '.join(KINDS)}.")
+    return KINDS[name].settings.parse(data, at)
