@@ -5,26 +5,24 @@
 All live the same lives, so that differences are paired; see agents/lives/contest.py.
 """
 
-import dataclasses
+import math
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import rich.table
-import scipy.stats
-from numpy.typing import NDArray
 
 from veldt.agents.build import use_threads
 from veldt.agents.lives import loss_file
 from veldt.agents.lives.contest import Contest, Record
+from veldt.launch import epg_report
 from veldt.launch.console import Console, number
+from veldt.launch.evaluation_report import interval
 from veldt.platform.keys import Key
 
 LONGER = (4, 8)
 HALVES = ("right", "left")
-RESAMPLES = 9_999
-CONFIDENCE = 0.95
 HEAD = ("return", "area", "settings")
 
 
@@ -87,33 +85,18 @@ def epg(folder: Path, lives: int, seed: int, console: Console) -> dict[str, Any]
             ("difference", (one.returns, records[other].returns)),
             ("area_difference", (one.areas, records[other].areas)),
         ):
-            found = difference(values[0], values[1])
+            paired = values[0] - values[1]
+            low, high = interval(paired.tolist()) or (math.nan, math.nan)
             result |= {
-                f"{prefix}{what}": found.mean,
-                f"{prefix}{what}_low": found.low,
-                f"{prefix}{what}_high": found.high,
+                f"{prefix}{what}": float(paired.mean()),
+                f"{prefix}{what}_low": low,
+                f"{prefix}{what}_high": high,
             }
-    return result | half | {"seconds": time.perf_counter() - begun}
-
-
-@dataclasses.dataclass(frozen=True)
-class Difference:
-    """Of two losses in the same lives, with its bootstrap interval."""
-
-    mean: float
-    low: float
-    high: float
-
-
-def difference(one: NDArray[np.float64], other: NDArray[np.float64]) -> Difference:
-    """Mean of one - other over lives, with a 95 % interval (BCa bootstrap over lives)."""
-    paired = np.subtract(one, other)
-    if np.ptp(paired) == 0.0 or not np.isfinite(paired).all():
-        return Difference(float(paired.mean()), float(paired.mean()), float(paired.mean()))
-    found = scipy.stats.bootstrap(
-        (paired,), np.mean, n_resamples=RESAMPLES, confidence_level=CONFIDENCE, rng=0
-    ).confidence_interval
-    return Difference(float(paired.mean()), float(found.low), float(found.high))
+    result |= half
+    if folder.is_dir():
+        console.say("the page ...")
+        result["report"] = str(epg_report.write(folder / "epg.html", result, records, frozen))
+    return result | {"seconds": time.perf_counter() - begun}
 
 
 def _mean(record: Record) -> float:

@@ -9,7 +9,8 @@ from veldt.platform.records import read
 SMALL = (
     *("--set", "generations=4", "--set", "evaluation.every=2", "--set", "evaluation.episodes=6"),
     *("--set", "strategy.pairs=4", "--set", "problem.block=2", "--set", "problem.tasks=2"),
-    *("--set", "problem.life.updates=3", "--set", "problem.bootstrap=2"),
+    *("--set", "problem.life.updates=2", "--set", "problem.bootstrap=2"),
+    *("--set", "problem.life.final_episodes=1"),
     *("--set", "problem.test_block=3", "--set", "problem.life.hidden=[8]"),
 )
 SEARCH = ("search", "epg/direction", *SMALL)
@@ -50,6 +51,9 @@ def _compared_and_trained_on(veldt):
         assert result[what] == pytest.approx(gap, abs=1e-6)
     assert set(result["ppo_settings"]) == {"learning_rate", "epochs", "minibatch"}
     assert result["provenance"]["seed"] == 0
+    page = (veldt.folder / "alone" / "epg.html").read_text()
+    for words in ("How agents learn", "What the loss asks for", "evolved less the best of PPO"):
+        assert words in page
     file = veldt.folder / "alone" / "loss.safetensors"
     (veldt.folder / "point.toml").write_text(
         'frames = 4_000\nenvironment = {id = "family/direction"}\n'
@@ -65,3 +69,13 @@ def _compared_and_trained_on(veldt):
     assert json.loads((veldt.folder / "alone" / "settings.json").read_text())["settings"]
     assert veldt("bench", "epg", "nowhere").returncode == 2
     assert veldt("bench", "epg").returncode == 2
+
+
+def test_a_drift_is_evolved_and_compared(veldt):
+    life = [f"problem.life.{name}" for name in ("steps=64", "buffer=64")]
+    small = [*SMALL, *(part for setting in life for part in ("--set", setting))]
+    bootstrap = ("--set", "problem.bootstrap=0", "--set", "problem.loss.units=3")
+    veldt.summary("search", "epg/drift", *small, *bootstrap, "--out", "d")
+    result = veldt.summary("bench", "epg", "d", "--lives", 3)
+    assert result["epg_return"] > 8.0 and "left_half_share" not in result
+    assert "closed form of DPO" in (veldt.folder / "d" / "epg.html").read_text()

@@ -1,0 +1,150 @@
+"""The page of a comparison of losses: how agents learn by each, and what the learned one asks."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import torch
+from numpy.typing import NDArray
+
+from veldt.agents.lives.contest import Record
+from veldt.agents.lives.loss_file import Frozen
+from veldt.agents.lives.response import drift_response, loss_response
+from veldt.launch.console import number
+from veldt.launch.page import page, paragraph, section, settings_table, table
+from veldt.launch.plots import SERIES, plot
+
+NAMES = {
+    "epg": "evolved loss",
+    "ppo": "PPO",
+    "policy_gradient": "policy gradient",
+    "unevolved": "un-evolved loss",
+    "no_reward": "evolved loss, no rewards",
+    "random": "not learning",
+}
+REWARDS = np.linspace(-2.0, 2.0, 17)
+LOG_RATIOS = np.linspace(-1.0, 1.0, 21)
+SIGMAS = 1.96  # of a normal 95 % interval
+
+
+def write(
+    path: Path, result: Mapping[str, Any], records: Mapping[str, Record], frozen: Frozen
+) -> Path:
+    """Writes the page; returns its path."""
+    rows: list[Sequence[Any]] = []
+    for name, record in records.items():
+        settings = ", ".join(f"{k} {number(v)}" for k, v in record.settings.items())
+        error = record.returns.std(ddof=1) / len(record.returns) ** 0.5
+        rows.append(
+            [
+                NAMES.get(name, name.replace("_", " ")),
+                f"{number(float(record.returns.mean()))} ± {number(float(error))}",
+                number(float(record.areas.mean())),
+                settings,
+            ]
+        )
+    learnt = section(
+        "How agents learn",
+        _curves(records, frozen.life.steps),
+        paragraph("Means over lives with 95 % intervals; all losses lived the same lives."),
+        table(
+            ["loss", "return of the final policy", "reward of a step", "of the grid"],
+            rows,
+        ),
+        _differences(result),
+    )
+    kind = frozen.settings.kind
+    asked = _drift(frozen) if kind == "drift" else _loss(frozen)
+    provenance = section("Where it comes from", settings_table(frozen.provenance, "The search"))
+    title = f"A learned loss on {frozen.life.environment.id}"
+    sections, command = [learnt, asked, provenance], f"veldt bench epg {path.parent}"
+    path.write_text(page("comparison of losses", title, "", sections, command))
+    return path
+
+
+def _curves(records: Mapping[str, Record], steps: int) -> str:
+    figure = go.Figure()
+    for (name, words), colour in zip(NAMES.items(), itertools.cycle(SERIES)):
+        if name not in records:
+            continue
+        rewards = records[name].rewards
+        mean = rewards.mean(0)
+        half = SIGMAS * rewards.std(0, ddof=1) / len(rewards) ** 0.5
+        x = (steps * np.arange(1, len(mean) + 1)).tolist()
+        figure.add_scatter(
+            x=[*x, *x[::-1]],
+            y=[*(mean + half).tolist(), *(mean - half)[::-1].tolist()],
+            fill="toself",
+            fillcolor=colour,
+            opacity=0.18,
+            line={"width": 0},
+            hoverinfo="skip",
+            showlegend=False,
+        )
+        figure.add_scatter(x=x, y=mean.tolist(), name=words, line={"color": colour, "width": 2})
+    figure.update_xaxes(title_text="steps that an agent has lived")
+    figure.update_yaxes(title_text="reward of a step")
+    return plot(figure, "learning", 380)
+
+
+def _differences(result: Mapping[str, Any]) -> str:
+    rows = []
+    for prefix, words in (
+        ("", "the best of PPO"),
+        ("policy_gradient_", "the best of the policy gradient"),
+        ("unevolved_", "the un-evolved loss"),
+        ("random_", "not learning"),
+    ):
+        row = [f"evolved less {words}"]
+        for what in ("difference", "area_difference"):
+            mean, low, high = (number(result[f"{prefix}{what}{e}"]) for e in ("", "_low", "_high"))
+            row.append(f"{mean} ({low} to {high})")
+        rows.append(row)
+    head = ["paired, with 95 % intervals", "return of the final policy", "reward of a step"]
+    return table(head, rows)
+
+
+def _loss(frozen: Frozen) -> str:
+    rewards, ratios = (torch.from_numpy(a).float() for a in (REWARDS, LOG_RATIOS))
+    found = loss_response(frozen, rewards, ratios).numpy()
+    words = (
+        "One step of real lives is changed at a time. Where a row falls towards the right, the "
+        "loss asks for more of what was done at that reward; 0 is the policy as it is."
+    )
+    return section(
+        "What the loss asks for",
+        _map(found, "reward of the step", REWARDS, "response", "change of the loss"),
+        paragraph(words),
+    )
+
+
+def _drift(frozen: Frozen) -> str:
+    advantages, ratios = (torch.from_numpy(a).float() for a in (REWARDS, LOG_RATIOS))
+    evolved, closed = (x.numpy() for x in drift_response(frozen, advantages, ratios))
+    label = "advantage"
+    return section(
+        "What holds the policy back",
+        _map(evolved, label, REWARDS, "evolved", "the evolved drift"),
+        _map(closed, label, REWARDS, "closed", "the closed form of DPO"),
+    )
+
+
+def _map(values: NDArray[Any], label: str, at: NDArray[np.float64], name: str, words: str) -> str:
+    most = float(np.abs(values).max()) or 1.0
+    figure = go.Figure(
+        go.Heatmap(
+            x=np.exp(LOG_RATIOS).tolist(),
+            y=at.tolist(),
+            z=values.tolist(),
+            zmin=-most,
+            zmax=most,
+            colorscale="RdBu",
+            colorbar={"title": {"text": words}},
+        )
+    )
+    figure.update_xaxes(title_text="probability of the action, by the policy's", type="log")
+    figure.update_yaxes(title_text=label)
+    return plot(figure, name, 360)
