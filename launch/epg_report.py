@@ -25,6 +25,14 @@ NAMES = {
     "no_reward": "evolved loss, no rewards",
     "random": "not learning",
 }
+OTHERS = {
+    "longer_4": "evolved loss, lives 4 times as long",
+    "longer_8": "evolved loss, lives 8 times as long",
+    "epg_right": "evolved loss, tasks to the right",
+    "random_right": "not learning, tasks to the right",
+    "epg_left": "evolved loss, tasks to the left",
+    "random_left": "not learning, tasks to the left",
+}
 REWARDS = np.linspace(-2.0, 2.0, 17)
 LOG_RATIOS = np.linspace(-1.0, 1.0, 21)
 SIGMAS = 1.96  # of a normal 95 % interval
@@ -40,7 +48,7 @@ def write(
         error = record.returns.std(ddof=1) / len(record.returns) ** 0.5
         rows.append(
             [
-                NAMES.get(name, name.replace("_", " ")),
+                (NAMES | OTHERS)[name],
                 f"{number(float(record.returns.mean()))} ± {number(float(error))}",
                 number(float(record.areas.mean())),
                 settings,
@@ -77,6 +85,7 @@ def _curves(records: Mapping[str, Record], steps: int) -> str:
         figure.add_scatter(
             x=[*x, *x[::-1]],
             y=[*(mean + half).tolist(), *(mean - half)[::-1].tolist()],
+            mode="lines",
             fill="toself",
             fillcolor=colour,
             opacity=0.18,
@@ -84,7 +93,7 @@ def _curves(records: Mapping[str, Record], steps: int) -> str:
             hoverinfo="skip",
             showlegend=False,
         )
-        figure.add_scatter(x=x, y=mean.tolist(), name=words, line={"color": colour, "width": 2})
+        figure.add_scatter(x=x, y=mean.tolist(), mode="lines", name=words, line={"color": colour})
     figure.update_xaxes(title_text="steps that an agent has lived")
     figure.update_yaxes(title_text="reward of a step")
     return plot(figure, "learning", 380)

@@ -35,7 +35,7 @@ def test_the_bits_are_those_of_the_actors(veldt, settings):
 
 def test_images_in_one_batch(veldt):
     summary = veldt.summary(
-        *("train", "atari/pong", "--out", "run", *CENTRAL, "--set", "actors.environments=2"),
+        *("train", "atari/paper", "--out", "run", *CENTRAL, "--set", "actors.environments=2"),
         *("--set", "frames=6400", "--set", "actors.count=3", "--set", "learner.batch=3"),
     )
     assert summary["steps"] >= 1600 and summary["trajectories_dropped"] <= 3

@@ -271,6 +271,7 @@ def test_several_tasks_are_counted_one_by_one(veldt):
         *("--set", "environment.options.max_frames=400", "--set", "actors.count=2"),
         *("--set", "agent.network.popart=3e-4", "--set", "actors.environments=2"),
         *("--set", "learner.batch=2", "--set", "frames=9600"),
+        *("--set", "learner.replay=0", "--set", "learner.replayed=0"),
         *("--set", "evaluation.every=9600", "--set", "evaluation.episodes=1"),
     ]
     summary = veldt.summary("train", "atari/multitask-5", "--out", "run", *settings)
