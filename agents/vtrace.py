@@ -17,6 +17,8 @@ from torch import Tensor
 
 from veldt.agents.distributions import Categorical
 
+Threshold = float | Tensor | None  # a tensor [B, *rest] has one for each
+
 
 class VTraceReturns(NamedTuple):
     """Targets for the values and advantages for the policy; neither carries a gradient."""
@@ -35,10 +37,10 @@ def from_importance_weights(
     *,
     truncated: Bool[Tensor, "T B *rest"] | None = None,
     final_values: Float[Tensor, "T B *rest"] | None = None,
-    clip_rho_threshold: float | None = 1.0,
-    clip_pg_rho_threshold: float | None = 1.0,
-    clip_c_threshold: float | None = 1.0,
-    lambda_: float = 1.0,
+    clip_rho_threshold: Threshold = 1.0,
+    clip_pg_rho_threshold: Threshold = 1.0,
+    clip_c_threshold: Threshold = 1.0,
+    lambda_: float | Tensor = 1.0,
 ) -> VTraceReturns:
     """V-trace targets from the logarithms of pi(a|x) / mu(a|x).
 
@@ -150,7 +152,7 @@ def from_logits(
     )
 
 
-def _clip(ratios: Tensor, threshold: float | None) -> Tensor:
+def _clip(ratios: Tensor, threshold: Threshold) -> Tensor:
     return ratios if threshold is None else ratios.clamp(max=threshold)
 
 

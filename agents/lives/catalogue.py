@@ -11,6 +11,7 @@ from veldt.agents.lives.anatomy import Anatomy
 from veldt.agents.lives.drift import Drifting, DriftNetwork, DriftSettings
 from veldt.agents.lives.inner_losses import Evolved, InnerLoss, Parts
 from veldt.agents.lives.learned_loss import LearnedLoss, LossSettings
+from veldt.agents.lives.vtrace_loss import VTraceLoss, VTraceNumbers, VTraceSettings
 from veldt.platform.errors import UnknownName
 from veldt.platform.settings import Settings
 
@@ -42,6 +43,7 @@ class Kind(NamedTuple):
 KINDS: Mapping[str, Kind] = {
     "epg": Kind(LossSettings, LearnedLoss, Evolved, False),
     "drift": Kind(DriftSettings, DriftNetwork, lambda network, one: Drifting(one), True),
+    "v-trace": Kind(VTraceSettings, VTraceNumbers, lambda network, one: VTraceLoss(one), True),
 }
 
 

@@ -113,8 +113,8 @@ class ByHand:
         mean, deviation = advantages.mean(1, keepdim=True), advantages.std(1, keepdim=True)
         advantages = (advantages - mean) / (deviation + 1e-8)
         steps = lived.reward.shape[1]
-        observation = _rows(lived.observation[:, -steps:], chosen)
-        behaviour, action = _rows(lived.behaviour, chosen), _rows(lived.action, chosen)
+        observation = rows(lived.observation[:, -steps:], chosen)
+        behaviour, action = rows(lived.behaviour, chosen), rows(lived.action, chosen)
         policy = self._anatomy.policy(agent, observation)
         log_pi = self._distribution.log_probability(policy, action)
         found = self._policy_loss(loss, log_pi, advantages, policy, behaviour, action).mean(1)
@@ -183,7 +183,7 @@ BY_HAND: Mapping[str, type[ByHand]] = {
 }
 
 
-def _rows(x: Tensor, chosen: Tensor) -> Tensor:
+def rows(x: Tensor, chosen: Tensor) -> Tensor:
     """The chosen steps of each life, [L, N, ...]."""
     lives = torch.arange(len(x))[:, None]
     return x[lives, chosen]

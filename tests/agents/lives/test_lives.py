@@ -3,10 +3,13 @@
 import math
 
 import literal_learned_loss as literal
+import literal_losses
+import literal_vtrace
 import numpy as np
 import pytest
 import torch
 
+from veldt.agents.distributions import Categorical
 from veldt.agents.lives.anatomy import Anatomy
 from veldt.agents.lives.drift import DPO, DriftNetwork, DriftSettings, closed_form
 from veldt.agents.lives.inner_losses import A2C, BY_HAND, Evolved, Lived
@@ -19,6 +22,7 @@ from veldt.agents.lives.life import (
     blend_of,
     demand_family,
 )
+from veldt.agents.lives.vtrace_loss import VTraceLoss, coefficients, transformed
 from veldt.agents.optimizers import Adam
 from veldt.platform.envs.vector import Actions, discrete
 from veldt.platform.errors import SettingsError
@@ -251,3 +255,55 @@ def test_the_closed_form_is_nothing_near_and_holds_back_far_away():
         drift = closed_form(sign * d, torch.full_like(d, 4.0 * sign))[0]
         assert drift[0] == 0.0 and (drift >= 0.0).all() and drift[1] < 0.05 < drift[2]
     assert learn(DPO).returns.mean() > 25
+
+
+def test_nine_zeros_are_the_plain_v_trace_loss():
+    one = anatomy(discrete(3), value=True, memory=(0, 0))
+    agent, seen = one.split(begun(one, 2)), lived(one, newest=8)
+    numbers = torch.zeros(2, 9)
+    found = VTraceLoss(one)({"numbers": numbers}, agent, seen, torch.arange(8).expand(2, -1))
+    distribution = Categorical(3)
+    observation = seen.observation[:, -8:]
+    policy, values = one.policy(agent, observation), one.value(agent, observation)
+    after = one.value(agent, seen.after)
+    log_pi = distribution.log_probability(policy, seen.action)
+    log_mu = distribution.log_probability(seen.behaviour, seen.action)
+    for life in range(2):
+        vs, advantages = literal_vtrace.vtrace(
+            (log_pi - log_mu)[life].tolist(),
+            [0.99 * (not over) for over in seen.terminated[life].tolist()],
+            seen.reward[life].tolist(),
+            values[life].tolist(),
+            after[life, -1].item(),
+            (seen.ended & ~seen.terminated)[life].tolist(),
+            after[life].tolist(),
+            1.0,
+            1.0,
+            1.0,
+            1.0,
+        )
+        expected = literal_losses.impala(
+            policy[life].tolist(),
+            seen.action[life].tolist(),
+            advantages,
+            vs,
+            values[life].tolist(),
+            0.5,
+            0.01,
+        )
+        assert found[life].item() == pytest.approx(expected / 8, rel=1e-4)
+
+
+def test_each_number_moves_its_coefficient():
+    plain = coefficients(torch.zeros(1, 9))
+    names = list(plain)
+    for i, name in enumerate(names):
+        numbers = torch.zeros(1, 9)
+        numbers[0, i] = -0.5
+        moved = coefficients(numbers)
+        others = [n for n in names if n != name and not torch.equal(moved[n], plain[n])]
+        assert not torch.equal(moved[name], plain[name])
+        assert others == (["clip_c_threshold"] if name == "clip_rho_threshold" else [])
+    values = torch.tensor([[4.0, -4.0]])
+    numbers = torch.tensor([[0.0] * 7 + [math.log(0.5), math.log(3.0)]])
+    assert transformed(coefficients(numbers), values)[0].tolist() == pytest.approx([2.0, -6.0])

@@ -58,6 +58,7 @@ def merge(problem, scores):
         ("learning-rate", {}),
         ("lives", LIVES),
         ("lives", LIVES | {"loss": {"kind": "drift", "units": 3}, "life": CART}),
+        ("lives", LIVES | {"loss": {"kind": "v-trace"}, "life": CART}),
         ("lives", LIVES | {"bootstrap": 2, "initialisation": True, "block": 3, "shuffled": True}),
         ("episodes", CARTPOLE | {"horizon": 40, "episodes": 2}),
         ("episodes", HOPPER | {"action_noise": 0.1, "filter": {"sampling": 0.5}}),
