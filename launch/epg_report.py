@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from veldt.agents.lives.contest import Record
 from veldt.agents.lives.loss_file import Frozen
 from veldt.agents.lives.response import drift_response, loss_response
+from veldt.agents.lives.vtrace_loss import coefficients
 from veldt.launch.console import number
 from veldt.launch.page import page, paragraph, section, settings_table, table
 from veldt.launch.plots import SERIES, plot
@@ -64,8 +65,7 @@ def write(
         ),
         _differences(result),
     )
-    kind = frozen.settings.kind
-    asked = _drift(frozen) if kind == "drift" else _loss(frozen)
+    asked = {"epg": _loss, "drift": _drift, "v-trace": _coefficients}[frozen.settings.kind](frozen)
     provenance = section("Where it comes from", settings_table(frozen.provenance, "The search"))
     title = f"A learned loss on {frozen.life.environment.id}"
     sections, command = [learnt, asked, provenance], f"veldt bench epg {path.parent}"
@@ -139,6 +139,13 @@ def _drift(frozen: Frozen) -> str:
         _map(evolved, label, REWARDS, "evolved", "the evolved drift"),
         _map(closed, label, REWARDS, "closed", "the closed form of DPO"),
     )
+
+
+def _coefficients(frozen: Frozen) -> str:
+    evolved = coefficients(torch.from_numpy(frozen.parameters)[None])
+    plain = coefficients(torch.zeros(1, len(frozen.parameters)))
+    rows = [[name, number(evolved[name].item()), number(plain[name].item())] for name in plain]
+    return section("What was chosen", table(["coefficient", "evolved", "plain loss"], rows))
 
 
 def _map(values: NDArray[Any], label: str, at: NDArray[np.float64], name: str, words: str) -> str:

@@ -71,11 +71,13 @@ def _compared_and_trained_on(veldt):
     assert veldt("bench", "epg").returncode == 2
 
 
-def test_a_drift_is_evolved_and_compared(veldt):
+@pytest.mark.parametrize(
+    ("recipe", "words"), [("drift", "closed form of DPO"), ("v-trace", "clip_rho_threshold")]
+)
+def test_other_losses_are_evolved_and_compared(veldt, recipe, words):
     life = [f"problem.life.{name}" for name in ("steps=64", "buffer=64")]
     small = [*SMALL, *(part for setting in life for part in ("--set", setting))]
-    bootstrap = ("--set", "problem.bootstrap=0", "--set", "problem.loss.units=3")
-    veldt.summary("search", "epg/drift", *small, *bootstrap, "--out", "d")
+    veldt.summary("search", f"epg/{recipe}", *small, "--set", "problem.bootstrap=0", "--out", "d")
     result = veldt.summary("bench", "epg", "d", "--lives", 3)
     assert result["epg_return"] > 8.0 and "left_half_share" not in result
-    assert "closed form of DPO" in (veldt.folder / "d" / "epg.html").read_text()
+    assert words in (veldt.folder / "d" / "epg.html").read_text()
