@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
-import torch
 from numpy.typing import NDArray
 
 from veldt.agents.lives.contest import Record
 from veldt.agents.lives.loss_file import Frozen
 from veldt.agents.lives.response import drift_response, loss_response
-from veldt.agents.lives.vtrace_loss import coefficients
+from veldt.agents.lives.vtrace_loss import by_name
 from veldt.launch.console import number
 from veldt.launch.page import page, paragraph, section, settings_table, table
 from veldt.launch.plots import SERIES, plot
@@ -117,8 +116,7 @@ def _differences(result: Mapping[str, Any]) -> str:
 
 
 def _loss(frozen: Frozen) -> str:
-    rewards, ratios = (torch.from_numpy(a).float() for a in (REWARDS, LOG_RATIOS))
-    found = loss_response(frozen, rewards, ratios).numpy()
+    found = loss_response(frozen, REWARDS, LOG_RATIOS)
     words = (
         "One step of real lives is changed at a time. Where a row falls towards the right, the "
         "loss asks for more of what was done at that reward; 0 is the policy as it is."
@@ -131,8 +129,7 @@ def _loss(frozen: Frozen) -> str:
 
 
 def _drift(frozen: Frozen) -> str:
-    advantages, ratios = (torch.from_numpy(a).float() for a in (REWARDS, LOG_RATIOS))
-    evolved, closed = (x.numpy() for x in drift_response(frozen, advantages, ratios))
+    evolved, closed = drift_response(frozen, REWARDS, LOG_RATIOS)
     label = "advantage"
     return section(
         "What holds the policy back",
@@ -142,9 +139,8 @@ def _drift(frozen: Frozen) -> str:
 
 
 def _coefficients(frozen: Frozen) -> str:
-    evolved = coefficients(torch.from_numpy(frozen.parameters)[None])
-    plain = coefficients(torch.zeros(1, len(frozen.parameters)))
-    rows = [[name, number(evolved[name].item()), number(plain[name].item())] for name in plain]
+    evolved, plain = by_name(frozen.parameters), by_name(np.zeros_like(frozen.parameters))
+    rows = [[name, number(evolved[name]), number(plain[name])] for name in plain]
     return section("What was chosen", table(["coefficient", "evolved", "plain loss"], rows))
 
 

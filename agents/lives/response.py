@@ -7,8 +7,9 @@ for more of that action.
 Legend: L lives, M newest steps, R rewards, K ratios.
 """
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from numpy.typing import NDArray
 from torch import Tensor
 
 from veldt.agents.lives.catalogue import kind_of
@@ -19,13 +20,14 @@ from veldt.agents.lives.life import Lives, blend_of
 from veldt.agents.lives.loss_file import Frozen
 from veldt.platform.keys import Key
 
+Row = NDArray[np.float64]  # [R] or [K]
+Map = NDArray[np.float64]  # [R, K]
+
 LIVES = 16
 STEPS = 4  # of each life, spread over the newest
 
 
-def loss_response(
-    frozen: Frozen, rewards: Float[Tensor, " R"], log_ratios: Float[Tensor, " K"]
-) -> Float[Tensor, "R K"]:
+def loss_response(frozen: Frozen, rewards: Row, log_ratios: Row) -> Map:
     """The loss of a step, less that at a ratio of 1 and the same reward; a mean over steps.
 
     Args:
@@ -55,20 +57,21 @@ def loss_response(
         for step in range(0, newest, newest // STEPS):
             place = buffer - newest + step
             chosen = torch.full((LIVES, 1), place)
-            for k, log_ratio in enumerate(log_ratios):
+            for k, log_ratio in enumerate(log_ratios.tolist()):
                 moved = policy.clone()
                 moved[:, place] = _moved(
                     anatomy.discrete, policy[:, place], lived.action[:, step], log_ratio
                 )
-                for r, reward in enumerate(rewards):
+                for r, reward in enumerate(rewards.tolist()):
                     channels = lived.channels.clone()
                     channels[:, place, -2] = reward
                     found[r, k] += network(parts, channels, moved, memory, chosen).mean()
-        still = found[:, log_ratios.abs().argmin()]
-        return (found - still[:, None]) / STEPS
+        still = found[:, int(np.abs(log_ratios).argmin())]
+        change: Map = ((found - still[:, None]) / STEPS).double().numpy()
+        return change
 
 
-def _moved(discrete: bool, policy: Tensor, action: Tensor, log_ratio: Tensor) -> Tensor:
+def _moved(discrete: bool, policy: Tensor, action: Tensor, log_ratio: float) -> Tensor:
     """The policy [L, W] with the action's probability times e^log_ratio, as far as it can be."""
     if discrete:
         log_p = torch.log_softmax(policy, -1).gather(-1, action[:, None])
@@ -86,14 +89,14 @@ def _moved(discrete: bool, policy: Tensor, action: Tensor, log_ratio: Tensor) ->
     return torch.cat([action - left * (action - mean), log_std], -1)
 
 
-def drift_response(
-    frozen: Frozen, advantages: Float[Tensor, " R"], log_ratios: Float[Tensor, " K"]
-) -> tuple[Float[Tensor, "R K"], Float[Tensor, "R K"]]:
+def drift_response(frozen: Frozen, advantages: Row, log_ratios: Row) -> tuple[Map, Map]:
     """A drift that was evolved, cut off at 0, and the closed form of DPO."""
     network = DriftNetwork(frozen.settings, frozen.anatomy())
     parts = network.split(torch.from_numpy(frozen.parameters)[None])
-    grid = torch.meshgrid(advantages, log_ratios, indexing="ij")
-    advantage, log_ratio = (part.reshape(1, -1) for part in grid)
+    grid = (torch.from_numpy(axis).float() for axis in (advantages, log_ratios))
+    whole = torch.meshgrid(*grid, indexing="ij")
+    advantage, log_ratio = (part.reshape(1, -1) for part in whole)
     shape = (len(advantages), len(log_ratios))
-    evolved = network.drift(parts, log_ratio, advantage).relu().reshape(shape)
-    return evolved, closed_form(log_ratio, advantage).reshape(shape)
+    evolved = network.drift(parts, log_ratio, advantage).relu()
+    closed = closed_form(log_ratio, advantage)
+    return evolved.double().numpy().reshape(shape), closed.double().numpy().reshape(shape)

@@ -74,6 +74,12 @@ def coefficients(numbers: Float[Tensor, "L 9"]) -> dict[str, Tensor]:
     }
 
 
+def by_name(numbers: NDArray[np.float32]) -> dict[str, float]:
+    """The coefficients of one loss, [9]."""
+    found = coefficients(torch.from_numpy(numbers)[None])
+    return {name: value.item() for name, value in found.items()}
+
+
 class VTraceLoss:
     """V-trace over the newest steps, for the samples that are chosen."""
 
