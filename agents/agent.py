@@ -91,6 +91,8 @@ class Agent(abc.ABC):
         if not share:
             return own
         learned = self.network.learned_loss(batch, policy)
+        if self.reduction == "sum":  # on the scale of its own, however many learners there are
+            learned = learned * batch.reward.numel()
         metrics = own[1] | {"learned_loss": learned.detach()}
         return share * learned + (1.0 - share) * own[0], metrics
 

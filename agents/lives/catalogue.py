@@ -47,6 +47,13 @@ KINDS: Mapping[str, Kind] = {
 }
 
 
+def memory_of(settings: Any) -> tuple[int, int]:
+    """Of the agents that descend a loss, as `Anatomy` takes it; (0, 0) where it reads none."""
+    if isinstance(settings, LossSettings):
+        return settings.memory, settings.memory_weights
+    return 0, 0
+
+
 def kind_of(settings: Any) -> Kind:
     """That a loss's settings belong to."""
     return KINDS[settings.kind]

@@ -166,6 +166,7 @@ def _blind(blend: Blend) -> Blend:
     def descend(agent: Parts, lived: Lived, chosen: torch.Tensor) -> torch.Tensor:
         channels = lived.channels.clone()
         channels[..., -2] = 0.0
-        return blend(agent, dataclasses.replace(lived, channels=channels), chosen)
+        unpaid = torch.zeros_like(lived.reward)
+        return blend(agent, dataclasses.replace(lived, channels=channels, reward=unpaid), chosen)
 
     return descend

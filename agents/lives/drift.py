@@ -39,9 +39,6 @@ class DriftSettings(Settings):
 
     kind: Literal["drift"] = "drift"
     units: int = pydantic.Field(128, ge=1, le=65_536)
-    memory: Literal[0] = 0
-    """it has none"""
-    memory_weights: Literal[1] = 1
 
 
 class DriftNetwork:

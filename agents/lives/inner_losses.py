@@ -1,7 +1,7 @@
 """What an agent can descend in its life: a loss that evolution writes, or one written by hand.
 
     evolved            the network of `learned_loss.py`
-    policy-gradient    Williams 1992, with the generalised advantage
+    policy-gradient    Williams 1992, on discounted returns less their mean
     a2c                Mnih et al. 2016, arXiv:1602.01783
     ppo                Schulman et al. 2017, arXiv:1707.06347, equation 7, with a penalty on the
                        divergence as in Houthooft et al. 2018

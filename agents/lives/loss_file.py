@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from veldt.agents.lives.anatomy import Anatomy
-from veldt.agents.lives.catalogue import kind_of, parse
+from veldt.agents.lives.catalogue import kind_of, memory_of, parse
 from veldt.agents.lives.life import LifeSettings
 from veldt.platform.checkpoints import load_arrays
 from veldt.platform.envs.vector import Actions, EnvironmentSpec
@@ -45,7 +45,7 @@ class Frozen:
             self.actions,
             self.life.hidden if hidden is None else hidden,
             value=kind_of(settings).value,
-            memory=(settings.memory, settings.memory_weights),
+            memory=memory_of(settings),
         )
 
     def demand_fit(self, spec: EnvironmentSpec) -> None:

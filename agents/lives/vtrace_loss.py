@@ -31,9 +31,6 @@ class VTraceSettings(Settings):
     """There is nothing to choose."""
 
     kind: Literal["v-trace"] = "v-trace"
-    memory: Literal[0] = 0
-    """it has none"""
-    memory_weights: Literal[1] = 1
 
 
 class VTraceNumbers:

@@ -11,7 +11,7 @@ Legend: B environments.
 
 import abc
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,15 @@ ALTERED = (
     *("body_mass", "body_inertia", "body_pos"),
     *("geom_size", "geom_friction", "geom_pos"),
 )
+
+
+class Moved(NamedTuple):
+    """A step of a robot: from where to where, in how many seconds, and its own reward."""
+
+    before: Place
+    after: Place
+    dt: float
+    own: float
 
 
 class Robots(abc.ABC):
@@ -116,7 +125,7 @@ class Robots(abc.ABC):
         for b, robot in enumerate(self._robots):
             before = robot.data.qpos[:2].copy()
             observation, own, over, _, _ = robot.step(clipped[b])
-            reward[b] = self._reward(b, before, robot.data.qpos[:2], robot.dt, float(own))
+            reward[b] = self._reward(b, Moved(before, robot.data.qpos[:2], robot.dt, float(own)))
             if not (np.isfinite(observation).all() and np.isfinite(reward[b])):
                 raise EnvironmentFault(
                     f"{self.spec.id}: robot {b} (key {self._keys[b].path}) is not finite after "
@@ -149,16 +158,9 @@ class Robots(abc.ABC):
     def _draw(self, b: int, model: Any, generator: np.random.Generator) -> None:
         """Gives robot b its task: changes its model, or `tasks`."""
 
-    def _reward(
-        self,
-        b: int,
-        before: NDArray[np.float64],
-        after: NDArray[np.float64],
-        dt: float,
-        own: float,
-    ) -> float:
-        """Of a step, from where it was to where it is; here the velocity forwards."""
-        return float(after[0] - before[0]) / dt
+    def _reward(self, b: int, moved: Moved) -> float:
+        """Of a step; here the velocity forwards."""
+        return float(moved.after[0] - moved.before[0]) / moved.dt
 
     def _sign(self, generator: np.random.Generator) -> float:
         """1 to the right, -1 to the left."""
@@ -204,15 +206,8 @@ class RandomReacher(Robots):
             model.geom_pos[geom, 0] *= length
             model.body_pos[model.body(body).id, 0] *= length
 
-    def _reward(
-        self,
-        b: int,
-        before: NDArray[np.float64],
-        after: NDArray[np.float64],
-        dt: float,
-        own: float,
-    ) -> float:
-        return own
+    def _reward(self, b: int, moved: Moved) -> float:
+        return moved.own
 
 
 class Directional(Robots):
@@ -221,15 +216,8 @@ class Directional(Robots):
     def _draw(self, b: int, model: Any, generator: np.random.Generator) -> None:
         self.tasks[b] = self._sign(generator), 0.0
 
-    def _reward(
-        self,
-        b: int,
-        before: NDArray[np.float64],
-        after: NDArray[np.float64],
-        dt: float,
-        own: float,
-    ) -> float:
-        return float(self.tasks[b, 0] * (after[0] - before[0])) / dt
+    def _reward(self, b: int, moved: Moved) -> float:
+        return float(self.tasks[b, 0] * (moved.after[0] - moved.before[0])) / moved.dt
 
 
 class DirectionalHopper(Directional):
@@ -250,13 +238,6 @@ class GoalAnt(Robots):
         sign, angle = self._sign(generator), generator.uniform(-np.pi / 2, np.pi / 2)
         self.tasks[b] = AWAY * sign * np.cos(angle), AWAY * np.sin(angle)
 
-    def _reward(
-        self,
-        b: int,
-        before: NDArray[np.float64],
-        after: NDArray[np.float64],
-        dt: float,
-        own: float,
-    ) -> float:
-        then, now = (np.linalg.norm(self.tasks[b] - place) for place in (before, after))
-        return float(then - now) / dt
+    def _reward(self, b: int, moved: Moved) -> float:
+        then, now = (np.linalg.norm(self.tasks[b] - place) for place in moved[:2])
+        return float(then - now) / moved.dt

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from veldt.agents.build import use_threads
 from veldt.agents.lives.anatomy import Anatomy
-from veldt.agents.lives.catalogue import kind_of, parse
+from veldt.agents.lives.catalogue import kind_of, memory_of, parse
 from veldt.agents.lives.inner_losses import PPO
 from veldt.agents.lives.learned_loss import LossSettings
 from veldt.agents.lives.life import LifeSettings, Lives, Outcome, blend_of, demand_family
@@ -75,7 +75,7 @@ class LivesProblem:
             spec.actions,
             settings.life.hidden,
             value=settings.bootstrap > 0 or self._kind.value,
-            memory=(loss.memory, loss.memory_weights),
+            memory=memory_of(loss),
         )
         self._network = self._kind.network(loss, self._anatomy)
         self.words = words(loss, settings.life, spec.observations.shape[0], spec.actions)

@@ -9,10 +9,12 @@ import torch
 
 from veldt.agents.build import make_agent
 from veldt.agents.conformance import synthetic_trajectory
+from veldt.agents.distributions import Categorical, Gaussian
 from veldt.agents.lives import loss_file
 from veldt.agents.lives.anatomy import Anatomy
 from veldt.agents.lives.learned_loss import Convolution, LearnedLoss, LossSettings
 from veldt.agents.lives.life import LifeSettings
+from veldt.agents.lives.response import _moved
 from veldt.agents.settings import TrainSettings
 from veldt.agents.staging import to_batch
 from veldt.platform import checkpoints
@@ -139,3 +141,29 @@ def test_shapes_that_do_not_fit_are_said(written):
     with pytest.raises(InputError, match=r"e shows \[5\]"):
         frozen.demand_fit(spec)
     frozen.demand_fit(dataclasses.replace(spec, observations=Observations((4,), "float32")))
+
+
+def test_a_policy_is_moved_to_the_ratio_that_is_asked_for():
+    """The picture's axis is what it says it is."""
+    policy = torch.randn(20, 3, generator=torch.Generator().manual_seed(0))
+    action = policy.argmin(-1)  # unlikely: twice as likely is still possible
+    over = Categorical(3)
+    moved = _moved(True, policy, action, 0.5)
+    change = over.log_probability(moved, action) - over.log_probability(policy, action)
+    torch.testing.assert_close(change, torch.full_like(change, 0.5), rtol=0, atol=1e-3)
+    numbers, gaussian = torch.randn(20, 4), Gaussian(2)
+    far = numbers[:, :2] + 2.0 * numbers[:, 2:].exp()
+    for log_ratio in (0.5, -0.5):
+        moved = _moved(False, numbers, far, log_ratio)
+        change = gaussian.log_probability(moved, far) - gaussian.log_probability(numbers, far)
+        torch.testing.assert_close(change, torch.full_like(change, log_ratio), rtol=0, atol=1e-3)
+
+
+def test_a_sum_is_mixed_on_its_own_scale(written):
+    path, _ = written(discrete(2))
+    found = []
+    for reduction in ("sum", "mean"):
+        agent, spec = agent_of("impala", path, reduction=reduction)
+        made = synthetic_trajectory(spec, 9, 3, seed=1, policy_size=2)
+        found.append(agent.loss(to_batch(made, torch.device("cpu")))[0])
+    torch.testing.assert_close(found[0], 27 * found[1])
