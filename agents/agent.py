@@ -33,7 +33,8 @@ class AgentSettings(Settings):
     name: str
     """From `veldt list agents`."""
     loss: str = ""
-    """A file, loss.safetensors of a search for one: descend this learned loss"""
+    """A file, loss.safetensors of a search for one: descend this learned loss. A drift is for
+    ppo, coefficients of V-trace for impala, and whole losses for every agent."""
     loss_share: float = pydantic.Field(1.0, ge=0.0, le=1.0)
     """of it; the rest is the agent's own"""
 
@@ -47,6 +48,8 @@ class Agent(abc.ABC):
     """
 
     Settings: ClassVar[type[AgentSettings]]
+    learned_parts: ClassVar[tuple[str, ...]] = ()
+    """Kinds of learned losses that are a part of this agent's own; see `agents/lives`"""
     network: Any
     """An nn.Module; its state_dict is the weights that travel and go into checkpoints"""
     state_size: int = 0
@@ -65,9 +68,9 @@ class Agent(abc.ABC):
         self.network = ActorCritic(spec, settings.network)
         self.state_size = self.network.state_size
         if settings.loss:
-            from veldt.agents.lives.frozen_loss import FrozenLoss
+            from veldt.agents.lives.frozen_loss import load
 
-            self.network.learned_loss = FrozenLoss(Path(settings.loss), spec)
+            self.network.learned_loss = load(Path(settings.loss), spec, self.learned_parts)
 
     def act(self, inputs: Inputs, generator: torch.Generator | None) -> Acted:
         """Acts in B environments, without gradients.
@@ -80,21 +83,32 @@ class Agent(abc.ABC):
         return acted
 
     def mixed(self, own: Loss, batch: Batch, policy: Tensor) -> Loss:
-        """The agent's own loss, or as much of a learned one as the settings say.
+        """The agent's own loss, or as much of a whole learned one as the settings say.
 
         Args:
             own: And its metrics.
             batch: It is of.
             policy: That the network gives there, [T, B, P].
         """
-        share = self.settings.loss_share if self.settings.loss else 0.0
-        if not share:
+        share = self.learned_share
+        if not share or self.learned_part is not None:
             return own
         learned = self.network.learned_loss(batch, policy)
         if self.reduction == "sum":  # on the scale of its own, however many learners there are
             learned = learned * batch.reward.numel()
         metrics = own[1] | {"learned_loss": learned.detach()}
         return share * learned + (1.0 - share) * own[0], metrics
+
+    @property
+    def learned_share(self) -> float:
+        """What a learned loss, or a learned part of the agent's own, has of the whole."""
+        return self.settings.loss_share if self.settings.loss else 0.0
+
+    @property
+    def learned_part(self) -> Any:
+        """The part of the agent's own loss that is learned, of `agents/lives`; None if none is."""
+        learned = getattr(self.network, "learned_loss", None)
+        return learned if getattr(learned, "kind", None) in self.learned_parts else None
 
     @property
     def reduction(self) -> Reduction:

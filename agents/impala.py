@@ -3,8 +3,8 @@
 Settings carry the paper's names; defaults are its Atari values (Table G.1).
 """
 
-from collections.abc import Iterator
-from typing import Literal
+from collections.abc import Callable, Iterator, Mapping
+from typing import Literal, NamedTuple
 
 import pydantic
 import torch
@@ -54,10 +54,27 @@ class ImpalaSettings(AgentSettings):
         return self
 
 
+class Coefficients(NamedTuple):
+    """What evolution may choose, by the names of the settings."""
+
+    discount: float
+    baseline_cost: float
+    entropy_cost: float
+    clip_rho_threshold: float
+    clip_pg_rho_threshold: float
+    clip_c_threshold: float
+    lambda_: float
+
+    @classmethod
+    def among(cls, found: Mapping[str, float]) -> "Coefficients":
+        return cls(**{name: found[name] for name in cls._fields})
+
+
 class Impala(Agent):
     """Policy gradient, baseline and entropy on V-trace targets (section 4.2)."""
 
     Settings = ImpalaSettings
+    learned_parts = ("v-trace",)
     settings: ImpalaSettings
     network: ActorCritic
 
@@ -75,6 +92,24 @@ class Impala(Agent):
 
     def _loss(self, batch: Batch) -> tuple[Loss, Tensor]:
         """The loss, and the targets of the values, [T, B]."""
+        plain = Coefficients.among(dict(self.settings))
+        part, share = self.learned_part, self.learned_share
+        if part is None or not share:
+            return self._loss_with(plain, batch)
+        evolved = Coefficients.among(part.coefficients)
+        loss, targets = self._loss_with(evolved, batch, part.transformed)
+        if share < 1.0:
+            own, own_targets = self._loss_with(plain, batch)
+            loss = share * loss[0] + (1.0 - share) * own[0], own[1]
+            targets = share * targets + (1.0 - share) * own_targets
+        return loss, targets
+
+    def _loss_with(
+        self,
+        coefficients: Coefficients,
+        batch: Batch,
+        transformed: Callable[[Tensor], Tensor] = lambda advantages: advantages,
+    ) -> tuple[Loss, Tensor]:
         settings, distribution = self.settings, self.network.distribution
         said = self.network.unroll(batch)
         policy, values = said.policy[:-1], said.value[:-1]
@@ -83,26 +118,26 @@ class Impala(Agent):
         log_rhos = (log_pi - log_mu).detach()
         targets = vtrace.from_importance_weights(
             log_rhos if settings.correction == "v-trace" else torch.zeros_like(log_rhos),
-            settings.discount * (~batch.terminated).to(values.dtype),
+            coefficients.discount * (~batch.terminated).to(values.dtype),
             losses.clip_rewards(batch.reward, settings.reward_clipping),
             values.detach(),
             said.value[-1].detach(),
             truncated=batch.truncated,
             final_values=final_values(batch, said.final_value),
-            clip_rho_threshold=settings.clip_rho_threshold,
-            clip_pg_rho_threshold=settings.clip_pg_rho_threshold,
-            clip_c_threshold=settings.clip_c_threshold,
-            lambda_=settings.lambda_,
+            clip_rho_threshold=coefficients.clip_rho_threshold,
+            clip_pg_rho_threshold=coefficients.clip_pg_rho_threshold,
+            clip_c_threshold=coefficients.clip_c_threshold,
+            lambda_=coefficients.lambda_,
         )
         advantages, goals = self.network.scaled(targets.pg_advantages, targets.vs, batch.task)
         loss = losses.actor_critic_loss(
             log_pi,
-            advantages,
+            transformed(advantages),
             goals,
             said.head[:-1],
             distribution.entropy(policy),
-            baseline_cost=settings.baseline_cost,
-            entropy_cost=settings.entropy_cost,
+            baseline_cost=coefficients.baseline_cost,
+            entropy_cost=coefficients.entropy_cost,
             reduction=settings.reduction,
         )
         return self.mixed(loss, batch, policy), targets.vs

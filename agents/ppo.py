@@ -49,6 +49,7 @@ class PPO(Agent):
     """The clipped surrogate."""
 
     Settings = PPOSettings
+    learned_parts = ("drift",)
     settings: PPOSettings
     network: ActorCritic
 
@@ -84,6 +85,10 @@ class PPO(Agent):
         ratio = torch.exp(log_pi - log_mu)
         near = ratio.clamp(1.0 - settings.clip_ratio, 1.0 + settings.clip_ratio)
         policy_loss = -torch.minimum(ratio * advantages, near * advantages).mean()  # eq. 7
+        if self.learned_part is not None:
+            share = self.learned_share
+            learned = self.learned_part(log_pi - log_mu, advantages).mean()
+            policy_loss = share * learned + (1.0 - share) * policy_loss
         baseline_loss = losses.baseline_loss(goals - said.head[:-1], "mean")
         entropy = distribution.entropy(policy).mean()
         total = (

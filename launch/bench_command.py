@@ -24,18 +24,21 @@ class Benchmark(enum.StrEnum):
     faults = "faults"
     learner = "learner"
     epg = "epg"
+    lives = "lives"
 
 
 def bench(
     what: Annotated[Benchmark, typer.Argument(help="What to measure.")],
     recipe: Annotated[
         str | None,
-        typer.Argument(help="Default: atari/paper, or ars/halfcheetah; epg: a folder."),
+        typer.Argument(
+            help="Default: atari/paper, ars/halfcheetah, epg/direction; epg: a folder."
+        ),
     ] = None,
     assignments: Assignments = None,
     seconds: Annotated[float, typer.Option(min=1.0, help="For each of the parts.")] = 10.0,
     ranks: Annotated[
-        int, typer.Option(min=2, help="Of evolution, beside one; as many as cores.")
+        int, typer.Option(min=2, help="Of evolution and lives, beside one; as many as cores.")
     ] = 2,
     every: Annotated[
         float, typer.Option(min=0.1, help="Of faults: seconds from one kill to the next.")
@@ -63,9 +66,9 @@ def bench(
     if what == Benchmark.epg:
         from veldt.launch import epg_bench
 
-        if recipe is None or assignments:
-            raise InputError("bench epg takes the folder of a search, and no settings.")
-        result = epg_bench.epg(Path(recipe), lives, seed, console)
+        if recipe is None:
+            raise InputError("bench epg takes the folder of a search.")
+        result = epg_bench.epg(Path(recipe), assignments or [], lives, seed, console)
         show = epg_bench.show
     elif what == Benchmark.evolution:
         from veldt.launch import evolution_bench
@@ -73,6 +76,12 @@ def bench(
         recipe = recipe or "ars/halfcheetah"
         result = evolution_bench.evolution(recipe, assignments or [], seconds, ranks, console)
         show = evolution_bench.show
+    elif what == Benchmark.lives:
+        from veldt.launch import lives_bench
+
+        recipe = recipe or "epg/direction"
+        result = lives_bench.lives(recipe, assignments or [], seconds, ranks, console)
+        show = lives_bench.show
     else:
         from veldt.agents.settings import TrainSettings
         from veldt.launch import bench as throughput_bench

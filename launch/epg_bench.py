@@ -1,6 +1,7 @@
 """A learned loss against hand-written ones, on tasks that nothing was chosen by.
 
     veldt bench epg DIR --lives 100
+    veldt bench epg DIR --set environment.id=Acrobot-v1      elsewhere than it was evolved
 
 All live the same lives, so that differences are paired; see agents/lives/contest.py.
 """
@@ -15,22 +16,29 @@ import rich.table
 
 from veldt.agents.build import use_threads
 from veldt.agents.lives import loss_file
+from veldt.agents.lives.catalogue import kind_of
 from veldt.agents.lives.contest import Contest, Record
+from veldt.agents.lives.life import LifeSettings
 from veldt.launch import epg_report
 from veldt.launch.console import Console, number
+from veldt.launch.epg_report import pairs
 from veldt.launch.evaluation_report import interval
 from veldt.platform.keys import Key
+from veldt.platform.settings import override
 
 LONGER = (4, 8)
 HALVES = ("right", "left")
 HEAD = ("return", "area", "settings")
 
 
-def epg(folder: Path, lives: int, seed: int, console: Console) -> dict[str, Any]:
+def epg(
+    folder: Path, assignments: list[str], lives: int, seed: int, console: Console
+) -> dict[str, Any]:
     """Lives `lives` lives by each loss.
 
     Args:
         folder: A search's, with loss.safetensors in it, or such a file.
+        assignments: `--set`, over how members of the search lived.
         lives: Of each, on unseen tasks.
         seed: Of them.
 
@@ -39,17 +47,26 @@ def epg(folder: Path, lives: int, seed: int, console: Console) -> dict[str, Any]
     """
     use_threads(1)
     frozen = loss_file.load(folder / "loss.safetensors" if folder.is_dir() else folder)
+    life = LifeSettings.parse(override(frozen.life.dump(), assignments))
     begun = time.perf_counter()
-    contest = Contest(frozen, frozen.life, lives, Key(seed).child("contest"))
+    contest = Contest(frozen, life, lives, Key(seed).child("contest"))
     records: dict[str, Record] = {}
 
     def run(name: str, words: str, found: Any) -> None:
         console.say(f"{words} ...")
         records[name] = found()
 
-    run("epg", "the evolved loss", contest.evolved)
+    part = kind_of(frozen.settings).any_shape
+    rivals = {"epg": ("ppo", "policy-gradient"), "drift": ("ppo", "dpo"), "v-trace": ("ppo",)}
+    if part:  # of a loss written by hand, whose settings it needs
+        run("epg", "the evolved loss, each of a grid", contest.tuned)
+        run("unevolved", "the loss that evolution began with", lambda: contest.tuned(False))
+        run("epg_as_lived", "the evolved loss as it was evolved", contest.evolved)
+        run("ppo_as_lived", "PPO with the same settings", lambda: contest.as_lived("ppo"))
+    else:
+        run("epg", "the evolved loss", contest.evolved)
+        run("unevolved", "the loss that evolution began with", contest.unevolved)
     run("random", "a policy that does not learn", contest.random)
-    run("unevolved", "the loss that evolution began with", contest.unevolved)
     run("no_reward", "the evolved loss without rewards", lambda: contest.evolved(blind=True))
     for times in LONGER:
         run(
@@ -58,7 +75,7 @@ def epg(folder: Path, lives: int, seed: int, console: Console) -> dict[str, Any]
             lambda times=times: contest.evolved(longer=times),
         )
     half = {}
-    if "half" in frozen.life.environment.options:
+    if "half" in life.environment.options:
         for side in HALVES:
             run(
                 f"epg_{side}", f"tasks to the {side}", lambda side=side: contest.evolved(half=side)
@@ -66,24 +83,18 @@ def epg(folder: Path, lives: int, seed: int, console: Console) -> dict[str, Any]
             run(f"random_{side}", "... not learning", lambda side=side: contest.random(half=side))
         gains = [_mean(records[f"epg_{s}"]) - _mean(records[f"random_{s}"]) for s in HALVES]
         half["left_half_share"] = gains[1] / gains[0]
-    for name in ("ppo", "policy-gradient"):
+    for name in rivals[frozen.settings.kind]:
         run(name.replace("-", "_"), f"{name}, each of a grid", lambda n=name: contest.by_hand(n))
-    result: dict[str, Any] = {"lives": lives, "seed": seed, "provenance": frozen.provenance}
+    result: dict[str, Any] = {"environment": life.environment.id, "lives": lives, "seed": seed}
+    result["provenance"] = frozen.provenance
     for name, record in records.items():
         result |= {f"{name}_return": _mean(record), f"{name}_area": float(record.areas.mean())}
         if record.settings:
             result[f"{name}_settings"] = record.settings
-    for prefix, other in (
-        ("", "ppo"),
-        ("policy_gradient_", "policy_gradient"),
-        ("unevolved_", "unevolved"),
-        ("random_", "random"),
-        ("no_reward_random_", "random"),
-    ):
-        one = records["no_reward" if prefix == "no_reward_random_" else "epg"]
+    for prefix, one, other in pairs(records):
         for what, values in (
-            ("difference", (one.returns, records[other].returns)),
-            ("area_difference", (one.areas, records[other].areas)),
+            ("difference", (records[one].returns, records[other].returns)),
+            ("area_difference", (records[one].areas, records[other].areas)),
         ):
             paired = values[0] - values[1]
             low, high = interval(paired.tolist()) or (math.nan, math.nan)
@@ -95,7 +106,9 @@ def epg(folder: Path, lives: int, seed: int, console: Console) -> dict[str, Any]
     result |= half
     if folder.is_dir():
         console.say("the page ...")
-        result["report"] = str(epg_report.write(folder / "epg.html", result, records, frozen))
+        page = folder / ("epg.html" if not assignments else f"epg-{life.environment.id}.html")
+        page = page.with_name(page.name.replace("/", "-"))
+        result["report"] = str(epg_report.write(page, result, records, frozen, life))
     return result | {"seconds": time.perf_counter() - begun}
 
 
@@ -114,14 +127,10 @@ def show(result: dict[str, Any], console: Console) -> None:
             words = ", ".join(f"{k} {number(v)}" for k, v in settings.items())
             table.add_row(name, number(result[key]), number(result[f"{name}_area"]), words)
     console.say(table)
-    for prefix, words in (
-        ("", "the best of PPO"),
-        ("policy_gradient_", "the best of the policy gradient"),
-        ("unevolved_", "the un-evolved loss"),
-        ("random_", "not learning"),
-    ):
+    for prefix, one, other in epg_report.pairs(result):
         parts = (result[f"{prefix}difference{end}"] for end in ("", "_low", "_high"))
         mean, low, high = map(number, parts)
-        console.say(f"evolved less {words}: {mean} ({low} to {high}), paired, 95 %")
+        words = f"{epg_report.NAMES[one]} less {epg_report.NAMES[other]}"
+        console.say(f"{words}: {mean} ({low} to {high}), paired, 95 %")
     if "left_half_share" in result:
         console.say(f"of the gain on the right, {result['left_half_share']:.0%} on the left")

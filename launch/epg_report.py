@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from veldt.agents.lives.contest import Record
+from veldt.agents.lives.life import LifeSettings
 from veldt.agents.lives.loss_file import Frozen
 from veldt.agents.lives.response import drift_response, loss_response
 from veldt.agents.lives.vtrace_loss import by_name
@@ -24,6 +25,9 @@ NAMES = {
     "unevolved": "un-evolved loss",
     "no_reward": "evolved loss, no rewards",
     "random": "not learning",
+    "dpo": "DPO",
+    "epg_as_lived": "evolved loss, settings of its lives",
+    "ppo_as_lived": "PPO, settings of those lives",
 }
 OTHERS = {
     "longer_4": "evolved loss, lives 4 times as long",
@@ -38,8 +42,34 @@ LOG_RATIOS = np.linspace(-1.0, 1.0, 21)
 SIGMAS = 1.96  # of a normal 95 % interval
 
 
+PAIRS = (
+    ("", "epg", "ppo"),
+    ("policy_gradient_", "epg", "policy_gradient"),
+    ("dpo_", "epg", "dpo"),
+    ("as_lived_", "epg_as_lived", "ppo_as_lived"),
+    ("unevolved_", "epg", "unevolved"),
+    ("random_", "epg", "random"),
+    ("no_reward_random_", "no_reward", "random"),
+    ("unevolved_random_", "unevolved", "random"),
+)
+
+
+def pairs(found: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """What is compared: the prefix of its keys in a result, one loss and another.
+
+    Args:
+        found: The records by name, or a result.
+    """
+    there = {name.removesuffix("_return") for name in found}
+    return [(prefix, a, b) for prefix, a, b in PAIRS if {a, b} <= there]
+
+
 def write(
-    path: Path, result: Mapping[str, Any], records: Mapping[str, Record], frozen: Frozen
+    path: Path,
+    result: Mapping[str, Any],
+    records: Mapping[str, Record],
+    frozen: Frozen,
+    life: LifeSettings,
 ) -> Path:
     """Writes the page; returns its path."""
     rows: list[Sequence[Any]] = []
@@ -56,7 +86,7 @@ def write(
         )
     learnt = section(
         "How agents learn",
-        _curves(records, frozen.life.steps),
+        _curves(records, life.steps),
         paragraph("Means over lives with 95 % intervals; all losses lived the same lives."),
         table(
             ["loss", "return of the final policy", "reward of a step", "of the grid"],
@@ -66,7 +96,7 @@ def write(
     )
     asked = {"epg": _loss, "drift": _drift, "v-trace": _coefficients}[frozen.settings.kind](frozen)
     provenance = section("Where it comes from", settings_table(frozen.provenance, "The search"))
-    title = f"A learned loss on {frozen.life.environment.id}"
+    title = f"A learned loss on {life.environment.id}"
     sections, command = [learnt, asked, provenance], f"veldt bench epg {path.parent}"
     path.write_text(page("comparison of losses", title, "", sections, command))
     return path
@@ -100,13 +130,8 @@ def _curves(records: Mapping[str, Record], steps: int) -> str:
 
 def _differences(result: Mapping[str, Any]) -> str:
     rows = []
-    for prefix, words in (
-        ("", "the best of PPO"),
-        ("policy_gradient_", "the best of the policy gradient"),
-        ("unevolved_", "the un-evolved loss"),
-        ("random_", "not learning"),
-    ):
-        row = [f"evolved less {words}"]
+    for prefix, one, other in pairs(result):
+        row = [f"{NAMES[one]} less {NAMES[other]}"]
         for what in ("difference", "area_difference"):
             mean, low, high = (number(result[f"{prefix}{what}{e}"]) for e in ("", "_low", "_high"))
             row.append(f"{mean} ({low} to {high})")

@@ -12,23 +12,19 @@ generations of the search. Both in one run, so that a noisy machine is as noisy 
 `python -m veldt.launch.evolution_bench` is what each rank runs.
 """
 
-import json
-import subprocess
-import sys
 import time
-import traceback
 from typing import Any
 
 import numpy as np
 import rich.table
 from numpy.typing import NDArray
 
-from veldt.launch import cookbook, mpi
+from veldt.launch import cookbook, rank_bench
 from veldt.launch.console import Console
 from veldt.platform.envs.gymnasium_vector import make_gymnasium
-from veldt.platform.errors import InputError, RunFailed
+from veldt.platform.errors import InputError
 from veldt.platform.keys import Key
-from veldt.platform.ranks import Ranks, join
+from veldt.platform.ranks import Ranks
 from veldt.search.population.evolution import Evolution
 from veldt.search.population.rank_team import RankTeam
 from veldt.search.population.settings import PopulationSettings
@@ -62,19 +58,8 @@ def evolution(
     received = {}
     for size in (1, ranks):
         console.say(f"{size} rank(s): the environment alone and the search, in turns ...")
-        job = json.dumps({"recipe": recipe, "assignments": assignments, "seconds": seconds})
-        line = [sys.executable, "-P", "-m", "veldt.launch.evolution_bench", job]
-        with mpi.scratch_folder() as scratch:
-            done = subprocess.run(
-                [*mpi.command(size), *line],
-                env=mpi.environment(scratch) | {"OMP_NUM_THREADS": "1"},
-                stdout=subprocess.PIPE,
-                text=True,
-                check=False,
-            )
-        if done.returncode:
-            raise RunFailed(f"the benchmark on {size} rank(s) ended with {done.returncode}.")
-        received[size] = json.loads(done.stdout)
+        job = {"recipe": recipe, "assignments": assignments, "seconds": seconds}
+        received[size] = rank_bench.measured("veldt.launch.evolution_bench", size, job)
     for size, measured in received.items():
         result[f"env_only_{size}"] = measured["environment"]
         result[f"ars_{size}"] = measured["search"]
@@ -111,11 +96,11 @@ def show(result: dict[str, Any], console: Console) -> None:
     )
 
 
-def measure(settings: PopulationSettings, seconds: float, ranks: Ranks) -> dict[str, Any]:
+def measure(job: dict[str, Any], ranks: Ranks) -> dict[str, Any]:
     """This rank's part; the same figures on every rank."""
-    search = Evolution(settings)
-    team: Team = Alone(_never) if ranks.size == 1 else RankTeam(ranks, _never)
-    _generation(search, team)  # warm
+    settings, seconds = endless(job["recipe"], job["assignments"]), job["seconds"]
+    search, team = Evolution(settings), team_of(ranks)
+    generation(search, team)  # warm
     rates, shares, pairs = [], [], 0
     received = _received(team)
     for _ in range(ROUNDS):
@@ -127,7 +112,7 @@ def measure(settings: PopulationSettings, seconds: float, ranks: Ranks) -> dict[
         begun, inside, steps, wall = time.monotonic(), search.problem.environment_seconds, 0, 0.0
         # Rank 0's clock decides for all.
         while ranks.gather(bytes([wall < seconds / ROUNDS]))[0] == b"\x01":
-            scored, size = _generation(search, team)
+            scored, size = generation(search, team)
             steps, pairs = steps + scored, pairs + size // 2
             wall = time.monotonic() - begun
         rates.append((alone, steps / wall))
@@ -184,7 +169,19 @@ def _received(team: Team) -> NDArray[np.float64]:
     return np.zeros(2)
 
 
-def _generation(search: Evolution, team: Team) -> tuple[int, int]:
+def endless(recipe: str, assignments: list[str]) -> PopulationSettings:
+    """A search as it is, but of nothing but generations: no evaluations, no end."""
+    data = cookbook.load(recipe, "search", assignments)
+    data = {key: value for key, value in data.items() if key not in ("episodes", "steps")}
+    for_ever = {"generations": 10**9, "evaluation": {"every": 10**9}}
+    return PopulationSettings.parse(data | for_ever)
+
+
+def team_of(ranks: Ranks) -> Team:
+    return Alone(_never) if ranks.size == 1 else RankTeam(ranks, _never)
+
+
+def generation(search: Evolution, team: Team) -> tuple[int, int]:
     """Steps and members of a whole generation."""
     while True:
         turn = search.turn()
@@ -198,26 +195,5 @@ def _never() -> bool:
     return False
 
 
-def main() -> None:
-    """A rank of the benchmark."""
-    job = json.loads(sys.argv[1])
-    data = cookbook.load(job["recipe"], "search", job["assignments"])
-    # Nothing but generations: no evaluations, no end.
-    endless = {"generations": 10**9, "evaluation": {"every": 10**9}}
-    settings = PopulationSettings.parse(
-        {key: value for key, value in data.items() if key not in ("episodes", "steps")} | endless
-    )
-    ranks = join()
-    try:
-        measured = measure(settings, job["seconds"], ranks)
-    except BaseException:
-        traceback.print_exc()
-        ranks.abort()
-        raise
-    if ranks.rank == 0:
-        print(json.dumps(measured), flush=True)
-    ranks.leave()
-
-
 if __name__ == "__main__":
-    main()
+    rank_bench.take_part(measure)

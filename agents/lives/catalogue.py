@@ -1,4 +1,4 @@
-"""The kinds of learned losses, by name."""
+"""The kinds of learned losses, and the losses written by hand, by name."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
@@ -8,8 +8,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from veldt.agents.lives.anatomy import Anatomy
-from veldt.agents.lives.drift import Drifting, DriftNetwork, DriftSettings
-from veldt.agents.lives.inner_losses import Evolved, InnerLoss, Parts
+from veldt.agents.lives.drift import DPO, Drifting, DriftNetwork, DriftSettings
+from veldt.agents.lives.inner_losses import (
+    A2C,
+    PPO,
+    ByHand,
+    Evolved,
+    InnerLoss,
+    Parts,
+    PolicyGradient,
+)
 from veldt.agents.lives.learned_loss import LearnedLoss, LossSettings
 from veldt.agents.lives.vtrace_loss import VTraceLoss, VTraceNumbers, VTraceSettings
 from veldt.platform.errors import UnknownName
@@ -38,12 +46,24 @@ class Kind(NamedTuple):
     """from the network"""
     value: bool
     """whether agents need a value"""
+    any_shape: bool
+    """whether one loss does for all observations and actions"""
 
 
 KINDS: Mapping[str, Kind] = {
-    "epg": Kind(LossSettings, LearnedLoss, Evolved, False),
-    "drift": Kind(DriftSettings, DriftNetwork, lambda network, one: Drifting(one), True),
-    "v-trace": Kind(VTraceSettings, VTraceNumbers, lambda network, one: VTraceLoss(one), True),
+    "epg": Kind(LossSettings, LearnedLoss, Evolved, False, False),
+    "drift": Kind(DriftSettings, DriftNetwork, lambda network, one: Drifting(one), True, True),
+    "v-trace": Kind(
+        VTraceSettings, VTraceNumbers, lambda network, one: VTraceLoss(one), True, True
+    ),
+}
+
+
+BY_HAND: Mapping[str, type[ByHand]] = {
+    "policy-gradient": PolicyGradient,
+    "a2c": A2C,
+    "ppo": PPO,
+    "dpo": DPO,
 }
 
 

@@ -3,7 +3,7 @@
     evolved       a frozen learned loss
     un-evolved    one as evolution begins with
     ppo, ...      losses written by hand, at the best of a grid of settings that is chosen on lives
-                  of its own
+                  of its own; losses that are a part of a written one have the grid too
     random        a policy that never learns
 
 Legend: L lives, U updates in each.
@@ -11,7 +11,7 @@ Legend: L lives, U updates in each.
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,15 +19,16 @@ import torch
 from numpy.typing import NDArray
 
 from veldt.agents.lives.anatomy import Anatomy
-from veldt.agents.lives.catalogue import kind_of
-from veldt.agents.lives.inner_losses import BY_HAND, Lived, Parts
+from veldt.agents.lives.catalogue import BY_HAND, kind_of
+from veldt.agents.lives.inner_losses import Lived, Parts
 from veldt.agents.lives.life import Blend, LifeSettings, Lives, Outcome, blend_of, demand_family
 from veldt.agents.lives.loss_file import Frozen
 from veldt.platform.keys import Key
 
 RATES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
 EPOCHS = (1, 4, 10)
-MINIBATCHES = (16, 32, 64)
+MINIBATCHES = (4, 2, 1)  # in the steps from one update to the next
+NO_OPTIONS: Mapping[str, Any] = {}
 TOGETHER = 50  # lives in one program
 
 
@@ -66,33 +67,54 @@ class Contest:
         key: Key,
         tick: Callable[[], None] = lambda: None,
     ) -> None:
-        frozen.demand_fit(demand_family(life))
+        self._spec = demand_family(life)
+        frozen.demand_fit(self._spec)
         self._frozen, self._life, self._tick = frozen, life, tick
         self._keys = {
             purpose: [key.child(purpose, i) for i in range(lives)] for purpose in ("tune", "test")
         }
 
     def evolved(self, *, longer: int = 1, blind: bool = False, **options: Any) -> Record:
-        """By the frozen loss.
+        """By the frozen loss, with the settings of its lives.
 
         Args:
             longer: So many times the updates.
             blind: The loss is shown rewards of 0.
             options: Of the family, in the place of those of the lives.
         """
-        return self._by_network(self._frozen.parameters, longer, blind, options)
+        life = self._life.model_copy(update={"updates": self._life.updates * longer})
+        return self._by_network(self._frozen.parameters, life, "test", blind, options)
+
+    def tuned(self, evolved: bool = True) -> Record:
+        """By the frozen loss, or the one that evolution began with, with the settings of the grid
+        that do best on lives of their own: as losses written by hand."""
+        parameters = self._frozen.parameters if evolved else self._first
+        return self._best(
+            lambda settings, purpose: self._by_network(
+                parameters, LifeSettings.parse(self._life.dump() | settings), purpose
+            )
+        )
 
     def unevolved(self) -> Record:
         """By a loss that is drawn as evolution draws its first."""
+        return self._by_network(self._first, self._life, "test")
+
+    @property
+    def _first(self) -> NDArray[np.float32]:
         settings = self._frozen.settings
-        network = kind_of(settings).network(settings, self._frozen.anatomy())
+        network = kind_of(settings).network(settings, self._frozen.anatomy(spec=self._spec))
         first = network.begin(self._keys["tune"][0].child("first").generator())
-        return self._by_network(first.astype(np.float32), 1, False, {})
+        return first.astype(np.float32)
 
     def _by_network(
-        self, parameters: NDArray[np.float32], longer: int, blind: bool, options: dict[str, Any]
+        self,
+        parameters: NDArray[np.float32],
+        life: LifeSettings,
+        purpose: str,
+        blind: bool = False,
+        options: Mapping[str, Any] = NO_OPTIONS,
     ) -> Record:
-        anatomy = self._frozen.anatomy(self._life.hidden)
+        anatomy = self._frozen.anatomy(self._life.hidden, self._spec)
         kind = kind_of(self._frozen.settings)
         network = kind.network(self._frozen.settings, anatomy)
         row = torch.from_numpy(parameters)
@@ -101,12 +123,11 @@ class Contest:
             found = blend_of(kind.loss(network, anatomy), row.expand(lives, -1), network.split)
             return _blind(found) if blind else found
 
-        life = self._life.model_copy(update={"updates": self._life.updates * longer})
-        return self._live("test", life, anatomy, blend, options)
+        return self._live(purpose, life, anatomy, blend, options)
 
     def random(self, **options: Any) -> Record:
         """By nothing: the first policy to the end."""
-        anatomy = self._frozen.anatomy(self._life.hidden)
+        anatomy = self._frozen.anatomy(self._life.hidden, self._spec)
 
         def still(agent: Parts, lived: Lived, chosen: torch.Tensor) -> torch.Tensor:
             return 0.0 * sum(part.flatten(1).sum(1) for part in agent.values())  # type: ignore[return-value]
@@ -115,26 +136,34 @@ class Contest:
 
     def by_hand(self, name: str) -> Record:
         """By a loss written by hand, with the settings that do best on lives of their own."""
-        settings = max(self.grid(), key=lambda found: self._tuned(name, found))
-        return self._by_hand(name, settings, "test")
+        return self._best(lambda settings, purpose: self._by_hand(name, settings, purpose))
+
+    def as_lived(self, name: str) -> Record:
+        """By a loss written by hand, with the settings of the evolved loss's lives."""
+        return self._by_hand(name, {}, "test")
+
+    def _best(self, live: Callable[[dict[str, Any], str], Record]) -> Record:
+        """With the settings of the grid whose lives "tune" end best, the lives "test"."""
+
+        def merit(settings: dict[str, Any]) -> float:
+            returns = live(settings, "tune").returns
+            return float(np.nan_to_num(returns, nan=-np.inf).mean())
+
+        settings = max(self.grid(), key=merit)
+        return dataclasses.replace(live(settings, "test"), settings=settings)
 
     def grid(self) -> Iterator[dict[str, Any]]:
         """The settings that are tried."""
-        for rate, epochs, minibatch in itertools.product(RATES, EPOCHS, MINIBATCHES):
-            if self._life.steps % minibatch == 0:
+        for rate, epochs, parts in itertools.product(RATES, EPOCHS, MINIBATCHES):
+            if self._life.steps % parts == 0:
+                minibatch = self._life.steps // parts
                 yield {"learning_rate": rate, "epochs": epochs, "minibatch": minibatch}
 
-    def _tuned(self, name: str, settings: dict[str, Any]) -> float:
-        returns = self._by_hand(name, settings, "tune").returns
-        return float(np.nan_to_num(returns, nan=-np.inf).mean())
-
     def _by_hand(self, name: str, settings: dict[str, Any], purpose: str) -> Record:
-        kind = BY_HAND[name]
-        spec = demand_family(self._life)
+        kind, spec = BY_HAND[name], self._spec
         anatomy = Anatomy(spec.observations.shape[0], spec.actions, self._life.hidden, kind.value)
         life = LifeSettings.parse(self._life.dump() | settings)
-        found = self._live(purpose, life, anatomy, lambda lives: blend_of(kind(anatomy)), {})
-        return dataclasses.replace(found, settings=settings)
+        return self._live(purpose, life, anatomy, lambda lives: blend_of(kind(anatomy)), {})
 
     def _live(
         self,
@@ -142,11 +171,11 @@ class Contest:
         life: LifeSettings,
         anatomy: Anatomy,
         blend: Callable[[int], Blend],
-        options: dict[str, Any],
+        options: Mapping[str, Any],
     ) -> Record:
         environment = life.environment
         if options:
-            changed = {"options": environment.options | options}
+            changed = {"options": environment.options | dict(options)}
             life = life.model_copy(update={"environment": environment.model_copy(update=changed)})
         keys = self._keys[purpose]
         found: list[Outcome] = []

@@ -26,7 +26,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from veldt.agents.lives.anatomy import Anatomy, Layout
-from veldt.agents.lives.inner_losses import ByHand, Parts
+from veldt.agents.lives.inner_losses import ByHand, Parts, Sampled
 from veldt.platform.settings import Settings
 
 INPUTS = 8
@@ -80,18 +80,11 @@ class DriftNetwork:
 class Drifting(ByHand):
     """PPO with another drift than clipping."""
 
-    def _policy_loss(
-        self,
-        loss: Parts,
-        log_pi: Tensor,
-        advantages: Tensor,
-        policy: Tensor,
-        behaviour: Tensor,
-        action: Tensor,
-    ) -> Tensor:
-        log_ratio = log_pi - self._distribution.log_probability(behaviour, action)
-        drift = functional.relu(self._drift(loss, log_ratio, advantages) - XI)
-        return drift - torch.exp(log_ratio) * advantages
+    def _policy_loss(self, loss: Parts, sampled: Sampled) -> Tensor:
+        log_mu = self._distribution.log_probability(sampled.behaviour, sampled.action)
+        log_ratio = sampled.log_pi - log_mu
+        drift = functional.relu(self._drift(loss, log_ratio, sampled.advantages) - XI)
+        return drift - torch.exp(log_ratio) * sampled.advantages
 
     def _drift(self, loss: Parts, log_ratio: Tensor, advantages: Tensor) -> Tensor:
         return DriftNetwork.drift(loss, log_ratio, advantages)

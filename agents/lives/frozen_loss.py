@@ -15,34 +15,27 @@ from torch.nn import functional
 
 from veldt.agents.inputs import Batch
 from veldt.agents.lives import loss_file
+from veldt.agents.lives.drift import XI, DriftNetwork
 from veldt.agents.lives.learned_loss import LearnedLoss, LossSettings
 from veldt.agents.lives.life import FLOOR
+from veldt.agents.lives.loss_file import Frozen
+from veldt.agents.lives.vtrace_loss import by_name, coefficients, transformed
 from veldt.platform.envs.vector import EnvironmentSpec
 from veldt.platform.errors import InputError
 
+OWNERS = {"drift": "ppo", "v-trace": "impala"}
+
 
 class FrozenLoss(nn.Module):
-    """Part of the agent's network: the memory is learnt with it, the loss never.
+    """Part of the agent's network: the memory is learnt with it, the loss never."""
 
-    Args:
-        path: Of the file; it has to be readable wherever the agent is built.
-        spec: Of the environment.
-
-    Raises:
-        InputError: if there is no such file, or it is for other shapes, or no whole loss.
-        BrokenCheckpoint: if it holds no loss.
-    """
-
+    kind = "epg"
     parameters_: Tensor
     memory_weight: Tensor | None
     memory_bias: Tensor | None
 
-    def __init__(self, path: Path, spec: EnvironmentSpec) -> None:
+    def __init__(self, frozen: Frozen) -> None:
         super().__init__()
-        frozen = loss_file.load(path)
-        frozen.demand_fit(spec)
-        if not isinstance(frozen.settings, LossSettings):
-            raise InputError(f"{path}: a {frozen.settings.kind} is descended in lives alone.")
         self._anatomy = frozen.anatomy()
         self._buffer = frozen.life.buffer
         self._network = LearnedLoss(frozen.settings, self._anatomy)
@@ -75,6 +68,67 @@ class FrozenLoss(nn.Module):
             memory = self._anatomy.recall(agent)
         chosen = torch.arange(missing, missing + steps, device=policy.device)
         return self._network(parts, lived, said, memory, chosen.expand(width, -1)).mean()
+
+
+class FrozenDrift(nn.Module):
+    """What holds a policy near the one that acted, in the place of PPO's clipping."""
+
+    kind = "drift"
+    units: Tensor
+    out: Tensor
+
+    def __init__(self, frozen: Frozen) -> None:
+        super().__init__()
+        network = DriftNetwork(frozen.settings, frozen.anatomy())
+        for name, part in network.split(torch.from_numpy(frozen.parameters.copy())[None]).items():
+            self.register_buffer(name, part)
+
+    def forward(
+        self, log_ratio: Float[Tensor, "T B"], advantages: Float[Tensor, "T B"]
+    ) -> Float[Tensor, "T B"]:
+        """The policy's loss at each step."""
+        parts = {"units": self.units, "out": self.out}
+        flat = log_ratio.reshape(1, -1), advantages.reshape(1, -1)
+        drift = functional.relu(DriftNetwork.drift(parts, *flat) - XI).reshape(log_ratio.shape)
+        return drift - torch.exp(log_ratio) * advantages
+
+
+class FrozenVTrace(nn.Module):
+    """Coefficients for IMPALA's loss, and what it makes of advantages."""
+
+    kind = "v-trace"
+    numbers: Tensor
+
+    def __init__(self, frozen: Frozen) -> None:
+        super().__init__()
+        self.register_buffer("numbers", torch.from_numpy(frozen.parameters.copy()))
+        self.coefficients = by_name(frozen.parameters)
+
+    def transformed(self, advantages: Float[Tensor, "T B"]) -> Float[Tensor, "T B"]:
+        flat = transformed(coefficients(self.numbers[None]), advantages.reshape(1, -1))
+        return flat.reshape(advantages.shape)
+
+
+def load(path: Path, spec: EnvironmentSpec, parts: tuple[str, ...]) -> nn.Module:
+    """The loss in a file, for one environment.
+
+    Args:
+        path: Of the file; it has to be readable wherever the agent is built.
+        spec: Of the environment.
+        parts: Kinds that the agent takes as a part of its own loss.
+
+    Raises:
+        InputError: if there is no such file, or it is for other shapes, or for other agents.
+        BrokenCheckpoint: if it holds no loss.
+    """
+    frozen = loss_file.load(path)
+    frozen.demand_fit(spec)
+    kind = frozen.settings.kind
+    if isinstance(frozen.settings, LossSettings):
+        return FrozenLoss(frozen)
+    if kind not in parts:
+        raise InputError(f"{path}: {kind} is a part of {OWNERS[kind]}'s loss, of no other's.")
+    return FrozenDrift(frozen) if kind == "drift" else FrozenVTrace(frozen)
 
 
 def _normalised(x: Float[Tensor, "T B W"]) -> Tensor:

@@ -13,7 +13,6 @@ minibatch, Q parameters of a loss.
 """
 
 import dataclasses
-from collections.abc import Mapping
 from typing import Protocol
 
 import torch
@@ -41,6 +40,17 @@ class Lived:
     ended: Tensor  # [L, M] bool, terminated or cut off
     behaviour: Float[Tensor, "L M W"]  # the policy that acted
     after: Float[Tensor, "L M O"]  # what a step led to, before another episode began
+
+
+@dataclasses.dataclass(frozen=True)
+class Sampled:
+    """Samples of a minibatch, as a policy's loss sees them."""
+
+    log_pi: Float[Tensor, "L N"]
+    advantages: Float[Tensor, "L N"]  # normalised
+    policy: Float[Tensor, "L N W"]
+    behaviour: Float[Tensor, "L N W"]
+    action: Tensor  # [L, N, ...]
 
 
 class InnerLoss(Protocol):
@@ -117,23 +127,16 @@ class ByHand:
         behaviour, action = rows(lived.behaviour, chosen), rows(lived.action, chosen)
         policy = self._anatomy.policy(agent, observation)
         log_pi = self._distribution.log_probability(policy, action)
-        found = self._policy_loss(loss, log_pi, advantages, policy, behaviour, action).mean(1)
+        sampled = Sampled(log_pi, advantages, policy, behaviour, action)
+        found = self._policy_loss(loss, sampled).mean(1)
         if self.value:
             errors = self._anatomy.value(agent, observation) - targets
             found = found + VALUE_COST * 0.5 * errors.square().mean(1)
         return found
 
-    def _policy_loss(
-        self,
-        loss: Parts,
-        log_pi: Tensor,
-        advantages: Tensor,
-        policy: Tensor,
-        behaviour: Tensor,
-        action: Tensor,
-    ) -> Tensor:
-        """Of each sample, [L, N]."""
-        return -log_pi * advantages
+    def _policy_loss(self, loss: Parts, sampled: Sampled) -> Float[Tensor, "L N"]:
+        """Of each sample."""
+        return -sampled.log_pi * sampled.advantages
 
 
 class A2C(ByHand):
@@ -159,28 +162,13 @@ class PPO(ByHand):
 
     CLIP, DIVERGENCE_COST = 0.2, 0.001
 
-    def _policy_loss(
-        self,
-        loss: Parts,
-        log_pi: Tensor,
-        advantages: Tensor,
-        policy: Tensor,
-        behaviour: Tensor,
-        action: Tensor,
-    ) -> Tensor:
-        log_mu = self._distribution.log_probability(behaviour, action)
-        ratio = torch.exp(log_pi - log_mu)
+    def _policy_loss(self, loss: Parts, sampled: Sampled) -> Tensor:
+        log_mu = self._distribution.log_probability(sampled.behaviour, sampled.action)
+        ratio = torch.exp(sampled.log_pi - log_mu)
         near = ratio.clamp(1.0 - self.CLIP, 1.0 + self.CLIP)
-        surrogate = torch.minimum(ratio * advantages, near * advantages)
-        divergence = self._distribution.divergence(behaviour, policy)
+        surrogate = torch.minimum(ratio * sampled.advantages, near * sampled.advantages)
+        divergence = self._distribution.divergence(sampled.behaviour, sampled.policy)
         return self.DIVERGENCE_COST * divergence - surrogate
-
-
-BY_HAND: Mapping[str, type[ByHand]] = {
-    "policy-gradient": PolicyGradient,
-    "a2c": A2C,
-    "ppo": PPO,
-}
 
 
 def rows(x: Tensor, chosen: Tensor) -> Tensor:

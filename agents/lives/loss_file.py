@@ -37,19 +37,29 @@ class Frozen:
     provenance: dict[str, Any]
     """the search it comes from"""
 
-    def anatomy(self, hidden: tuple[int, ...] | None = None) -> Anatomy:
-        """Agents that can descend it."""
-        settings = self.settings
+    def anatomy(
+        self, hidden: tuple[int, ...] | None = None, spec: EnvironmentSpec | None = None
+    ) -> Anatomy:
+        """Agents that can descend it.
+
+        Args:
+            hidden: Widths of their layers; None: as it was evolved with.
+            spec: That they live in, for losses of any shape; None: where it was evolved.
+        """
+        kind = kind_of(self.settings)
+        elsewhere = spec is not None and kind.any_shape
         return Anatomy(
-            self.observation,
-            self.actions,
+            spec.observations.shape[0] if spec and elsewhere else self.observation,
+            spec.actions if spec and elsewhere else self.actions,
             self.life.hidden if hidden is None else hidden,
-            value=kind_of(settings).value,
-            memory=memory_of(settings),
+            value=kind.value,
+            memory=memory_of(self.settings),
         )
 
     def demand_fit(self, spec: EnvironmentSpec) -> None:
         """Raises `InputError` if it is not for this environment's shapes."""
+        if kind_of(self.settings).any_shape:
+            return
         shape, actions = spec.observations.shape, spec.actions
         same = (actions.kind, actions.counts, len(actions.low)) == (
             self.actions.kind,

@@ -17,16 +17,34 @@ import torch
 from numpy.typing import NDArray
 
 from veldt.agents.build import use_threads
+from veldt.agents.environment_settings import TaskSettings
 from veldt.agents.lives.anatomy import Anatomy
 from veldt.agents.lives.catalogue import kind_of, memory_of, parse
 from veldt.agents.lives.inner_losses import PPO
 from veldt.agents.lives.learned_loss import LossSettings
-from veldt.agents.lives.life import LifeSettings, Lives, Outcome, blend_of, demand_family
+from veldt.agents.lives.life import LifeSettings, Lives, blend_of, demand_family
 from veldt.agents.lives.loss_file import NUMBERS, words
 from veldt.platform.keys import Key
 from veldt.platform.settings import Path, Settings
 from veldt.search.problems.problem import Members, Score, Scores, Tick
 from veldt.search.vectors import State, Vector
+
+PLACE = tuple(TaskSettings.model_fields)
+
+
+class ScoredEnvironment(TaskSettings):
+    """Where members live, and what a return there is worth."""
+
+    low: float
+    """Counts as 0"""
+    high: float
+    """Counts as 1"""
+
+    @pydantic.model_validator(mode="after")
+    def _order(self) -> "ScoredEnvironment":
+        if self.high <= self.low:
+            raise ValueError(f"high is {self.high:g}, which is not above low, {self.low:g}")
+        return self
 
 
 class LivesSettings(Settings):
@@ -36,8 +54,11 @@ class LivesSettings(Settings):
     life: LifeSettings
     loss: pydantic.SerializeAsAny[Settings] = LossSettings()
     """`kind` names it: epg, a whole loss, or drift, PPO's but for what keeps a policy near"""
+    environments: tuple[ScoredEnvironment, ...] = ()
+    """Members live in each of these, and their fitness is the mean of what it is worth; empty: in
+    life.environment alone, and it is the return. Several are for losses of any shape."""
     tasks: int = pydantic.Field(4, ge=1, le=4096)
-    """Lives of a member in a generation, each with a task of its own"""
+    """Lives of a member in a generation and an environment, each with a task of its own"""
     block: int = pydantic.Field(8, ge=1, le=4096)
     """Members whose lives are one program"""
     test_block: int = pydantic.Field(50, ge=1, le=4096)
@@ -53,7 +74,64 @@ class LivesSettings(Settings):
     def prepare(cls, data: dict[str, Any], at: Path) -> dict[str, Any]:
         if "loss" in data:
             data["loss"] = parse(data["loss"], (*at, "loss"))
+        several, life = data.get("environments"), data.get("life")
+        if several and isinstance(life, Mapping) and "environment" not in life:
+            first = {name: value for name, value in dict(several[0]).items() if name in PLACE}
+            data["life"] = {**life, "environment": first}
         return data
+
+    @pydantic.model_validator(mode="after")
+    def _shapes(self) -> "LivesSettings":
+        loss: Any = self.loss
+        if self.environments and not kind_of(loss).any_shape:
+            raise ValueError(
+                f"environments: {loss.kind} is a loss for one environment's shapes; name that "
+                "in life.environment"
+            )
+        if self.environments and self.initialisation:
+            raise ValueError(
+                "initialisation: policies of several shapes have no weights in common"
+            )
+        return self
+
+
+class Place:
+    """An environment that members live in.
+
+    Args:
+        settings: The problem's.
+        life: How they live.
+        low: The return that counts as 0.
+        high: And as 1.
+    """
+
+    def __init__(
+        self, settings: LivesSettings, life: LifeSettings, low: float, high: float
+    ) -> None:
+        self.life, self._low, self._width = life, low, high - low
+        self.spec, loss = demand_family(life), settings.loss
+        self.anatomy = Anatomy(
+            self.spec.observations.shape[0],
+            self.spec.actions,
+            life.hidden,
+            value=settings.bootstrap > 0 or kind_of(loss).value,
+            memory=memory_of(loss),
+        )
+
+    def worth(self, returns: Vector) -> Vector:
+        return (returns - self._low) / self._width
+
+
+def _places(settings: LivesSettings) -> list[Place]:
+    """Where members live; life.environment as it is if no others are named."""
+    if not settings.environments:
+        return [Place(settings, settings.life, 0.0, 1.0)]
+    found = []
+    for one in settings.environments:
+        here = TaskSettings(**{name: getattr(one, name) for name in PLACE})
+        life = settings.life.model_copy(update={"environment": here})
+        found.append(Place(settings, life, one.low, one.high))
+    return found
 
 
 class LivesProblem:
@@ -69,32 +147,27 @@ class LivesProblem:
         self._settings, self._generation, self._kind = settings, 0, kind_of(loss)
         self.block, self.test_block = settings.block, settings.test_block
         self.episodes = settings.tasks
-        spec = demand_family(settings.life)
-        self._anatomy = Anatomy(
-            spec.observations.shape[0],
-            spec.actions,
-            settings.life.hidden,
-            value=settings.bootstrap > 0 or self._kind.value,
-            memory=memory_of(loss),
-        )
-        self._network = self._kind.network(loss, self._anatomy)
-        self.words = words(loss, settings.life, spec.observations.shape[0], spec.actions)
+        self._places = _places(settings)
+        first = self._places[0]
+        self._network = self._kind.network(loss, first.anatomy)
+        shape = first.spec.observations.shape[0]
+        self.words = words(loss, first.life, shape, first.spec.actions)
         self.start = self._network.begin(key.child("loss").generator())
         if settings.initialisation:
-            first = self._anatomy.begin(key.child("policy").generator())
-            policy = first[: self._anatomy.policy_size]
+            weights = first.anatomy.begin(key.child("policy").generator())
+            policy = weights[: first.anatomy.policy_size]
             self.start = np.concatenate([self.start, policy.astype(float)])
 
     def evaluate(self, members: Members, tick: Tick) -> Sequence[Score]:
         tasks, numbers = self._settings.tasks, members.numbers
         keys = [members.key(n).child("life", task) for n in numbers for task in range(tasks)]
         rows = np.repeat([members.candidate(n) for n in numbers], tasks, axis=0)
-        outcome = self._live(rows, keys, self._share(), tick)
-        fitness = outcome.returns.reshape(len(numbers), tasks).mean(1)
+        worth, steps = self._live(rows, keys, self._share(), tick)
+        fitness = worth.reshape(len(numbers), tasks).mean(1)
         if self._settings.shuffled:
             order = members.key(numbers[0]).child("shuffled").generator()
             fitness = order.permutation(fitness)
-        return [Score(value, tasks * outcome.steps) for value in fitness.tolist()]
+        return [Score(value, tasks * steps) for value in fitness.tolist()]
 
     def _share(self) -> float:
         """PPO's, in this generation."""
@@ -103,23 +176,33 @@ class LivesProblem:
 
     def test(self, candidate: Vector, keys: Sequence[Key], tick: Tick) -> Sequence[Score]:
         rows = np.repeat(candidate[None], len(keys), axis=0)
-        outcome = self._live(rows, keys, 0.0, tick)
-        return [Score(value, outcome.steps) for value in outcome.returns.tolist()]
+        worth, steps = self._live(rows, keys, 0.0, tick)
+        return [Score(value, steps) for value in worth.tolist()]
 
-    def _live(self, rows: Vector, keys: Sequence[Key], share: float, tick: Tick) -> Outcome:
-        """Lives by the losses of these candidates, [L, n]."""
+    def _live(
+        self, rows: Vector, keys: Sequence[Key], share: float, tick: Tick
+    ) -> tuple[Vector, int]:
+        """Lives by the losses of these candidates [L, n] in every place: their mean worth [L],
+        and the steps of each."""
         losses = torch.from_numpy(rows[:, : self._network.size]).float()
-        other = PPO(self._anatomy) if share else None
-        loss = self._kind.loss(self._network, self._anatomy)
-        blend = blend_of(loss, losses, self._network.split, other, share)
-        first = None
-        if self._settings.initialisation:
-            drawn = [self._anatomy.begin(key.child("weights").generator()) for key in keys]
-            first = torch.from_numpy(np.stack(drawn))
-            first[:, : self._anatomy.policy_size] = torch.from_numpy(
-                rows[:, self._network.size :]
-            ).float()
-        return Lives(self._settings.life, self._anatomy, tick).live(keys, blend, first)
+        worths, steps = [], 0
+        for place in self._places:
+            other = PPO(place.anatomy) if share else None
+            loss = self._kind.loss(self._network, place.anatomy)
+            blend = blend_of(loss, losses, self._network.split, other, share)
+            first = self._first(rows, keys) if self._settings.initialisation else None
+            outcome = Lives(place.life, place.anatomy, tick).live(keys, blend, first)
+            worths.append(place.worth(outcome.returns))
+            steps += outcome.steps
+        return np.mean(worths, 0), steps
+
+    def _first(self, rows: Vector, keys: Sequence[Key]) -> torch.Tensor:
+        """First weights [L, P], the policy's evolved."""
+        anatomy = self._places[0].anatomy
+        drawn = [anatomy.begin(key.child("weights").generator()) for key in keys]
+        first = torch.from_numpy(np.stack(drawn))
+        first[:, : anatomy.policy_size] = torch.from_numpy(rows[:, self._network.size :]).float()
+        return first
 
     def merge(self, scores: Scores) -> None:
         self._generation += 1

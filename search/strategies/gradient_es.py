@@ -9,6 +9,8 @@ centre [P], sigma the noise's size, u the shaped scores.
 
     members   theta +- sigma epsilon_k
     gradient  sum_k (u_k+ - u_k-) xi_k / (2 n), without 1/sigma: the optimiser's rate has it
+
+Not mirrored, all 2 n members have noise of their own, and it is sum_m u_m xi_m / (2 n).
 """
 
 from collections.abc import Callable, Mapping
@@ -52,6 +54,8 @@ class GradientES:
         bound: The largest number that xi may have.
         shaping: Another than the settings name.
         ascent: Another optimiser than the settings name.
+        mirrored: Whether two members share one perturbation, with opposite signs; else the draws
+            are asked for the number of a member in place of a pair's.
     """
 
     def __init__(
@@ -63,7 +67,9 @@ class GradientES:
         bound: float = CUT,
         shaping: Callable[[Vector], Vector] | None = None,
         ascent: Ascent | None = None,
+        mirrored: bool = True,
     ) -> None:
+        self._mirrored = mirrored
         self._settings = settings
         self._worn, self._credited, self._bound = worn, credited or worn, bound
         self._shaping = shaping or SHAPINGS[settings.shaping]
@@ -77,16 +83,22 @@ class GradientES:
 
     def ask(self) -> Population:
         settings, generation = self._settings, self._generation
-        return mirrored(
-            self._theta, settings.sigma, lambda k: self._worn(generation, k), settings.pairs
+        if self._mirrored:
+            return mirrored(
+                self._theta, settings.sigma, lambda k: self._worn(generation, k), settings.pairs
+            )
+        theta = self._theta
+        return Population(
+            2 * settings.pairs,
+            lambda member: theta + settings.sigma * self._worn(generation, member),
         )
 
     def _estimate(self, scores: Vector, share: Share) -> Vector:
         """The gradient [P], before weight decay; changes nothing."""
-        u = self._shaping(scores).reshape(-1, 2)
+        u = self._shaping(scores)
         total = weighted_sum(
-            u[:, 0] - u[:, 1],
-            lambda pair: self._credited(self._generation, pair),
+            u[::2] - u[1::2] if self._mirrored else u,
+            lambda draw: self._credited(self._generation, draw),
             len(self._theta),
             share,
             self._bound,

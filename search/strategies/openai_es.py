@@ -18,6 +18,8 @@ class OpenAIESSettings(GradientSettings):
     """The paper's knobs."""
 
     method: Literal["openai-es"] = "openai-es"
+    mirrored: bool = True
+    """Whether two members share one perturbation, with opposite signs; for comparison"""
 
 
 class OpenAIES(GradientES):
@@ -31,4 +33,5 @@ class OpenAIES(GradientES):
             settings,
             start,
             lambda generation, pair: normal(key.child("noise", generation, pair), len(start)),
+            mirrored=settings.mirrored,
         )

@@ -52,7 +52,7 @@ def _compared_and_trained_on(veldt):
     assert set(result["ppo_settings"]) == {"learning_rate", "epochs", "minibatch"}
     assert result["provenance"]["seed"] == 0
     page = (veldt.folder / "alone" / "epg.html").read_text()
-    for words in ("How agents learn", "What the loss asks for", "evolved less the best of PPO"):
+    for words in ("How agents learn", "What the loss asks for", "evolved loss less PPO"):
         assert words in page
     file = veldt.folder / "alone" / "loss.safetensors"
     (veldt.folder / "point.toml").write_text(
@@ -81,3 +81,6 @@ def test_other_losses_are_evolved_and_compared(veldt, recipe, words):
     result = veldt.summary("bench", "epg", "d", "--lives", 3)
     assert result["epg_return"] > 8.0 and "left_half_share" not in result
     assert words in (veldt.folder / "d" / "epg.html").read_text()
+    assert set(result["epg_settings"]) == {"learning_rate", "epochs", "minibatch"}
+    gap = result["epg_as_lived_return"] - result["ppo_as_lived_return"]
+    assert result["as_lived_difference"] == pytest.approx(gap, abs=1e-6)

@@ -12,9 +12,11 @@ from veldt.agents.conformance import synthetic_trajectory
 from veldt.agents.distributions import Categorical, Gaussian
 from veldt.agents.lives import loss_file
 from veldt.agents.lives.anatomy import Anatomy
+from veldt.agents.lives.drift import DriftSettings
 from veldt.agents.lives.learned_loss import Convolution, LearnedLoss, LossSettings
 from veldt.agents.lives.life import LifeSettings
 from veldt.agents.lives.response import _moved
+from veldt.agents.lives.vtrace_loss import VTraceSettings
 from veldt.agents.settings import TrainSettings
 from veldt.agents.staging import to_batch
 from veldt.platform import checkpoints
@@ -96,6 +98,66 @@ def test_agents_descend_it_alone_or_mixed(name, written):
     learned = agent.network.learned_loss
     assert learned.memory_weight.grad.any() and agent.network.policy.weight.grad.any()
     assert not learned.parameters_.requires_grad
+
+
+def part_of(tmp_path, kind, numbers):
+    """A file with a learned part of a loss."""
+    settings = {"drift": DriftSettings(units=3), "v-trace": VTraceSettings()}[kind]
+    path = tmp_path / f"{kind}.safetensors"
+    words = loss_file.words(settings, LIFE, 4, BOX)
+    checkpoints.save_arrays(path, {"loss": np.asarray(numbers, np.float32)}, words)
+    return path
+
+
+def pair(name, path, **settings):
+    """An agent with the learned part, one like it without, and a batch for them."""
+    with_it, spec = agent_of(name, path, **settings)
+    plain, _ = agent_of(name, "", **settings)
+    plain.network.load_state_dict(with_it.network.state_dict(), strict=False)
+    made = synthetic_trajectory(spec, 9, 3, seed=1, policy_size=2)
+    return with_it, plain, to_batch(made, torch.device("cpu"))
+
+
+def test_a_drift_takes_the_place_of_ppo_s_clipping(tmp_path):
+    numbers = np.random.default_rng(0).standard_normal(9 * 3)
+    path = part_of(tmp_path, "drift", numbers)
+    agent, plain, batch = pair("ppo", path)
+    log_ratio, advantages = torch.randn(2, 9, 3, generator=torch.Generator().manual_seed(0))
+    found = agent.network.learned_loss(log_ratio, advantages)
+    units, out = numbers[:24].reshape(8, 3), numbers[24:]
+    for t, b in ((0, 0), (4, 1), (8, 2)):
+        d, a = log_ratio[t, b].item(), advantages[t, b].item()
+        x = np.array([d, d * d, 1 - np.exp(d), (1 - np.exp(d)) ** 2])
+        drift = np.tanh(np.concatenate([x, x * a]) @ units) @ out
+        expected = max(drift - 1e-4, 0.0) - np.exp(d) * a
+        assert found[t, b].item() == pytest.approx(expected, rel=1e-4, abs=1e-5)
+    changed = agent.loss(batch)[0]
+    assert not torch.allclose(changed, plain.loss(batch)[0])
+    half, _, _ = pair("ppo", path, loss_share=0.5)
+    half.network.load_state_dict(agent.network.state_dict())
+    torch.testing.assert_close(half.loss(batch)[0], 0.5 * changed + 0.5 * plain.loss(batch)[0])
+    with pytest.raises(InputError, match="a part of ppo's loss, of no other's"):
+        agent_of("impala", path)
+
+
+def test_coefficients_of_v_trace_take_the_place_of_impala_s(tmp_path):
+    same = {"discount": 0.99, "baseline_cost": 0.5, "entropy_cost": 0.01, "lambda_": 1.0}
+    agent, plain, batch = pair("impala", part_of(tmp_path, "v-trace", np.zeros(9)), **same)
+    torch.testing.assert_close(agent.loss(batch)[0], plain.loss(batch)[0])
+    moved = np.array([0.0, -0.5, 0.0, 0.1, 0.0, 0.3, 0.0, 0.0, 0.0])
+    agent, _, _ = pair("impala", part_of(tmp_path, "v-trace", moved), **same)
+    other = {"clip_c_threshold": np.exp(-0.5), "lambda_": np.exp(-0.1)}
+    _, plain, batch = pair("impala", "", **same | other | {"baseline_cost": 0.5 * np.exp(0.3)})
+    plain.network.load_state_dict(agent.network.state_dict(), strict=False)
+    torch.testing.assert_close(agent.loss(batch)[0], plain.loss(batch)[0])
+    transforming = np.array([0.0] * 7 + [-0.7, 0.4])
+    averse, _, _ = pair("impala", part_of(tmp_path, "v-trace", transforming), **same)
+    values = torch.tensor([[4.0, -4.0]])
+    found = averse.network.learned_loss.transformed(values)[0].tolist()
+    power = 4.0 ** np.exp(-0.7)
+    assert found == pytest.approx([power, -np.exp(0.4) * power], rel=1e-5)
+    with pytest.raises(InputError, match="a part of impala's loss"):
+        agent_of("ppo", part_of(tmp_path, "v-trace", np.zeros(9)))
 
 
 def test_it_is_the_literal_loss_of_each_environment_s_unroll(written):

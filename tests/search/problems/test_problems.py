@@ -27,6 +27,16 @@ CARTPOLE = {"environment": {"id": "CartPole-v1"}, "policy": {"name": "linear"}}
 LIFE = {"environment": {"id": "family/direction"}, "updates": 2, "hidden": [4], "buffer": 64}
 CART = LIFE | {"environment": {"id": "CartPole-v1"}, "final_episodes": 1}
 LIVES = {"life": LIFE, "tasks": 2, "test_block": 3, "loss": {"memory": 2}}
+SHORT = {"updates": 1, "hidden": [4], "buffer": 64, "final_episodes": 1}
+SEVERAL = {
+    "life": SHORT,
+    "tasks": 1,
+    "test_block": 3,
+    "environments": [
+        {"id": "CartPole-v1", "low": 10.0, "high": 500.0},
+        {"id": "Pendulum-v1", "low": -2000.0, "high": 0.0},
+    ],
+}
 HOPPER = {"environment": {"id": "Hopper-v5"}, "policy": {"name": "linear"}, "horizon": 60}
 
 
@@ -59,6 +69,7 @@ def merge(problem, scores):
         ("lives", LIVES),
         ("lives", LIVES | {"loss": {"kind": "drift", "units": 3}, "life": CART}),
         ("lives", LIVES | {"loss": {"kind": "v-trace"}, "life": CART}),
+        ("lives", SEVERAL | {"loss": {"kind": "drift", "units": 3}}),
         ("lives", LIVES | {"bootstrap": 2, "initialisation": True, "block": 3, "shuffled": True}),
         ("episodes", CARTPOLE | {"horizon": 40, "episodes": 2}),
         ("episodes", HOPPER | {"action_noise": 0.1, "filter": {"sampling": 0.5}}),
@@ -69,6 +80,22 @@ def merge(problem, scores):
 def test_the_contract(kind, settings):
     problem = plugins.load("problems", kind, PROBLEMS)
     check(problem, problem.Settings.parse({"kind": kind} | settings))
+
+
+def test_the_fitness_of_lives_in_several_environments_is_the_mean_of_their_worth():
+    knobs = {"loss": {"kind": "v-trace"}}
+    both = evaluate(build("lives", **SEVERAL | knobs), np.zeros(9))
+    worths, steps = [], 0
+    for place in SEVERAL["environments"]:
+        one = {"life": SHORT | {"environment": {"id": place["id"]}}, "tasks": 1}
+        score = evaluate(build("lives", **one | knobs), np.zeros(9))
+        worths.append((score.fitness - place["low"]) / (place["high"] - place["low"]))
+        steps += score.steps
+    assert both.fitness == pytest.approx(np.mean(worths)) and both.steps == steps
+    with pytest.raises(SettingsError, match="environments: epg is a loss for one environment"):
+        build("lives", **SEVERAL)
+    with pytest.raises(SettingsError, match="high is 0, which is not above low"):
+        build("lives", **SEVERAL | {"environments": [{"id": "x", "low": 1, "high": 0}]})
 
 
 class Counting(Function):

@@ -130,6 +130,21 @@ def test_openai_es_is_the_papers():
         np.testing.assert_allclose(strategy.centre - theta, 0.5 * np.array(gradient), rtol=1e-6)
 
 
+def test_openai_es_without_mirrors():
+    knobs = {"optimizer": {"name": "sgd", "learning_rate": 0.5}, "weight_decay": 0.0}
+    strategy = build("openai-es", [0.3, -0.2, 2.0], mirrored=False, **knobs)
+    for _ in range(2):
+        theta, population = strategy.centre, strategy.ask()
+        members = [population.candidate(i) for i in range(population.size)]
+        noise = [(x - theta) / 0.1 for x in members]
+        assert len({tuple(np.abs(x).round(9)) for x in noise}) == population.size == 8
+        scores = [-float((x - 1) @ (x - 1)) for x in members]
+        u = literal.ranks(scores)
+        gradient = sum(weight * x for weight, x in zip(u, noise, strict=True)) / 8
+        strategy.tell(np.array(scores))
+        np.testing.assert_allclose(strategy.centre - theta, 0.5 * gradient, rtol=1e-6)
+
+
 def test_snes_is_the_papers():
     strategy = build("snes", [0.3, -0.2, 2.0])
     rate = (3 + math.log(3)) / (5 * math.sqrt(3))
