@@ -45,6 +45,9 @@ def bench(
     ] = 3.0,
     lives: Annotated[int, typer.Option(min=2, help="Of epg, by each loss.")] = 100,
     seed: Annotated[int, typer.Option(min=0, help="Of epg's lives.")] = 0,
+    rivals: Annotated[
+        bool, typer.Option(help="Of epg: losses written by hand beside it, which take longest.")
+    ] = True,
     json: Json = False,
 ) -> None:
     """Measure speed: the parts alone and the whole, in one run; or what a learned loss is worth.
@@ -68,7 +71,7 @@ def bench(
 
         if recipe is None:
             raise InputError("bench epg takes the folder of a search.")
-        result = epg_bench.epg(Path(recipe), assignments or [], lives, seed, console)
+        result = epg_bench.epg(Path(recipe), assignments or [], lives, seed, rivals, console)
         show = epg_bench.show
     elif what == Benchmark.evolution:
         from veldt.launch import evolution_bench

@@ -27,12 +27,13 @@ from veldt.platform.keys import Key
 from veldt.platform.settings import override
 
 LONGER = (4, 8)
+RIVALS = {"epg": ("ppo", "policy-gradient"), "drift": ("ppo", "dpo"), "v-trace": ("ppo",)}
 HALVES = ("right", "left")
 HEAD = ("return", "area", "settings")
 
 
 def epg(
-    folder: Path, assignments: list[str], lives: int, seed: int, console: Console
+    folder: Path, assignments: list[str], lives: int, seed: int, rivals: bool, console: Console
 ) -> dict[str, Any]:
     """Lives `lives` lives by each loss.
 
@@ -41,6 +42,7 @@ def epg(
         assignments: `--set`, over how members of the search lived.
         lives: Of each, on unseen tasks.
         seed: Of them.
+        rivals: Whether losses written by hand live them too.
 
     Raises:
         InputError: if there is no loss.
@@ -57,7 +59,6 @@ def epg(
         records[name] = found()
 
     part = kind_of(frozen.settings).any_shape
-    rivals = {"epg": ("ppo", "policy-gradient"), "drift": ("ppo", "dpo"), "v-trace": ("ppo",)}
     if part:  # of a loss written by hand, whose settings it needs
         run("epg", "the evolved loss, each of a grid", contest.tuned)
         run("unevolved", "the loss that evolution began with", lambda: contest.tuned(False))
@@ -83,7 +84,7 @@ def epg(
             run(f"random_{side}", "... not learning", lambda side=side: contest.random(half=side))
         gains = [_mean(records[f"epg_{s}"]) - _mean(records[f"random_{s}"]) for s in HALVES]
         half["left_half_share"] = gains[1] / gains[0]
-    for name in rivals[frozen.settings.kind]:
+    for name in RIVALS[frozen.settings.kind] if rivals else ():
         run(name.replace("-", "_"), f"{name}, each of a grid", lambda n=name: contest.by_hand(n))
     result: dict[str, Any] = {"environment": life.environment.id, "lives": lives, "seed": seed}
     result["provenance"] = frozen.provenance

@@ -1,16 +1,20 @@
 """How fast lives are lived: many as one program, one at a time, and on several ranks.
 
-    lives_steps_n    steps of all lives a second on n ranks, whole generations of a search
-    efficiency_n     that over n times that on one rank
-    alone_steps_n    of processes that live one life at a time, one on each of n ranks
-    ratio_n          lives_steps_n over alone_steps_n
+    lives_steps_n     steps of all lives a second on n ranks, whole generations of a search
+    efficiency_n      that over n times that on one rank
+    process_steps_n   of a process for each life, n at a time, from its start to its end
+    process_ratio_n   lives_steps_n over that
+    alone_steps_n     of processes that are there and live one life after another, n of them
+    alone_ratio_n     lives_steps_n over that
 
-In turns on the same ranks, so that a noisy machine is as noisy to both. A process for each life
-would also have to start; that is not counted.
+In turns on the same ranks, so that a noisy machine is as noisy to all.
 
-`python -m veldt.launch.lives_bench` is what each rank runs.
+`python -m veldt.launch.lives_bench` is what each rank runs, and each process for a life.
 """
 
+import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -23,11 +27,12 @@ from veldt.launch.console import Console
 from veldt.launch.evolution_bench import endless, generation, team_of
 from veldt.platform.errors import InputError
 from veldt.platform.ranks import Ranks
-from veldt.search.population.evolution import Evolution, Turn
+from veldt.search.population.evolution import Evolution
 from veldt.search.population.settings import PopulationSettings
 from veldt.search.problems.lives import LivesSettings
 
-ROUNDS = 3  # of both, one after the other
+ROUNDS = 3  # of all, one after the other
+WAYS = ("process", "alone")
 
 
 def lives(
@@ -63,7 +68,7 @@ def lives(
 def show(result: dict[str, Any], console: Console) -> None:
     """The figures as a table."""
     table = rich.table.Table(title=f"lives: {result['recipe']}", title_justify="left")
-    for name in ("", "lives together", "one at a time", "ratio"):
+    for name in ("", "lives together", "a process each", "ratio", "one at a time", "ratio"):
         table.add_column(name, justify="right")
     for name in result:
         if name.startswith("lives_steps_"):
@@ -71,8 +76,14 @@ def show(result: dict[str, Any], console: Console) -> None:
             table.add_row(
                 f"{size} rank(s)",
                 f"{result[name]:,.0f} steps/s",
-                f"{result[f'alone_steps_{size}']:,.0f} steps/s",
-                f"{result[f'ratio_{size}']:.1f}",
+                *(
+                    part
+                    for way in WAYS
+                    for part in (
+                        f"{result[f'{way}_steps_{size}']:,.0f} steps/s",
+                        f"{result[f'{way}_ratio_{size}']:.1f}",
+                    )
+                ),
             )
     console.say(table)
     for name, value in result.items():
@@ -82,47 +93,66 @@ def show(result: dict[str, Any], console: Console) -> None:
 
 def measure(job: dict[str, Any], ranks: Ranks) -> dict[str, Any]:
     """This rank's part; the same figures on every rank."""
-    recipe, seconds = job["recipe"], job["seconds"] / ROUNDS
-    search, team = Evolution(endless(recipe, job["assignments"])), team_of(ranks)
-    single = Evolution(
-        endless(recipe, [*job["assignments"], "problem.tasks=1", "problem.block=1"])
-    )
+    seconds = job["seconds"] / (ROUNDS * (1 + len(WAYS)))
+    search, team = Evolution(endless(job["recipe"], job["assignments"])), team_of(ranks)
     generation(search, team)  # warm
-    turn = single.turn()
-    pairs = []
+    single = _singly(job)
+    rates: dict[str, list[float]] = {"lives": [], "process": [], "alone": []}
     for _ in range(ROUNDS):
-        together = _rate(ranks, seconds, lambda: generation(search, team)[0])
-        mine = _alone(turn, ranks, seconds)
-        pairs.append((together, float(ranks.total(np.array([mine]))[0])))
+        rates["lives"].append(_together(ranks, seconds, lambda: generation(search, team)[0]))
+        rates["process"].append(_apart(ranks, seconds, lambda life: _process(job, life)))
+        rates["alone"].append(_apart(ranks, seconds, lambda life: _steps(single, life)))
     for each in (search, single):
         each.close()
-    return {
-        "lives_steps": float(np.median([together for together, _ in pairs])),
-        "alone_steps": float(np.median([alone for _, alone in pairs])),
-        "ratio": float(np.median([together / alone for together, alone in pairs])),
-    }
+    found = {f"{name}_steps": float(np.median(rate)) for name, rate in rates.items()}
+    for way in WAYS:
+        ratios = [a / b for a, b in zip(rates["lives"], rates[way], strict=True)]
+        found[f"{way}_ratio"] = float(np.median(ratios))
+    return found
 
 
-def _rate(ranks: Ranks, seconds: float, generation: Callable[[], int]) -> float:
-    """Steps a second of all ranks together, which live the same generations."""
+def _singly(job: dict[str, Any]) -> Evolution:
+    """The same search, each member of which lives one life, in a program of its own."""
+    one = ["problem.tasks=1", "problem.block=1"]
+    return Evolution(endless(job["recipe"], [*job["assignments"], *one]))
+
+
+def _steps(search: Evolution, life: int) -> int:
+    """Lives a life; the steps it took."""
+    turn = search.turn()
+    member = life % turn.size
+    return sum(score.steps for score in turn.run(range(member, member + 1), lambda: None))
+
+
+def _process(job: dict[str, Any], life: int) -> int:
+    """The same in a process of its own, from its start to its end."""
+    line = [sys.executable, "-P", "-m", "veldt.launch.lives_bench", json.dumps(job), str(life)]
+    return int(subprocess.run(line, capture_output=True, text=True, check=True).stdout)
+
+
+def _together(ranks: Ranks, seconds: float, live: Callable[[], int]) -> float:
+    """Steps a second of all ranks, which live the same generations."""
     ranks.gather(b"")
     begun, steps, wall = time.monotonic(), 0, 0.0
     # Rank 0's clock decides for all.
     while ranks.gather(bytes([wall < seconds]))[0] == b"\x01":
-        steps += generation()
+        steps += live()
         wall = time.monotonic() - begun
     return steps / wall
 
 
-def _alone(turn: Turn, ranks: Ranks, seconds: float) -> float:
-    """Steps a second of this rank, living one life after another."""
+def _apart(ranks: Ranks, seconds: float, live: Callable[[int], int]) -> float:
+    """Steps a second of all ranks, each of which lives one life after another."""
     ranks.gather(b"")
-    begun, steps, wall, member = time.monotonic(), 0, 0.0, ranks.rank % turn.size
+    begun, steps, wall, life = time.monotonic(), 0, 0.0, ranks.rank
     while wall < seconds:
-        steps += sum(score.steps for score in turn.run(range(member, member + 1), lambda: None))
-        wall, member = time.monotonic() - begun, (member + ranks.size) % turn.size
-    return steps / wall
+        steps += live(life)
+        wall, life = time.monotonic() - begun, life + ranks.size
+    return float(ranks.total(np.array([steps / wall]))[0])
 
 
 if __name__ == "__main__":
-    rank_bench.take_part(measure)
+    if len(sys.argv) > 2:
+        print(_steps(_singly(json.loads(sys.argv[1])), int(sys.argv[2])))
+    else:
+        rank_bench.take_part(measure)

@@ -11,6 +11,7 @@ from typing import Any
 import rich.console
 
 from veldt.launch.console import number
+from veldt.launch.epg_results import epg_tables
 from veldt.launch.evolution_results import evolution_tables, markdown
 from veldt.launch.throughput_results import throughput_tables
 from veldt.launch.training_results import training_tables
@@ -28,8 +29,9 @@ def tables(folder: Path) -> str:
         FileNotFoundError: if a measurement of a section that was begun is missing.
     """
     found = [*training_tables(folder), *evolution_tables(folder)]
-    if not found or (folder / "cartpole-1.json").exists():
+    if not (found or (folder / "epg").exists()) or (folder / "cartpole-1.json").exists():
         found = [_training(folder), _search(folder), *found]
+    found += epg_tables(folder / "epg")
     found += throughput_tables(folder / "throughput")
     if (folder / "bench-transport.json").exists():
         found.append(_transport(_read(folder / "bench-transport.json")))

@@ -12,6 +12,7 @@
 #   bash launch/results.sh evolution        2 hours: population searches, 3 seeds each
 #   bash launch/results.sh comparison       1 hour: every strategy on several problems
 #   bash launch/results.sh long             4 hours: Walker2d, Ant, Freeway
+#   bash launch/results.sh epg              6 hours: losses that evolution writes, and their ablations
 #   bash launch/results.sh slow             10 minutes: the tests that take too long for every day,
 #                                           ranks that die in twenty searches among them
 #
@@ -123,6 +124,37 @@ comparison() {
     python -P -m veldt.launch.comparison "$out/comparison"
 }
 
+# compare NAME [OPTION...]: the loss that was evolved in runs/results/epg/NAME/1 beside others
+compare() {
+  local name=$1 file=$2
+  shift 2
+  veldt bench epg "$out/epg/$name/1" --lives 100 "$@" --json > "$out/epg/$name/$file.json"
+}
+
+epg() {
+  mkdir -p "$out/epg"
+  veldt bench lives --seconds 60 --json > "$out/epg/bench-lives.json"
+  evolve epg/direction epg/direction "1"
+  compare direction bench
+  evolve epg/shuffled epg/direction "1" --set problem.shuffled=true
+  evolve epg/no-bootstrap epg/direction "1" --set problem.bootstrap=0
+  evolve epg/no-context epg/direction "1" --set problem.loss.context=0
+  evolve epg/no-memory epg/direction "1" --set problem.loss.memory=0
+  evolve epg/not-mirrored epg/direction "1" --set strategy.mirrored=false
+  for name in shuffled no-bootstrap no-context no-memory not-mirrored; do
+    compare "$name" bench --no-rivals
+  done
+  evolve epg/drift epg/drift "1"
+  compare drift bench
+  compare drift bench-Acrobot --set environment.id=Acrobot-v1
+  evolve epg/v-trace epg/v-trace "1"
+  compare v-trace bench
+  compare v-trace bench-Pendulum --set environment.id=Pendulum-v1
+  compare v-trace bench-MountainCar --set environment.id=MountainCarContinuous-v0
+  evolve epg/halfcheetah epg/halfcheetah "1"
+  compare halfcheetah bench
+}
+
 long() {
   evolve walker2d/shift ars/walker2d "1"
   evolve ant/shift ars/ant "1"
@@ -133,7 +165,7 @@ slow() {
   python -m pytest -m slow -q
 }
 
-for section in "${@:-training throughput small lag atari peers evolution comparison slow long}"; do
+for section in "${@:-training throughput small lag atari peers evolution comparison epg slow long}"; do
   for name in $section; do "$name"; done
 done
 python -P -m veldt.launch.results "$out" | tee "$out/results.md"

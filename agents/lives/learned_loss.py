@@ -115,22 +115,59 @@ class LearnedLoss:
             memory: Of the agents.
             chosen: The samples of the minibatch, by their places in the buffer.
         """
-        seen = torch.cat([lived, policy], -1)
-        samples = seen.gather(1, chosen[..., None].expand(-1, -1, seen.shape[-1]))
+        lives = torch.arange(len(lived))[:, None]
+        samples = torch.cat([lived[lives, chosen], policy[lives, chosen]], -1)
         if memory is not None:
             samples = torch.cat([samples, _tiled(memory, samples)], -1)
-            seen = torch.cat([seen, _tiled(memory.detach(), seen)], -1)
         if self._settings.context:
-            samples = torch.cat([samples, _tiled(self.context(parts, seen), samples)], -1)
+            remembered = None if memory is None else memory.detach()
+            context = self.context(parts, lived, policy, remembered)
+            samples = torch.cat([samples, _tiled(context, samples)], -1)
         hidden = functional.leaky_relu(_layer(parts, "units", samples))
         return _layer(parts, "out", hidden).mean((1, 2))
 
-    def context(self, parts: dict[str, Tensor], x: Float[Tensor, "L T C"]) -> Float[Tensor, "L c"]:
+    def context(
+        self,
+        parts: dict[str, Tensor],
+        lived: Float[Tensor, "L T K"],
+        policy: Float[Tensor, "L T W"],
+        memory: Float[Tensor, "L M"] | None,
+    ) -> Float[Tensor, "L c"]:
         """What the whole buffer comes to."""
+        x = torch.empty(0)
         for i, layer in enumerate(self._settings.convolutions):
-            windows = x.unfold(1, layer.side, layer.stride).flatten(2)  # [L, T', C * side]
-            x = functional.leaky_relu(_layer(parts, f"convolution.{i}", windows))
+            name = f"convolution.{i}"
+            if i:
+                x = _layer(parts, name, _windows(x, layer))
+            else:
+                x = _first(parts, layer, lived, policy, memory)
+            x = functional.leaky_relu(x)
         return functional.leaky_relu(_layer(parts, "context", x.mean(1, keepdim=True)))[:, 0]
+
+
+def _windows(x: Float[Tensor, "L T C"], layer: Convolution) -> Tensor:
+    """[L, T', C * side]"""
+    return x.unfold(1, layer.side, layer.stride).flatten(2)
+
+
+def _first(
+    parts: dict[str, Tensor],
+    layer: Convolution,
+    lived: Tensor,
+    policy: Tensor,
+    memory: Tensor | None,
+) -> Tensor:
+    """The first convolution, its channels taken apart: nothing goes back through what was lived,
+    and what is remembered is the same at all times."""
+    weight, bias = parts["convolution.0.weight"], parts["convolution.0.bias"]
+    widths = [x.shape[-1] * layer.side for x in (lived, policy)]
+    widths.append(weight.shape[1] - sum(widths))
+    of_lived, of_policy, of_memory = torch.split(weight, widths, 1)
+    if memory is not None:
+        sides = of_memory.unflatten(1, (-1, layer.side)).sum(2)  # [L, M, filters]
+        bias = torch.baddbmm(bias[:, None], memory[:, None], sides)[:, 0]
+    x = torch.baddbmm(bias[:, None], _windows(lived, layer), of_lived)
+    return torch.baddbmm(x, _windows(policy, layer), of_policy)
 
 
 def _layer(parts: dict[str, Tensor], name: str, x: Tensor) -> Tensor:

@@ -108,6 +108,21 @@ def test_the_watch_counts_from_the_first_report_after_the_warm_up(monkeypatch):
     assert watch.stop() and watch.rates()[0] == 250.0
 
 
+@pytest.mark.slow
+def test_lives(veldt):
+    few = ("strategy.pairs=2", "problem.tasks=2", "problem.life.updates=2", "problem.bootstrap=0")
+    small = [part for setting in few for part in ("--set", setting)]
+    lives = veldt.summary("bench", "lives", "--seconds", 1, *small)
+    for way in ("process", "alone"):
+        for size in (1, 2):
+            ratio = lives[f"lives_steps_{size}"] / lives[f"{way}_steps_{size}"]
+            assert 0.1 < lives[f"{way}_ratio_{size}"] / ratio < 10.0  # medians, and of ratios
+    together = lives["lives_steps_2"] / (2 * lives["lives_steps_1"])
+    assert lives["efficiency_2"] == pytest.approx(together)
+    wrong = veldt("bench", "lives", "cma/sphere")
+    assert wrong.returncode == 2 and "'lives'" in wrong.stderr
+
+
 def test_evolution(veldt):
     small = ("--set", "strategy.directions=4", "--set", "strategy.top=2")
     result = veldt.summary("bench", "evolution", "--seconds", 1, *small)

@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from veldt.launch.console import number
+from veldt.launch.epg_results import epg_tables
 from veldt.platform.records import read
 
 SMALL = (
@@ -51,6 +53,7 @@ def _compared_and_trained_on(veldt):
         assert result[what] == pytest.approx(gap, abs=1e-6)
     assert set(result["ppo_settings"]) == {"learning_rate", "epochs", "minibatch"}
     assert result["provenance"]["seed"] == 0
+    _tabled(veldt.folder, result)
     page = (veldt.folder / "alone" / "epg.html").read_text()
     for words in ("How agents learn", "What the loss asks for", "evolved loss less PPO"):
         assert words in page
@@ -71,8 +74,24 @@ def _compared_and_trained_on(veldt):
     assert veldt("bench", "epg").returncode == 2
 
 
+def _tabled(folder, result):
+    """The README's tables of it."""
+    home = folder / "tables" / "direction"
+    (home / "1").mkdir(parents=True)
+    (home / "bench.json").write_text(json.dumps(result))
+    (home / "1" / "summary.json").write_bytes((folder / "alone" / "summary.json").read_bytes())
+    searches, losses, paired = epg_tables(folder / "tables")
+    assert f"{result['left_half_share']:.0%}" in searches and "`epg/direction`" in searches
+    assert "policy gradient" in losses and number(result["ppo_return"]) in losses
+    assert "evolved loss less PPO" in paired and number(result["difference_low"]) in paired
+
+
 @pytest.mark.parametrize(
-    ("recipe", "words"), [("drift", "closed form of DPO"), ("v-trace", "clip_rho_threshold")]
+    ("recipe", "words"),
+    [
+        ("drift", "closed form of DPO"),
+        pytest.param("v-trace", "clip_rho_threshold", marks=pytest.mark.slow),
+    ],
 )
 def test_other_losses_are_evolved_and_compared(veldt, recipe, words):
     life = [f"problem.life.{name}" for name in ("steps=64", "buffer=64")]

@@ -120,9 +120,8 @@ def test_memory_learns_through_the_samples_alone():
     agents = begun(one, 1).requires_grad_()
     agent = one.split(agents)
     memory = one.recall(agent)
-    whole = torch.cat([seen.channels, one.policy(agent, seen.observation)], -1)
-    tiled = memory.detach()[:, None].expand(-1, whole.shape[1], -1)
-    assert network.context(parts, torch.cat([whole, tiled], -1)).requires_grad  # by the policy
+    said = one.policy(agent, seen.observation)
+    assert network.context(parts, seen.channels, said, memory.detach()).requires_grad
     parts["units.weight"][:, -SMALL.context - 2 : -SMALL.context] = 0.0  # samples do not see it
     loss = Evolved(network, one)(parts, agent, seen, torch.tensor([[0, 1]]))
     (gradient,) = torch.autograd.grad(loss.sum(), agents)

@@ -1,0 +1,113 @@
+"""The tables of learned losses, from what `launch/results.sh epg` searched and compared."""
+
+from pathlib import Path
+from typing import Any
+
+from veldt.launch.console import number
+from veldt.launch.epg_report import NAMES, OTHERS, pairs
+from veldt.launch.evolution_results import markdown
+from veldt.launch.lives_bench import WAYS
+from veldt.platform.runs import read_json
+
+# Folder -> the search whose loss is in it.
+ABLATIONS = {
+    "direction": "epg/direction",
+    "shuffled": "epg/direction --set problem.shuffled=true",
+    "no-bootstrap": "epg/direction --set problem.bootstrap=0",
+    "no-context": "epg/direction --set problem.loss.context=0",
+    "no-memory": "epg/direction --set problem.loss.memory=0",
+    "not-mirrored": "epg/direction --set strategy.mirrored=false",
+}
+OTHER_LOSSES = {
+    "drift": "epg/drift",
+    "v-trace": "epg/v-trace",
+    "halfcheetah": "epg/halfcheetah",
+}
+
+
+def epg_tables(folder: Path) -> list[str]:
+    """The tables of what is there."""
+    found = [_ablations(folder)]
+    for name in ("direction", *OTHER_LOSSES):
+        for path in sorted((folder / name).glob("bench*.json")):
+            found += _comparison(name, read_json(path))
+    found.append(_speed(folder / "bench-lives.json"))
+    return [text for text in found if text]
+
+
+def _ablations(folder: Path) -> str:
+    rows = []
+    for name, command in ABLATIONS.items():
+        path = folder / name / "bench.json"
+        if not path.exists():
+            continue
+        found, search = read_json(path), read_json(folder / name / "1" / "summary.json")
+        rows.append(
+            [
+                f"`{command}`",
+                number(found["epg_return"]),
+                _interval(found, "random_difference"),
+                number(found["no_reward_return"]),
+                *(number(found[f"longer_{times}_return"]) for times in (4, 8)),
+                f"{found['left_half_share']:.0%}",
+                f"{search['wall_seconds'] / 60:.0f} min",
+            ]
+        )
+    if not rows:
+        return ""
+    names = ["`veldt search ...`", "return", "above not learning, paired", "without rewards"]
+    names += ["lives 4 times as long", "8 times", "of the gain kept on the left", "search"]
+    return markdown(names, rows)
+
+
+def _comparison(name: str, found: dict[str, Any]) -> list[str]:
+    """The losses that lived the same lives, and the paired differences."""
+    words = NAMES | OTHERS
+    rows = []
+    for key in found:
+        loss = key.removesuffix("_return")
+        if key != loss and loss in words:
+            settings = found.get(f"{loss}_settings", {})
+            chosen = ", ".join(f"{k} {number(v)}" for k, v in settings.items())
+            area = number(found[f"{loss}_area"])
+            rows.append([words[loss], number(found[key]), area, chosen])
+    place = f"{name}, {found['environment']}, {found['lives']} lives"
+    losses = markdown([place, "return", "reward of a step", "best of the grid"], rows)
+    rows = [
+        [
+            f"{words[one]} less {words[other]}",
+            _interval(found, f"{prefix}difference"),
+            _interval(found, f"{prefix}area_difference"),
+        ]
+        for prefix, one, other in pairs(found)
+    ]
+    return [losses, markdown([f"paired, {place}", "return", "reward of a step"], rows)]
+
+
+def _speed(path: Path) -> str:
+    if not path.exists():
+        return ""
+    found = read_json(path)
+    rows = [
+        [
+            f"`veldt bench lives {found['recipe']}`, {size} rank(s)",
+            f"{found[f'lives_steps_{size}']:,.0f}",
+            *(
+                part
+                for way in WAYS
+                for part in (
+                    f"{found[f'{way}_steps_{size}']:,.0f}",
+                    f"{found[f'{way}_ratio_{size}']:.1f}",
+                )
+            ),
+            "-" if size == 1 else f"{found[f'efficiency_{size}']:.2f}",
+        ]
+        for size in (1, 2)
+    ]
+    names = ["command, lives x steps a second", "lives together", "a process for each", "ratio"]
+    return markdown([*names, "processes that stay", "ratio", "efficiency"], rows)
+
+
+def _interval(found: dict[str, Any], name: str) -> str:
+    mean, low, high = (number(found[f"{name}{end}"]) for end in ("", "_low", "_high"))
+    return f"{mean} ({low} to {high})"
