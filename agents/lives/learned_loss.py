@@ -164,7 +164,7 @@ def _first(
     widths.append(weight.shape[1] - sum(widths))
     of_lived, of_policy, of_memory = torch.split(weight, widths, 1)
     if memory is not None:
-        sides = of_memory.unflatten(1, (-1, layer.side)).sum(2)  # [L, M, filters]
+        sides = torch.unflatten(of_memory, 1, (-1, layer.side)).sum(2)  # [L, M, filters]
         bias = torch.baddbmm(bias[:, None], memory[:, None], sides)[:, 0]
     x = torch.baddbmm(bias[:, None], _windows(lived, layer), of_lived)
     return torch.baddbmm(x, _windows(policy, layer), of_policy)
