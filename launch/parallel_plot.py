@@ -35,12 +35,13 @@ def parallel_plot(
     low, high = min(scores), max(scores)
     low, high = (low, high) if low < high else (low - 0.5, high + 0.5)
     heights = [_heights(axis, trials) for axis in axes]
-    heights.append([(score - low) / (high - low) for score in scores])
+    shares = [(score - low) / (high - low) for score in scores]
+    heights.append([*shares])
     texts = [hover(trial) for trial in trials]
     figure = go.Figure()
     lines: dict[int, list[int]] = {}
     for index in reversed(range(len(trials))):  # the best last, on top
-        lines.setdefault(min(int(heights[-1][index] * SHADES), SHADES - 1), []).append(index)
+        lines.setdefault(min(int(shares[index] * SHADES), SHADES - 1), []).append(index)
     for shade, some in sorted(lines.items()):
         _lines(figure, shade, some, heights, texts)
     names = short_names([axis.name for axis in axes])
@@ -49,8 +50,8 @@ def parallel_plot(
         ticks = [axis.share(tick) for tick in axis.ticks]
         _axis(figure, x, _wrapped(names[axis.name], letters), ticks, axis.texts)
     ticks = linear_ticks(low, high)
-    shares = [(tick - low) / (high - low) for tick in ticks]
-    _axis(figure, len(axes), "score", shares, list(map(number, ticks)))
+    places = [(tick - low) / (high - low) for tick in ticks]
+    _axis(figure, len(axes), "score", places, list(map(number, ticks)))
     _colour_bar(figure, low, high)
     figure.update_xaxes(visible=False, range=[-0.45, len(axes) + 0.3], fixedrange=True)
     figure.update_yaxes(visible=False, range=[-0.03, 1.01], fixedrange=True)
@@ -58,34 +59,53 @@ def parallel_plot(
     return plot(figure, "parallel", 460, width=WIDTH * (len(axes) + 1))
 
 
-def _heights(axis: SettingAxis, trials: list[Trial]) -> list[float]:
-    """Where each trial's line crosses an axis that is 1 high."""
-    shares = [axis.share(axis.place(trial.point[axis.name])) for trial in trials]
+def _heights(axis: SettingAxis, trials: list[Trial]) -> list[float | None]:
+    """Where each trial's line crosses an axis that is 1 high; None: it has no such setting."""
+    shares = [
+        axis.share(axis.place(trial.point[axis.name])) if axis.name in trial.point else None
+        for trial in trials
+    ]
     if not axis.choice:
         return shares
-    alike = {share: [i for i, s in enumerate(shares) if s == share] for share in set(shares)}
+    there = {share for share in shares if share is not None}
+    alike = {share: [i for i, s in enumerate(shares) if s == share] for share in there}
     apart = {
         i: SPREAD * (1 - 2 * rank / (len(same) - 1))
         for same in alike.values()
         if len(same) > 1
         for rank, i in enumerate(same)
     }
-    return [min(max(s + apart.get(i, 0.0), 0.0), 1.0) for i, s in enumerate(shares)]
+    return [
+        None if s is None else min(max(s + apart.get(i, 0.0), 0.0), 1.0)
+        for i, s in enumerate(shares)
+    ]
 
 
 def _lines(
-    figure: go.Figure, shade: int, some: list[int], heights: list[list[float]], texts: list[str]
+    figure: go.Figure,
+    shade: int,
+    some: list[int],
+    heights: list[list[float | None]],
+    texts: list[str],
 ) -> None:
-    """Adds the lines of one colour, a gap after each."""
-    width = len(heights)
+    """Adds the lines of one colour, a gap after each; a line goes on over what it lacks."""
     share = (shade + 0.5) / SHADES
+    xs: list[int | None] = []
+    ys: list[float | None] = []
+    hovers = []
+    for index in some:
+        crossed = [(x, column[index]) for x, column in enumerate(heights)]
+        crossed = [(x, y) for x, y in crossed if y is not None]
+        xs += [*(x for x, _ in crossed), None]
+        ys += [*(y for _, y in crossed), None]
+        hovers += [texts[index]] * (len(crossed) + 1)
     figure.add_scatter(
-        x=[x for _ in some for x in (*range(width), None)],
-        y=[y for index in some for y in (*(column[index] for column in heights), None)],
+        x=xs,
+        y=ys,
         mode="lines",
         line={"color": _colour(share), "width": 1 + 0.8 * share, "shape": "linear"},
         opacity=max(0.2, min(0.85, (50 / len(texts)) ** 0.5)),
-        hovertext=[text for index in some for text in [texts[index]] * (width + 1)],
+        hovertext=hovers,
         hoverinfo="text",
         showlegend=False,
     )

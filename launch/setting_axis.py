@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from veldt.launch.console import number
-from veldt.search.space import Choice, Integer, LogReal, Node
+from veldt.search.space.tree import Number, Open, Pick
 
 
 class SettingAxis:
@@ -16,15 +16,16 @@ class SettingAxis:
         node: The values it may take.
     """
 
-    def __init__(self, name: str, node: Node) -> None:
+    def __init__(self, name: str, node: Open) -> None:
         self.name, self._node = name, node
-        self.choice = isinstance(node, Choice)
-        self.log = isinstance(node, LogReal) or (isinstance(node, Integer) and node.log)
-        if isinstance(node, Choice):
-            self.ticks: list[float] = list(range(len(node.values)))
-            self.texts = [str(value) for value in node.values]
+        self.choice = isinstance(node, Pick)
+        self.log = isinstance(node, Number) and node.log
+        self._whole = not isinstance(node, Number) or node.whole
+        if isinstance(node, Pick):
+            self.ticks: list[float] = list(range(len(node.options)))
+            self.texts = [str(node.label(option)) for option in range(len(node.options))]
         else:
-            whole = isinstance(node, Integer)
+            whole = self._whole
             low, high = node.low, node.high
             self.ticks = log_ticks(low, high) if self.log else linear_ticks(low, high, whole)
             self.texts = [number(int(t) if t == int(t) else t) for t in self.ticks]
@@ -33,7 +34,7 @@ class SettingAxis:
     def bounds(self) -> tuple[float, float]:
         """The lowest and the highest place."""
         node = self._node
-        return (0, len(node.values) - 1) if isinstance(node, Choice) else (node.low, node.high)
+        return (0, len(node.options) - 1) if isinstance(node, Pick) else (node.low, node.high)
 
     @property
     def range(self) -> list[float]:
@@ -44,16 +45,16 @@ class SettingAxis:
     @property
     def meaning(self) -> str:
         """The values it may take, for people."""
-        if isinstance(self._node, Choice):
+        if isinstance(self._node, Pick):
             return ", ".join(self.texts)
-        kind = "whole numbers " if isinstance(self._node, Integer) else ""
+        kind = "whole numbers " if self._whole else ""
         low, high = map(number, self.bounds)
         return f"{kind}{low} to {high}{', logarithmic' if self.log else ''}"
 
     def place(self, value: Any) -> float:
         """Where a value of the setting stands."""
-        if isinstance(self._node, Choice):
-            return self._node.values.index(value)
+        if isinstance(self._node, Pick):
+            return self._node.index(value) or 0
         return float(value)
 
     def share(self, place: float) -> float:

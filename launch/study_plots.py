@@ -109,7 +109,7 @@ def _points(figure: go.Figure, shown: list[Trial], y: list[Any], name: str, **ma
 
 def parallel_coordinates(trials: Trials, axes: list[SettingAxis]) -> str:
     """A line for each trial with a score; nothing if there is none."""
-    if not trials.scored:
+    if not trials.scored or not axes:
         return ""
     note = "A line is a trial, darker for a higher score; trials without a score are left out."
     if any(axis.choice for axis in axes):
@@ -120,14 +120,15 @@ def parallel_coordinates(trials: Trials, axes: list[SettingAxis]) -> str:
 def score_by_setting(trials: Trials, axes: list[SettingAxis]) -> str:
     """A small plot for each searched setting; nothing if no trial has a score."""
     shown = trials.scored
-    if not shown:
+    if not shown or not axes:
         return ""
     figure, height = multiples(len(axes), each=250)
     colours = _colours(trials)
     for index, axis in enumerate(axes):
         place = cell(index)
         for stage, colour in colours.items():
-            some = [trial for trial in shown if trial.stage == stage]
+            there = [trial for trial in shown if axis.name in trial.point]
+            some = [trial for trial in there if trial.stage == stage]
             figure.add_scatter(
                 x=[axis.place(trial.point[axis.name]) for trial in some],
                 y=[trial.score for trial in some],
@@ -141,9 +142,10 @@ def score_by_setting(trials: Trials, axes: list[SettingAxis]) -> str:
                 **place,
             )
         best = shown[0]
+        ringed = [best] if axis.name in best.point else []
         figure.add_scatter(
-            x=[axis.place(best.point[axis.name])],
-            y=[best.score],
+            x=[axis.place(trial.point[axis.name]) for trial in ringed],
+            y=[trial.score for trial in ringed],
             mode="markers",
             name="best",
             legendgroup="best",

@@ -113,7 +113,8 @@ def _winner(
     best = trials.best
     if best is None:
         return [paragraph("No trial has a score" + (" yet." if trials.at_work else "."))]
-    rows = [[axis.name, str(best.point[axis.name]), axis.meaning] for axis in axes]
+    meanings = {axis.name: axis.meaning for axis in axes}
+    rows = [[name, str(found), meanings.get(name, "")] for name, found in best.point.items()]
     chosen = table(["setting", "value", "searched over"], rows)
     parts = [columns(_proof(best, trials, settings), heading("Its settings") + chosen)]
     folder = winner_folder(folder)

@@ -12,7 +12,7 @@ from veldt.platform.errors import VeldtError
 from veldt.platform.keys import Key
 from veldt.search.journal import Event, read
 from veldt.search.settings import SearchSettings
-from veldt.search.space import Point
+from veldt.search.space.space import Point
 from veldt.search.stages import Stages
 from veldt.search.study import WINNER, sessions_seconds, trial_name
 

@@ -13,7 +13,9 @@ import numpy as np
 from veldt.platform.errors import BrokenContract
 from veldt.platform.keys import Key
 from veldt.search.searcher import Builder, Question, Searcher, fingerprint
-from veldt.search.space import Choice, Integer, LogReal, Real, Space, Vector
+from veldt.search.space.notation import Choice, Integer, LogReal, Real
+from veldt.search.space.space import Space
+from veldt.search.vectors import Vector
 
 SPACE = Space(
     {

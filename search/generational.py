@@ -17,8 +17,11 @@ from veldt.platform.errors import SettingsError
 from veldt.platform.keys import Key
 from veldt.platform.settings import Path, Settings, dotted
 from veldt.search.searcher import Question
-from veldt.search.space import Choice, Point, Space, Vector
+from veldt.search.space.cube import MIDDLE, encoded, width
+from veldt.search.space.space import Point, Space
+from veldt.search.space.tree import Pick
 from veldt.search.strategies.catalogue import STRATEGIES
+from veldt.search.vectors import Vector
 
 OWN = ("method", "generations", "strategy")
 MARGIN = 0.02  # of the unit cube, between a start and its sides
@@ -95,9 +98,13 @@ class Generational:
 def inside(space: Space, point: Point) -> Vector:
     """A point encoded, off the cube's sides; choices are the same, but within sigma's reach."""
     parts = []
-    for name, node in space.nodes.items():
-        margin = CHOICE_MARGIN if isinstance(node, Choice) else MARGIN
-        parts.append(node.encode(point[name]).clip(margin, 1.0 - margin))
+    for address, node in space.nodes.items():
+        margin = CHOICE_MARGIN if isinstance(node, Pick) else MARGIN
+        if address in point:
+            there = encoded(node, point[address])
+        else:
+            there = np.full(width(node), MIDDLE)
+        parts.append(there.clip(margin, 1.0 - margin))
     return np.concatenate(parts)
 
 

@@ -10,7 +10,7 @@ import pydantic
 from veldt.platform.keys import Key
 from veldt.platform.settings import Settings
 from veldt.search.searcher import Question
-from veldt.search.space import Point, Space
+from veldt.search.space.space import Point, Space
 
 
 class RandomSearchSettings(Settings):

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from veldt.platform.keys import Key
 from veldt.platform.settings import Settings
-from veldt.search.space import Point, Space
+from veldt.search.space.space import Point, Space
 
 
 @dataclasses.dataclass(frozen=True)

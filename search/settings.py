@@ -9,7 +9,7 @@ from veldt.agents.settings import TrainSettings
 from veldt.platform.errors import SettingsError
 from veldt.platform.settings import Path, Settings, merge
 from veldt.search.catalogue import searcher
-from veldt.search.space import Node, Point, Space, bind
+from veldt.search.space.space import Point, Space
 
 
 class TrialSettings(Settings):
@@ -46,8 +46,14 @@ class SearchSettings(Settings):
 
     train: dict[str, Any]
     """What every trial trains, as in a training's recipe"""
-    space: dict[str, Node] = pydantic.Field(min_length=1)
-    """path of a setting -> the values it may take"""
+    space: dict[str, Any] = pydantic.Field(min_length=1)
+    """path of a setting -> the values it may take: see `search/space`"""
+    shared: dict[str, Any] = {}
+    """Parts of the space that are decided once, by name"""
+    rules: dict[str, Any] = {}
+    """Of a grammar, by name"""
+    rule_depth: int = pydantic.Field(8, ge=1, le=100)
+    """Rules within rules, at most"""
     stages: tuple[pydantic.SerializeAsAny[Settings], ...] = pydantic.Field(min_length=1)
     """Searchers, one after another, each beginning at the best point so far"""
     evaluation: EvaluationSettings = EvaluationSettings(episodes=20)
@@ -69,13 +75,14 @@ class SearchSettings(Settings):
     def _trains(self) -> "SearchSettings":
         # What a trial would refuse after minutes is refused now: every bound and choice
         # of the space is tried on.
-        self._try({}, {}, "train")
-        for point in self.searched.corners():
+        self._try(None, {}, "train")
+        corners = self.searched.corners()
+        for point in corners:
             self._try(point, {}, "space")
-        self._try(self.searched.corners()[0], self.heldout.settings, "heldout.settings")
+        self._try(corners[0], self.heldout.settings, "heldout.settings")
         return self
 
-    def _try(self, point: Point, over: dict[str, Any], part: str) -> None:
+    def _try(self, point: Point | None, over: dict[str, Any], part: str) -> None:
         try:
             self.settings_of(point, 0, over)
         except SettingsError as error:
@@ -84,13 +91,14 @@ class SearchSettings(Settings):
 
     @property
     def searched(self) -> Space:
-        return Space(self.space)
+        return Space(self.space, self.shared, self.rules, self.rule_depth)
 
     def settings_of(
-        self, point: Point, seed: int, over: dict[str, Any] | None = None
+        self, point: Point | None, seed: int, over: dict[str, Any] | None = None
     ) -> TrainSettings:
-        """The training that a point stands for."""
-        return TrainSettings.parse(merge(bind(self.train, point), (over or {}) | {"seed": seed}))
+        """The training that a point stands for; None: what all trials have in common."""
+        bound = self.train if point is None else self.searched.bind(self.train, point)
+        return TrainSettings.parse(merge(bound, (over or {}) | {"seed": seed}))
 
 
 def _stage(stage: Any, at: Path) -> Any:

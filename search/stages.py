@@ -7,7 +7,7 @@ from veldt.platform.keys import Key
 from veldt.platform.settings import Settings
 from veldt.search.catalogue import searcher
 from veldt.search.searcher import Question, Searcher
-from veldt.search.space import Point, Space
+from veldt.search.space.space import Point, Space
 
 
 class Stages:

@@ -4,7 +4,7 @@ import pytest
 
 from veldt.launch.evaluation_report import interval
 from veldt.launch.setting_axis import SettingAxis, linear_ticks, log_ticks, short_names
-from veldt.search.space import Choice, Integer, LogReal, Real
+from veldt.search.space.tree import Number, Pick, Value
 
 
 def test_intervals():
@@ -19,10 +19,10 @@ def test_axes():
     assert linear_ticks(0.9, 0.999) == [0.9, 0.92, 0.94, 0.96, 0.98]
     assert linear_ticks(1, 3, whole=True) == [1, 2, 3]
     assert short_names(["a.x", "b.x", "b.y"]) == {"a.x": "a.x", "b.x": "b.x", "b.y": "y"}
-    log = SettingAxis("a.rate", LogReal(low=1e-4, high=1e-2))
+    log = SettingAxis("a.rate", Number(1e-4, 1e-2, log=True))
     assert log.share(1e-3) == pytest.approx(0.5) and log.range == pytest.approx([-4.12, -1.88])
-    choice = SettingAxis("a.kind", Choice(values=("p", "q", "r")))
+    choice = SettingAxis("a.kind", Pick((Value("p"), Value("q"), Value("r"))))
     assert choice.share(choice.place("q")) == 0.5 and choice.meaning == "p, q, r"
-    whole_numbers = SettingAxis("a.count", Integer(low=2, high=8, log=True))
+    whole_numbers = SettingAxis("a.count", Number(2, 8, log=True, whole=True))
     assert whole_numbers.meaning == "whole numbers 2 to 8, logarithmic"
-    assert SettingAxis("a.real", Real(low=0.0, high=1.0)).place(0.25) == 0.25
+    assert SettingAxis("a.real", Number(0.0, 1.0)).place(0.25) == 0.25

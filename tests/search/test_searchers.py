@@ -12,7 +12,8 @@ from veldt.search.conformance import check
 from veldt.search.generational import Generational, GenerationalSettings, folded
 from veldt.search.random_search import RandomSearch, RandomSearchSettings
 from veldt.search.searcher import Question
-from veldt.search.space import Choice, Real, Space
+from veldt.search.space.notation import Choice, Real
+from veldt.search.space.space import Space
 from veldt.search.stages import Stages
 from veldt.search.strategies import fitness
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from veldt.platform.errors import SettingsError
 from veldt.search.conformance import SPACE
 from veldt.search.settings import SearchSettings
-from veldt.search.space import Integer, LogReal, Real, Space, bind
+from veldt.search.space.space import Space
+from veldt.search.space.tree import Number
 
 cubes = st.lists(st.floats(-1, 2), min_size=SPACE.dimensions, max_size=SPACE.dimensions)
 
@@ -26,9 +27,9 @@ def test_every_vector_is_a_point_that_encodes_and_decodes_to_itself(vector):
 
 
 def test_scales():
-    assert Real(low=0, high=10).decode(np.array([0.25])) == 2.5
-    assert LogReal(low=1e-4, high=1).decode(np.array([0.5])) == pytest.approx(1e-2)
-    assert Integer(low=1, high=100, log=True).decode(np.array([0.5])) == 10
+    assert Number(0, 10).at(0.25) == 2.5
+    assert Number(1e-4, 1, log=True).at(0.5) == pytest.approx(1e-2)
+    assert Number(1, 100, log=True, whole=True).at(0.5) == 10
     assert Space({"c": SPACE.nodes["b.choice"]}).decode(np.array([0.1, 0.3, 0.2])) == {"c": "y"}
 
 
@@ -43,8 +44,11 @@ def test_samples_are_uniform_in_the_cube():
 
 def test_binding_puts_values_at_their_paths():
     base = {"a": {"real": 0, "kept": 1}}
-    bound = bind(base, {"a.real": 2.0, "b.choice": "x"})
-    assert bound == {"a": {"real": 2.0, "kept": 1}, "b": {"choice": "x"}}
+    point = {"a.log": 0.01, "a.real": 2.0, "b.choice": "x", "b.integer": 3}
+    assert SPACE.bind(base, point) == {
+        "a": {"log": 0.01, "real": 2.0, "kept": 1},
+        "b": {"choice": "x", "integer": 3},
+    }
     assert base == {"a": {"real": 0, "kept": 1}}
 
 
