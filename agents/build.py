@@ -72,7 +72,7 @@ def make_learner(
 ) -> Learner:
     """The learner of an agent, at the beginning of a run."""
     key = Key(settings.seed).child("learner")
-    return Learner(agent, settings.optimizer, device, settings.updates(spec), key, group)
+    return Learner(agent, settings.optimizer, device, settings.horizon(spec), key, group)
 
 
 def find_device(name: str, place: Place = Place()) -> torch.device:  # noqa: B008

@@ -56,18 +56,24 @@ class Followers:
         settings: Of the training.
         folder: Of the run.
         zygote: Forks them.
+        end: The update that is their last one.
 
     Raises:
         LearnerDied: if one of them does not come up.
     """
 
-    def __init__(self, settings: TrainSettings, folder: Path, zygote: Zygote) -> None:
+    def __init__(self, settings: TrainSettings, folder: Path, zygote: Zygote, end: int) -> None:
         learners = settings.learner.count
         self._log = folder / "learners.log"
         self._scratch = tempfile.TemporaryDirectory(prefix="veldt-learners-")
         here = Path(self._scratch.name)
         arguments = [
-            {"folder": str(folder.resolve()), "meeting": self._scratch.name, "learner": learner}
+            {
+                "folder": str(folder.resolve()),
+                "meeting": self._scratch.name,
+                "learner": learner,
+                "end": end,
+            }
             for learner in range(1, learners)
         ]
         self._children = [
@@ -132,7 +138,8 @@ def main(argument: dict[str, Any]) -> None:
     """Runs a follower until the session is over.
 
     Args:
-        argument: folder, of the run; meeting, the folder where the learners meet; learner.
+        argument: folder, of the run; meeting, the folder where the learners meet; learner; end,
+            the update that is the last one.
     """
     folder, meeting = Path(argument["folder"]), Path(argument["meeting"])
     settings = TrainSettings.parse(read_settings(folder))
@@ -146,13 +153,13 @@ def main(argument: dict[str, Any]) -> None:
         (meeting / str(place.learner)).touch()
         group = LearnerGroup(place, meeting / MEETING, device)
         learner, done = make_learner(settings, spec, agent, device, group), 0
-        if checkpoint := checkpoints.load(folder):
+        if checkpoint := checkpoints.load(folder, lambda n: settings.exact(n, spec)):
             done, arrays, _ = checkpoint
             learner.load(arrays)
         feed = Feed(settings, spec, folder, zygote, done, device, place)
         try:
             feed.publish(done, learner.weights())
-            while done < settings.updates(spec):
+            while done < argument["end"]:
                 batch, told = _gather(group, feed, done, learner.stopwatch)
                 if meet(group, told, feed.watch) is None:
                     break

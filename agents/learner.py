@@ -27,7 +27,7 @@ class Learner:
         agent: Its network is moved to `device`.
         settings: Of the optimiser.
         device: Where the network lives.
-        updates: In the whole run, for the learning-rate schedule.
+        updates: Over which an annealed learning rate falls to 0.
         key: Of whatever chance there is in an update.
         group: Of learners that learn together; None: it is the only one.
     """
@@ -75,7 +75,7 @@ class Learner:
         settings = self._settings
         rate = settings.learning_rate
         if settings.anneal:
-            rate *= 1.0 - done / self._updates
+            rate *= max(0.0, 1.0 - done / self._updates)
         self._generator.manual_seed(self._key.child("update", done).integer())
         taken: list[dict[str, Tensor]] = []
         for loss, metrics in self.agent.losses(batch, self._generator):

@@ -10,6 +10,7 @@ from veldt.agents.catalogue import AGENTS
 from veldt.agents.environment_settings import EnvironmentSettings
 from veldt.platform import plugins
 from veldt.platform.envs.vector import EnvironmentSpec
+from veldt.platform.errors import SettingsError
 from veldt.platform.machine import whole_cores
 from veldt.platform.settings import Path, Settings
 
@@ -22,6 +23,9 @@ class OptimizerSettings(Settings):
     learning_rate: float = pydantic.Field(6e-4, gt=0.0)
     anneal: bool = True
     """Lower the learning rate linearly on frames, to 0 at the end."""
+    horizon_frames: int | None = pydantic.Field(None, ge=1, le=10**13)
+    """Where that end is, if not where the training ends: one that may be made longer later has to
+    know how long, or its past would change."""
     decay: float = pydantic.Field(0.99, ge=0.0, lt=1.0)
     """rmsprop: of the mean square"""
     momentum: float = pydantic.Field(0.0, ge=0.0, lt=1.0)
@@ -177,6 +181,40 @@ class TrainSettings(Settings):
     def updates(self, spec: EnvironmentSpec) -> int:
         """Updates in the whole training; the last may go past `frames`."""
         return math.ceil(self.frames / self.frames_per_update(spec))
+
+    def horizon(self, spec: EnvironmentSpec) -> int:
+        """Updates over which the learning rate falls to 0."""
+        frames = self.optimizer.horizon_frames
+        if frames is None:
+            return self.updates(spec)
+        return math.ceil(frames / self.frames_per_update(spec))
+
+    def demand_horizon(self, frames: int) -> None:
+        """Raises `SettingsError` if a training of these settings cannot be made to last longer.
+
+        Args:
+            frames: How long it was to last at first.
+        """
+        optimizer = self.optimizer
+        if frames < self.frames and optimizer.anneal and optimizer.horizon_frames is None:
+            raise SettingsError(
+                f"optimizer.anneal: the learning rate was to be 0 after {frames:,} frames, so the "
+                "training cannot be made longer. Set it to false, or optimizer.horizon_frames to "
+                "the longest it may be, from the beginning on."
+            )
+
+    def exact(self, updates: int, spec: EnvironmentSpec) -> bool:
+        """Whether a checkpoint may be gone on from. In lockstep, not from where a training that
+        was shorter once ended between two of the longer one's."""
+        between = updates % self.learner.checkpoint_updates
+        return not (self.deterministic and between) or updates == self.updates(spec)
+
+    def boundary(self, frames: int, spec: EnvironmentSpec) -> int:
+        """The updates after which a part of the training of about so many frames ends: the next
+        checkpoint's, from which it goes on as if it had not stopped."""
+        every = self.learner.checkpoint_updates
+        updates = math.ceil(frames / self.frames_per_update(spec))
+        return min(self.updates(spec), math.ceil(updates / every) * every)
 
     @property
     def max_lag(self) -> int:

@@ -49,7 +49,7 @@ from veldt.platform.errors import (
     SettingsError,
 )
 from veldt.platform.records import Records
-from veldt.platform.runs import RunFolder, write_json
+from veldt.platform.runs import RunFolder, read_settings, write_json
 from veldt.platform.tickets import Place
 from veldt.platform.zygote import Zygote
 
@@ -66,6 +66,7 @@ def train(
     folder: Path,
     *,
     resume: bool = False,
+    until: int | None = None,
     report: Report = lambda values: None,
     stop: Callable[[], bool] = lambda: False,
     beat: Callable[[], None] = lambda: None,
@@ -78,7 +79,10 @@ def train(
     Args:
         settings: What to train.
         folder: The run's folder.
-        resume: Go on from the folder's last checkpoint, if it has one.
+        resume: Go on from the folder's last checkpoint, if it has one. The training may be made
+            longer so, which with `deterministic` comes to the bits of one that was as long from
+            the beginning.
+        until: Frames after which to stop for now, at the next checkpoint; None: the end.
         report: Called with each record as it is written.
         stop: Asked often; once it says True, a checkpoint is written and the run ends.
         beat: Called after each update.
@@ -111,17 +115,21 @@ def train(
                 "`veldt train` start all actors."
             )
         agent = make_agent(settings, spec)
-        run = RunFolder(folder, settings.dump(), resume)
+        if resume and (folder / "settings.json").exists():
+            settings.demand_horizon(read_settings(folder).get("frames", settings.frames))
+        run = RunFolder(folder, settings.dump(), resume, may_grow=("frames",))
         try:
             if run.summary is not None:
                 return run.summary
+            whole = settings.updates(spec)
+            end = whole if until is None else settings.boundary(until, spec)
             cost = cost_of(agent, spec)
             where = f"{device}" if alone else f"{device}, {settings.learner.count} learners"
             announce(f"{settings.agent.name} on {where}: {cost}")
             deaths: Deaths = collections.Counter()
             while True:
                 try:
-                    followers = None if alone else Followers(settings, folder, zygote)
+                    followers = None if alone else Followers(settings, folder, zygote, end)
                     group = None if followers is None else followers.group
                     training = Training(
                         settings,
@@ -135,6 +143,7 @@ def train(
                         tensorboard,
                         door,
                         followers,
+                        end,
                     )
                     if door is not None:
                         announce(f"listening at {training.listening}")
@@ -151,7 +160,8 @@ def train(
                             f"see {folder / ('actors.log' if alone else 'learners.log')}."
                         ) from death
                     agent = make_agent(settings, spec)
-            write_json(folder / "summary.json", summary)
+            if end == whole:
+                write_json(folder / "summary.json", summary)
             return summary
         finally:
             run.close()
@@ -173,6 +183,7 @@ class Training:
         tensorboard: bool,
         door: Door | None,
         followers: Followers | None,
+        end: int,
     ) -> None:
         several = len(settings.environment.played) > 1
         self._tasks = [task.id if several else "" for task in settings.environment.played]
@@ -180,8 +191,9 @@ class Training:
         self._learner, self._folder, self._report = learner, folder, report
         self._followers = followers
         self._updates = settings.updates(spec)
+        self._end = end  # of this session, if nothing ends it before
         self._progress = Progress()
-        checkpoint = checkpoints.load(folder)
+        checkpoint = checkpoints.load(folder, lambda number: settings.exact(number, spec))
         if checkpoint is not None:
             _, arrays, state = checkpoint
             learner.load(arrays)
@@ -212,7 +224,7 @@ class Training:
         every = max(1, self._updates // RECORDS)
         self._learner.stopwatch.begin()
         try:
-            while progress.updates < self._updates:
+            while progress.updates < self._end:
                 batch = self._gather(stop)
                 if batch is None:
                     return self._interrupted()
@@ -221,7 +233,7 @@ class Training:
                 progress.steps += self._settings.steps_per_update
                 progress.frames += self._settings.frames_per_update(self._spec)
                 self._feed.publish(progress.updates, self._learner.weights())
-                last = progress.updates == self._updates
+                last = progress.updates == self._end
                 self._evaluator.offer(
                     progress.updates, progress.frames, last, self._learner.weights
                 )

@@ -12,7 +12,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -71,14 +71,20 @@ def numbers(run: Path) -> list[int]:
     return sorted(int(item.name) for item in found if item.name.isdigit())
 
 
-def load(run: Path) -> tuple[int, Arrays, dict[str, Any]] | None:
+def load(
+    run: Path, wanted: Callable[[int], bool] = lambda number: True
+) -> tuple[int, Arrays, dict[str, Any]] | None:
     """The newest whole checkpoint: its number, arrays and state. None if there is none.
+
+    Args:
+        run: The run's folder.
+        wanted: Of the numbers, those that will do.
 
     Raises:
         BrokenCheckpoint: if there are some and each is damaged.
     """
     faults = []
-    for number in reversed(numbers(run)):
+    for number in filter(wanted, reversed(numbers(run))):
         folder = run / "checkpoints" / f"{number:09d}"
         try:
             return (number, *_read(folder))

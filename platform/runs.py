@@ -129,6 +129,8 @@ class RunFolder:
         path: Made if it is not there.
         settings: As used; written to settings.json.
         resume: Go on with what is there. The settings must be the same.
+        may_grow: Names of numbers in them that may be larger than they were; then what is there
+            is over no more.
 
     Raises:
         FolderInUse: if another process holds it.
@@ -136,8 +138,14 @@ class RunFolder:
         InputError: if the run there had other settings.
     """
 
-    def __init__(self, path: Path, settings: dict[str, Any], resume: bool) -> None:
-        self.path = path
+    def __init__(
+        self,
+        path: Path,
+        settings: dict[str, Any],
+        resume: bool,
+        may_grow: tuple[str, ...] = (),
+    ) -> None:
+        self.path, self._may_grow = path, may_grow
         try:
             path.mkdir(parents=True, exist_ok=True)
             self._lock = (path / "lock").open("a")
@@ -182,12 +190,22 @@ class RunFolder:
                 f"{self.path}: holds a run already; add --resume to go on with it, "
                 "or choose another folder with --out."
             )
-        changed = differences(read_settings(self.path), json.loads(json.dumps(settings)))
+        old = read_settings(self.path)
+        grown = {
+            name: settings[name]
+            for name in self._may_grow
+            if name in old and old[name] < settings[name]
+        }
+        changed = differences(old | grown, json.loads(json.dumps(settings)))
         if changed:
             raise InputError(
                 f"{self.path}: --resume keeps a run's settings, but these differ: "
                 f"{'; '.join(changed[:5])}. Drop the change or choose another --out."
             )
+
+        if grown:
+            (self.path / "summary.json").unlink(missing_ok=True)
+            write_json(file, read_json(file) | {"settings": settings})
 
     @property
     def summary(self) -> dict[str, Any] | None:
