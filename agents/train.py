@@ -67,6 +67,7 @@ def train(
     *,
     resume: bool = False,
     until: int | None = None,
+    begin: Path | None = None,
     report: Report = lambda values: None,
     stop: Callable[[], bool] = lambda: False,
     beat: Callable[[], None] = lambda: None,
@@ -82,6 +83,7 @@ def train(
         resume: Go on from the folder's last checkpoint, if it has one. The training may be made
             longer so, which with `deterministic` comes to the bits of one that was as long from
             the beginning.
+        begin: A checkpoint to begin with, of an agent with the same network; None: from nothing.
         until: Frames after which to stop for now, at the next checkpoint; None: the end.
         report: Called with each record as it is written.
         stop: Asked often; once it says True, a checkpoint is written and the run ends.
@@ -121,6 +123,8 @@ def train(
         try:
             if run.summary is not None:
                 return run.summary
+            if begin is not None and not checkpoints.numbers(folder):
+                checkpoints.copy(begin, folder)
             whole = settings.updates(spec)
             end = whole if until is None else settings.boundary(until, spec)
             cost = cost_of(agent, spec)

@@ -31,6 +31,7 @@ from veldt.launch.options import (
     Seed,
     folder_of,
 )
+from veldt.launch.study_commands import study_app
 from veldt.platform.errors import InputError, VeldtError
 from veldt.platform.interrupts import Interrupts
 from veldt.platform.ranks import launched_rank
@@ -78,6 +79,7 @@ def train(
 
 
 app.add_typer(keys_app, name="keys", help="Keys for actors of other hosts.")
+app.add_typer(study_app, name="study", help="Look at a search over settings, or go on with it.")
 app.command(epilog=LEARNER)(learner)
 app.command(epilog=ACTORS)(actors)
 
@@ -135,6 +137,10 @@ def search(
         int | None,
         typer.Option(min=1, help="Start under `mpirun` with so many ranks on this host."),
     ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Trials at a time in this process, without MPI; of a study."),
+    ] = None,
     restarts: Annotated[
         int,
         typer.Option(min=0, help="If all of it dies, start it again with --resume, so often."),
@@ -152,6 +158,8 @@ def search(
     settings = _search_settings(data)
     # Every rank has to name the same folder, so the default one is not named by the clock.
     folder = out or Path("runs") / Path(recipe).stem
+    if workers is not None and (population or ranks is not None or launched_by_mpi()):
+        raise InputError("--workers is for a study in one process; ranks have one worker each.")
     if launched_by_mpi():
         if restarts:
             raise InputError("--restarts starts `mpirun` itself: use it with --ranks.")
@@ -173,7 +181,14 @@ def search(
         else:
             from veldt.launch import studies
 
-            studies.run(settings, folder, resume=resume, console=console, title=recipe)
+            studies.run(
+                settings,
+                folder,
+                resume=resume,
+                console=console,
+                title=recipe,
+                workers=workers or 1,
+            )
 
 
 def _search_settings(data: dict[str, Any]) -> Any:

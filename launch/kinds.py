@@ -20,6 +20,7 @@ class Kind(enum.StrEnum):
     networks = "networks"
     environments = "environments"
     searchers = "searchers"
+    schedulers = "schedulers"
     strategies = "strategies"
     problems = "problems"
     policies = "policies"
@@ -42,6 +43,8 @@ def listed(kind: Kind) -> dict[str, str]:
             from veldt.agents.networks.catalogue import NETWORKS as builtin
         case Kind.searchers:
             from veldt.search.catalogue import SEARCHERS as builtin
+        case Kind.schedulers:
+            from veldt.search.schedulers.catalogue import SCHEDULERS as builtin
         case Kind.strategies:
             from veldt.search.strategies.catalogue import STRATEGIES as builtin
         case Kind.policies:

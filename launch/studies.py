@@ -9,8 +9,9 @@ import rich.table
 from veldt.launch.console import Console, number
 from veldt.launch.ranks import on_ranks
 from veldt.launch.report import write
+from veldt.launch.trials import Trials
 from veldt.platform.ranks import Ranks
-from veldt.search.journal import read
+from veldt.platform.runs import read_settings
 from veldt.search.run import search
 from veldt.search.settings import SearchSettings
 from veldt.search.supervisor import Supervisor
@@ -36,33 +37,40 @@ class Progress:
                 self._console.say(f"{name:>15}  started on worker {body['worker']}{again}")
             case "fail":
                 self._console.say(f"{name:>15}  came to nothing: {body['reason']}")
-            case "tell" if body["score"] is not None:
-                best = self._best is None or body["score"] > self._best
-                self._best = body["score"] if best else self._best
-                rate = body["summary"].get("steps_per_second", 0.0)
-                self._console.say(
-                    f"{name:>15}  score {number(body['score']):>8}  best {number(self._best):>8}"
-                    f"  {rate:>7,.0f} steps/s{'  new best' if best else ''}"
-                )
-            case "validate" if body["score"] is not None:
-                self._console.say(
-                    f"{name:>15}  trial {body['number']} on a validation seed: "
-                    f"mean return {number(body['score'])}"
-                )
-            case "heldout" if body["score"] is not None:
-                found = body["evaluation"]
-                self._console.say(
-                    f"{name:>15}  trial {body['number']} trained again on a fresh seed: "
-                    f"mean return {number(found['mean_return'])} +- "
-                    f"{number(found['standard_error'])} over {found['episodes']} episodes"
-                )
+            case "result" if body["score"] is not None:
+                self._result(name, body)
+
+    def _result(self, name: str, body: dict[str, Any]) -> None:
+        if name.startswith("trial"):
+            best = self._best is None or body["score"] > self._best
+            self._best = body["score"] if best else self._best
+            rate = body["summary"].get("steps_per_second", 0.0)
+            self._console.say(
+                f"{name:>15}  score {number(body['score']):>8}  best {number(self._best):>8}"
+                f"  {body['frames']:>12,} frames  {rate:>7,.0f} steps/s"
+                f"{'  new best' if best else ''}"
+            )
+            return
+        found = body["evaluation"]
+        what = "on a validation seed" if name.startswith("validate") else "again on a fresh seed"
+        self._console.say(
+            f"{name:>15}  trained {what}: mean return {number(found['mean_return'])} +- "
+            f"{number(found['standard_error'])} over {found['episodes']} episodes"
+        )
 
 
 def run(
-    settings: SearchSettings, folder: Path, *, resume: bool, console: Console, title: str
+    settings: SearchSettings,
+    folder: Path,
+    *,
+    resume: bool,
+    console: Console,
+    title: str,
+    workers: int = 1,
+    extend: tuple[int, int] | None = None,
 ) -> None:
     """Searches on the ranks this process belongs to; rank 0 does the talking."""
-    supervisor = Supervisor(settings.trial, folder / "logs")
+    supervisors = [Supervisor(settings.trial, folder / "logs") for _ in range(workers)]
 
     def work(ranks: Ranks, stop: Callable[[], bool]) -> None:
         if ranks.rank == 0:
@@ -74,8 +82,9 @@ def run(
             settings,
             folder,
             ranks,
-            supervisor,
+            supervisors,
             resume=resume,
+            extend=extend,
             report=Progress(console),
             stop=stop,
         )
@@ -89,20 +98,17 @@ def run(
 
 def trials_table(folder: Path, limit: int = 40) -> rich.table.Table:
     """The trials of a study, best first."""
-    points: dict[int, dict[str, Any]] = {}
-    told: list[dict[str, Any]] = []
-    for event in read(folder / "study.sqlite"):
-        if event.kind == "ask":
-            points[event.body["number"]] = event.body["point"]
-        elif event.kind == "tell":
-            told.append(event.body)
-    told.sort(key=lambda body: (body["score"] is None, -(body["score"] or 0.0), body["number"]))
-    table = rich.table.Table(title=f"trials, best first ({len(told)})", title_justify="left")
-    names = sorted({name for point in points.values() for name in point})
-    for name in ("trial", "score", *(name.rpartition(".")[2] for name in names)):
+    found = Trials(folder, SearchSettings.parse(read_settings(folder)))
+    failed = [trial for trial in found.all.values() if trial.score is None]
+    shown = found.scored + failed
+    table = rich.table.Table(title=f"trials, best first ({len(shown)})", title_justify="left")
+    names = sorted({name for trial in shown for name in trial.point})
+    whole = len({trial.frames for trial in found.scored}) > 1
+    head = ["trial", "score", *(["frames"] if whole else [])]
+    for name in (*head, *(name.rpartition(".")[2] for name in names)):
         table.add_column(name, justify="right")
-    for body in told[:limit]:
-        point = points[body["number"]]
-        score = "failed" if body["score"] is None else number(body["score"])
-        table.add_row(str(body["number"]), score, *(number(point.get(name)) for name in names))
+    for trial in shown[:limit]:
+        score = trial.state if trial.score is None else number(trial.score)
+        row = [str(trial.number), score, *([f"{trial.frames:,}"] if whole else [])]
+        table.add_row(*row, *(number(trial.point.get(name)) for name in names))
     return table

@@ -22,9 +22,8 @@ from veldt.launch.plots import (
 )
 from veldt.launch.run_report import curve
 from veldt.launch.setting_axis import SettingAxis
-from veldt.launch.trials import Trial, Trials
+from veldt.launch.trials import WINNER, Trial, Trials
 from veldt.platform.records import read
-from veldt.search.study import WINNER
 
 CURVES = 100  # drawn at most, the best
 POINTS = 150  # of each
@@ -77,7 +76,7 @@ def scores(trials: Trials) -> str:
     floor = min(values) - 0.12 * span
     failed = [trial for trial in trials.all.values() if trial.state == "failed"]
     _points(figure, failed, [floor] * len(failed), "failed", color=BAD, symbol="x")
-    others = [trial for trial in trials.all.values() if trial.state not in ("failed", "scored")]
+    others = [t for t in trials.all.values() if t.state != "failed" and t.score is None]
     _points(
         figure, others, [floor] * len(others), "not done yet", color=SOFT, symbol="circle-open"
     )

@@ -100,6 +100,15 @@ def load(
     return None
 
 
+def copy(checkpoint: Path, run: Path) -> None:
+    """Puts another run's checkpoint, a folder, among those of a run."""
+    final = run / "checkpoints" / checkpoint.name
+    partial = final.with_name(f".{checkpoint.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    shutil.copytree(checkpoint, partial)
+    partial.rename(final)
+
+
 def save_arrays(
     path: Path, arrays: Mapping[str, NDArray[Any]], words: Mapping[str, str] | None = None
 ) -> None:

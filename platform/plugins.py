@@ -5,6 +5,7 @@ is found through the entry points of their distributions, group `veldt.<kind>`.
 Nothing is imported before it is asked for.
 """
 
+import functools
 import importlib
 import importlib.metadata
 from collections.abc import Mapping
@@ -24,7 +25,7 @@ def known(kind: str, builtin: Mapping[str, str]) -> dict[str, str]:
         DuplicateName: if a plug-in claims a name that is taken.
     """
     found = dict(builtin)
-    for point in importlib.metadata.entry_points(group=f"veldt.{kind}"):
+    for point in _offered(kind):
         if found.get(point.name, point.value) != point.value:
             raise DuplicateName(
                 f"{kind}: {point.name!r} is both {found[point.name]} and {point.value}. "
@@ -32,6 +33,12 @@ def known(kind: str, builtin: Mapping[str, str]) -> dict[str, str]:
             )
         found[point.name] = point.value
     return found
+
+
+@functools.cache
+def _offered(kind: str) -> tuple[importlib.metadata.EntryPoint, ...]:
+    """Looked for once: it takes milliseconds, and a search asks for every trial."""
+    return tuple(importlib.metadata.entry_points(group=f"veldt.{kind}"))
 
 
 def load(kind: str, name: str, builtin: Mapping[str, str]) -> Any:

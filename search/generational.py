@@ -73,7 +73,9 @@ class Generational:
         point = self._space.decode(folded(population.candidate(member)))
         return Question(self._first + member, point)
 
-    def tell(self, number: int, score: float | None) -> None:
+    def tell(self, number: int, score: float | None, share: float = 1.0) -> None:
+        if number - self._first in self._scores or number < self._first:
+            return  # what comes of a member later has no part in its generation
         self._scores[number - self._first] = score
         size = self._strategy.ask().size
         if len(self._scores) == size:

@@ -2,14 +2,16 @@
 
     event(n, time, kind, body, crc)
 
-    session   workers, trials, best_score          a process begins to work on the study
-    ask       number, point                        a question of the searcher
-    start     name, number, attempt, worker        a worker began a job about trial `number`
-    fail      name, number, attempt, reason        the attempt came to nothing
-    tell      name, number, score | null, ...      a trial's answer, told to the searcher
-    validate  name, number, score | null, ...      a finalist trained on a validation seed
-    heldout   name, number, score | null, ...      the winner's own training and evaluation
-    pause                                          the process stopped working on it
+    session   workers, trials, best_score            a process begins to work on the study
+    trial     number, point, question, parent, ...   a point that is to be tried
+    segment   number, trial, purpose, begin, end     a stretch of training that is to be done
+    start     segment, name, attempt, worker         a worker began it
+    report    segment, frames, value                 how it goes
+    extend    trials, frames                         somebody wants these to go on as far as that
+    pausing   segment                                it is to end at its next checkpoint
+    fail      segment, name, attempt, reason         the attempt came to nothing
+    result    segment, name, score | null, ...       what it came to, told to the searcher
+    pause                                            the process stopped working on the study
 
 The log is the study: everything else is rebuilt from it.
 """
@@ -64,10 +66,17 @@ class Journal:
 
     def append(self, kind: str, **body: Any) -> None:
         """Adds an event; when this returns it is on the disk."""
+        self.add(kind, **body)
+        self.commit()
+
+    def add(self, kind: str, **body: Any) -> None:
+        """Adds an event, which is on the disk after `commit`, with all before it or not at all."""
         event = Event(time.time(), kind, finite(body))
         text = json.dumps(event.body, allow_nan=False)
         row = (event.time, kind, text, zlib.crc32(text.encode()))
         try:
+            if not self._database.in_transaction:
+                self._database.execute("BEGIN")
             self._database.execute(
                 "INSERT INTO event (time, kind, body, crc) VALUES (?, ?, ?, ?)", row
             )
@@ -75,7 +84,17 @@ class Journal:
             raise RunFailed(f"the study's log cannot be written to: {error}.") from error
         self.events.append(event)
 
+    def commit(self) -> None:
+        """Whatever was added is on the disk when this returns."""
+        try:
+            if self._database.in_transaction:
+                self._database.execute("COMMIT")
+        except sqlite3.DatabaseError as error:
+            raise RunFailed(f"the study's log cannot be written to: {error}.") from error
+
     def close(self) -> None:
+        with contextlib.suppress(RunFailed):
+            self.commit()
         self._database.close()
 
 

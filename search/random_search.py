@@ -40,7 +40,7 @@ class RandomSearch:
         self._points.append(point)
         return Question(number, point)
 
-    def tell(self, number: int, score: float | None) -> None:
+    def tell(self, number: int, score: float | None, share: float = 1.0) -> None:
         self._scores[number] = score
 
     @property

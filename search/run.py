@@ -1,12 +1,12 @@
 """Runs a search on the ranks there are: coordinates on rank 0, works on the others."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from veldt.platform.ranks import Ranks
 from veldt.platform.runs import RunFolder, write_json
-from veldt.search.crew import Crew, LocalCrew, RankCrew, work
+from veldt.search.crew import FEW, Hands, work
 from veldt.search.journal import Journal
 from veldt.search.settings import SearchSettings
 from veldt.search.study import Report, Study
@@ -17,9 +17,10 @@ def search(
     settings: SearchSettings,
     folder: Path,
     ranks: Ranks,
-    supervisor: Supervisor,
+    supervisors: Sequence[Supervisor],
     *,
     resume: bool = False,
+    extend: tuple[int, int] | None = None,
     report: Report = lambda kind, body: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any] | None:
@@ -28,9 +29,11 @@ def search(
     Args:
         settings: What to search.
         folder: The study's folder, the same path on all ranks.
-        ranks: The processes at hand; with one, trials run one at a time.
-        supervisor: Of this rank's trials; stopped at the end.
+        ranks: The processes at hand.
+        supervisors: Of this rank's trials, as many as run at a time; stopped at the end. Rank 0
+            of many ranks coordinates only.
         resume: Go on with the study in the folder, if there is one.
+        extend: (top, frames): have the best so many of its trials go on as far as that.
         report: Called on rank 0 with each event.
         stop: Asked often, on every rank.
 
@@ -39,17 +42,24 @@ def search(
         RunFailed: if it came to grief; Interrupted if `stop` ended it.
     """
     if ranks.rank > 0:
-        work(ranks, supervisor, stop)
+        work(ranks, supervisors[0], stop)
         return None
-    crew: Crew = LocalCrew(supervisor) if ranks.size == 1 else RankCrew(ranks)
+    own = supervisors if ranks.size <= FEW else ()
+    for spare in supervisors[len(own) :]:
+        spare.stop()
+    crew = Hands(own, ranks)
     try:
         run = RunFolder(folder, settings.dump(), resume)
         try:
-            if run.summary is not None:
+            if run.summary is not None and extend is None:
                 return run.summary
             journal = Journal(folder / "study.sqlite")
             try:
-                summary = Study(settings, folder, journal, report).run(crew, stop)
+                study = Study(settings, folder, journal, report)
+                if extend is not None:
+                    study.extend(*extend)
+                    (folder / "summary.json").unlink(missing_ok=True)
+                summary = study.run(crew, stop)
             finally:
                 journal.close()
             write_json(folder / "summary.json", summary)

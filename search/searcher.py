@@ -35,8 +35,15 @@ class Searcher(Protocol):
     def ask(self) -> Question | None:
         """The next question; None while answers are missing, and at the end."""
 
-    def tell(self, number: int, score: float | None) -> None:
-        """The answer to a question, None for one that failed."""
+    def tell(self, number: int, score: float | None, share: float = 1.0) -> None:
+        """The answer to a question, None for one that failed.
+
+        Args:
+            number: Of the question.
+            score: Higher is better.
+            share: Of a whole training, which the score is of. A question may be answered more
+                than once, each time after more of it.
+        """
 
     @property
     def done(self) -> bool:
@@ -56,5 +63,10 @@ class Builder(Protocol):
 
 def fingerprint(searcher: Searcher) -> str:
     """A digest of a searcher's state, independent of the order of the answers."""
-    text = json.dumps(searcher.state(), sort_keys=True, allow_nan=False)
+    return digest(searcher.state())
+
+
+def digest(state: Any) -> str:
+    """Of plain JSON."""
+    text = json.dumps(state, sort_keys=True, allow_nan=False)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

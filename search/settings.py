@@ -6,9 +6,12 @@ import pydantic
 
 from veldt.agents.evaluate import EvaluationSettings
 from veldt.agents.settings import TrainSettings
+from veldt.platform import plugins
 from veldt.platform.errors import SettingsError
-from veldt.platform.settings import Path, Settings, merge
+from veldt.platform.settings import Path, Settings, dotted, merge
 from veldt.search.catalogue import searcher
+from veldt.search.schedulers.catalogue import SCHEDULERS
+from veldt.search.schedulers.whole import WholeSettings
 from veldt.search.space.space import Point, Space
 
 
@@ -38,7 +41,10 @@ class HeldoutSettings(Settings):
     finalists: int = pydantic.Field(1, ge=1, le=1000)
     """The best so many trials are validated; 1 takes the highest score at its word."""
     validations: int = pydantic.Field(2, ge=1, le=1000)
-    """Trainings of each finalist, if there are several finalists."""
+    """Trainings of each finalist at most, if there are several finalists. After three rounds
+    those drop out whose mean is clearly worse than the leader's."""
+    tests: int = pydantic.Field(1, ge=1, le=1000)
+    """Trainings of the winner"""
 
 
 class SearchSettings(Settings):
@@ -56,6 +62,8 @@ class SearchSettings(Settings):
     """Rules within rules, at most"""
     stages: tuple[pydantic.SerializeAsAny[Settings], ...] = pydantic.Field(min_length=1)
     """Searchers, one after another, each beginning at the best point so far"""
+    scheduler: pydantic.SerializeAsAny[Settings] = WholeSettings()
+    """Which trial gets the next stretch of training, and how long: see `veldt list schedulers`"""
     evaluation: EvaluationSettings = EvaluationSettings(episodes=20)
     """A trial's score is its mean return over these episodes."""
     trial: TrialSettings = TrialSettings()
@@ -69,6 +77,13 @@ class SearchSettings(Settings):
             data["stages"] = tuple(
                 _stage(stage, (*at, "stages", i)) for i, stage in enumerate(stages)
             )
+        scheduler = data.get("scheduler")
+        if isinstance(scheduler, str | dict):
+            table = {"name": scheduler} if isinstance(scheduler, str) else scheduler
+            if "name" not in table:
+                raise SettingsError(f"{dotted((*at, 'scheduler', 'name'))}: it is required.")
+            build = plugins.load("schedulers", str(table["name"]), SCHEDULERS)
+            data["scheduler"] = build.Settings.parse(table, (*at, "scheduler"))
         return data
 
     @pydantic.model_validator(mode="after")
@@ -88,6 +103,16 @@ class SearchSettings(Settings):
         except SettingsError as error:
             lines = "\n".join(f"{part}: {line}" for line in str(error).splitlines())
             raise SettingsError(lines) from None
+
+    @property
+    def frames(self) -> int:
+        """Of a whole trial."""
+        return TrainSettings.parse(self.train).frames
+
+    def build_scheduler(self) -> Any:
+        """The class that makes the scheduler."""
+        name = str(self.scheduler.name)  # type: ignore[attr-defined]
+        return plugins.load("schedulers", name, SCHEDULERS)
 
     @property
     def searched(self) -> Space:

@@ -35,6 +35,7 @@ class Stages:
         self._stages: list[Searcher] = [self._build[0](None)]
         self._questions: list[tuple[int, Question]] = []  # stage, its own question
         self._scores: dict[int, float | None] = {}
+        self._shares: dict[int, float] = {}
 
     def ask(self) -> Question | None:
         if self._stages[-1].done and len(self._stages) < len(self._build):
@@ -46,10 +47,11 @@ class Stages:
         self._questions.append((len(self._stages) - 1, question))
         return Question(len(self._questions) - 1, question.point)
 
-    def tell(self, number: int, score: float | None) -> None:
+    def tell(self, number: int, score: float | None, share: float = 1.0) -> None:
         stage, question = self._questions[number]
         self._scores[number] = score
-        self._stages[stage].tell(question.number, score)
+        self._shares[number] = share
+        self._stages[stage].tell(question.number, score, share)
 
     @property
     def done(self) -> bool:
@@ -57,11 +59,14 @@ class Stages:
 
     @property
     def best(self) -> Question | None:
-        """The question with the highest score, the earliest of equals; None if all failed."""
-        scored = [(score, -n) for n, score in self._scores.items() if score is not None]
+        """The question with the highest score among those that came furthest, the earliest of
+        equals; None if all failed."""
+        scored = [
+            (self._shares[n], score, -n) for n, score in self._scores.items() if score is not None
+        ]
         if not scored:
             return None
-        number = -max(scored)[1]
+        number = -max(scored)[2]
         return Question(number, self._questions[number][1].point)
 
     @property

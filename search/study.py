@@ -1,15 +1,18 @@
 """A study: one search from its settings and a folder to a summary.
 
-    Searcher --ask--> Journal --job--> Crew --outcome--> Journal --tell--> Searcher
+    Scheduler --wish--> Searcher --point--> Journal --job--> Crew --outcome--> Journal --> View
+        ^                  ^                                                               |
+        '------------------'---------------------------------------------------------------'
 
-The coordinator owns the loop. Whatever happens is in the journal before anything
-follows from it, so that a study killed at any moment goes on with the same questions.
+The coordinator owns the loop. Whatever happens is in the journal before anything follows from
+it, and what the searcher and the scheduler say depends on the journal alone, so that a study
+killed at any moment goes on with the same questions.
+
+Three phases: trials are tuned; the best of them are validated, and the winner is proved, by
+`proving.py`.
 """
 
-import collections
 import dataclasses
-import functools
-import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,21 +21,21 @@ from typing import Any
 from veldt.platform.errors import InputError, Interrupted, RunFailed
 from veldt.platform.keys import Key
 from veldt.search.crew import POLL_S, Crew
+from veldt.search.findings import findings, results
 from veldt.search.journal import Event, Journal
-from veldt.search.searcher import Question, fingerprint
+from veldt.search.proving import Proving
+from veldt.search.schedulers.scheduler import Begin, Continue, Fork, Plan, Scheduler, Wish
 from veldt.search.settings import SearchSettings
 from veldt.search.stages import Stages
-from veldt.search.trial import Job, Outcome
+from veldt.search.trial import Job, Outcome, Reported
+from veldt.search.view import Purpose, Segment, Trial, View, trial_name
 
-WINNER = "winner"
 Report = Callable[[str, dict[str, Any]], None]
+FOLDERS = {"tune": "trials", "validate": "validations", "test": "."}
 
 
 class Study:
-    """The coordinator's book: the searcher, the journal, and what is still to do.
-
-    Three phases, each a set of jobs: the trials that the searcher asks for, the
-    validation of the finalists, and the winner's own training.
+    """The coordinator's book.
 
     Args:
         settings: Of the search.
@@ -50,39 +53,71 @@ class Study:
         self._settings, self._folder, self._journal = settings, folder, journal
         self._report = report
         self._key = Key(settings.seed)
-        self.searcher = Stages(settings.stages, settings.searched, self._key.child("searcher"))
-        self._questions: dict[int, Question] = {}
-        self._waiting: collections.deque[str] = collections.deque()  # jobs for idle workers
-        self._attempts: collections.Counter[str] = collections.Counter()  # that failed
-        self.answers: dict[str, dict[str, Any]] = {}  # job -> what it came to
+        space, self._frames = settings.searched, settings.frames
+        self.searcher = Stages(settings.stages, space, self._key.child("searcher"))
+        plan = Plan(self._frames, space, self._key.child("scheduler"))
+        self._scheduler: Scheduler = settings.build_scheduler()(settings.scheduler, plan)
+        self.view = View(self._frames)
+        self.proving = Proving(settings.heldout, self.view, self._frames, self._segment)
+        self._questions: dict[int, int] = {}  # trial -> the searcher's question
+        self._waiting: list[Segment] = []  # begun, and nobody at work on it
+        self._working: dict[int, tuple[int, Segment]] = {}  # segment -> worker
         self._seconds_before = sessions_seconds(journal.events)
         self._begun = time.monotonic()
         for event in journal.events:
             self._replay(event)
+        self._waiting = list(self.view.open())
 
     def _replay(self, event: Event) -> None:
         body = event.body
-        match event.kind:
-            case "ask":
-                question = self.searcher.ask()
-                if question is None or (question.number, question.point) != (
-                    body["number"],
-                    body["point"],
-                ):
-                    raise InputError(
-                        f"{self._folder}: the log's question {body['number']} is not what this "
-                        "search asks; it was made by other settings or another version."
-                    )
-                self._questions[question.number] = question
-                self._waiting.append(trial_name(question.number))
-            case "fail":
-                self._attempts[body["name"]] += 1
-            case "tell":
-                self.searcher.tell(body["number"], body["score"])
-                self.answers[body["name"]] = body
-                self._waiting.remove(body["name"])
-            case "validate" | "heldout" if body["score"] is not None:
-                self.answers[body["name"]] = body
+        if event.kind == "trial" and body["question"] is not None:
+            question = self.searcher.ask()
+            if question is None or (question.number, question.point) != (
+                body["question"],
+                body["point"],
+            ):
+                raise InputError(
+                    f"{self._folder}: the log's question {body['question']} is not what this "
+                    "search asks; it was made by other settings or another version."
+                )
+        self._take(event.kind, body)
+
+    def _event(self, kind: str, **body: Any) -> None:
+        self._journal.add(kind, **body)
+        written = self._journal.events[-1].body
+        self._take(kind, written)
+        self._report(kind, written)
+
+    def _take(self, kind: str, body: dict[str, Any]) -> None:
+        """What follows from an event, now and when it is replayed."""
+        self.view.take(kind, body)
+        if kind == "trial" and body["question"] is not None:
+            self._questions[body["number"]] = body["question"]
+        elif kind == "result":
+            segment = self.view.segments[body["segment"]]
+            if segment.purpose == "tune" and segment.trial in self._questions:
+                share = min(1.0, body["frames"] / self._frames)
+                self.searcher.tell(self._questions[segment.trial], body["score"], share)
+
+    def extend(self, top: int, frames: int) -> None:
+        """Has the best trials go on, also those that were done.
+
+        Raises:
+            InputError: if they cannot, or none is shorter than that.
+        """
+        best = [trial for trial in self.view.scored[:top] if trial.frames < frames]
+        if not best:
+            raise InputError(
+                f"none of the best {top} trials is shorter than {frames:,} frames; a whole one "
+                f"has {self._frames:,}."
+            )
+        for trial in best:
+            train = self._settings.settings_of(trial.point, 0, {"frames": frames})
+            train.demand_horizon(self._frames)
+        numbers = [trial.number for trial in best]
+        if (numbers, frames) not in self.view.extensions:  # else somebody goes on with it
+            self._event("extend", trials=numbers, frames=frames)
+            self._journal.commit()
 
     def run(self, crew: Crew, stop: Callable[[], bool]) -> dict[str, Any]:
         """Has every question answered, and the winner chosen and proved.
@@ -90,198 +125,194 @@ class Study:
         Raises:
             Interrupted: if `stop` ended it; the jobs under way have written checkpoints.
         """
+        best = self.view.best
         self._event(
             "session",
             workers=crew.size,
-            trials=len(self.told),
-            best_score=self.searcher.best_score,
+            trials=sum(t.state in ("done", "condemned") for t in self.view.trials.values()),
+            best_score=best.score if best else None,
         )
         try:
-            self._work(crew, stop, self._ask, lambda: self.searcher.done)
-            if self.searcher.best is None:
+            self._work(crew, stop, self._tuning)
+            if self.view.best is None:
+                reasons = [t.reason for t in self.view.trials.values() if t.reason]
                 raise RunFailed(
-                    f"all {len(self.told)} trials failed; the last one: "
-                    f"{self.told[max(self.told)]['reason']}"
+                    f"all {len(self.view.trials)} trials failed; the last one: {reasons[-1]}"
                 )
-            for jobs in (self._validations(), [WINNER]):
-                self._waiting.extend(name for name in jobs if name not in self.answers)
-                answered = functools.partial(self._answered, jobs)
-                self._work(crew, stop, lambda: None, answered)
-            if self.answers[WINNER]["score"] is None:
-                raise RunFailed(
-                    f"the winner could not be trained again: {self.answers[WINNER]['reason']}"
-                )
+            self._work(crew, stop, self.proving.validation)
+            self._work(crew, stop, self.proving.test)
+            failed = [body for body in results(self.view, "test") if body["score"] is None]
+            if failed:
+                raise RunFailed(f"the winner could not be trained again: {failed[0]['reason']}")
         finally:
             self._journal.append("pause")
-        return self.summary(crew.ranks)
+        return findings(self.view, self.proving.winner, self.searcher.state()) | {
+            "wall_seconds": round(self._seconds_before + time.monotonic() - self._begun, 3),
+            "ranks": crew.ranks,
+            "seed": self._settings.seed,
+        }
 
     def _work(
-        self,
-        crew: Crew,
-        stop: Callable[[], bool],
-        more: Callable[[], str | None],
-        done: Callable[[], bool],
+        self, crew: Crew, stop: Callable[[], bool], more: Callable[[], Segment | None]
     ) -> None:
-        """Keeps the crew busy until `done`; `more` is asked when no job is waiting."""
-        while not done():
+        """Keeps the crew busy until there is no more to do and all is answered."""
+        while True:
+            jobs = []
             for worker in crew.idle():
-                name = self._waiting.popleft() if self._waiting else more()
-                if name is None:
+                segment = self._waiting.pop(0) if self._waiting else more()
+                if segment is None:
                     break
                 self._event(
                     "start",
-                    name=name,
-                    number=self._number(name),
-                    attempt=self._attempts[name],
+                    segment=segment.number,
+                    name=segment.name,
+                    attempt=self.view.attempts[segment.number],
                     worker=worker,
                 )
-                crew.start(worker, self._job(name))
+                self._working[segment.number] = (worker, segment)
+                jobs.append((worker, self._job(segment)))
+            self._journal.commit()
+            for worker, job in jobs:
+                crew.start(worker, job)
+            if not self._working:
+                return
             if stop():
+                done = sum(t.state == "done" for t in self.view.trials.values())
                 raise Interrupted(
-                    f"stopped with {len(self.told)} trials done; "
-                    "go on with the same command and --resume."
+                    f"stopped with {done} trials done; go on with the same command and --resume."
                 )
-            outcome = crew.poll(POLL_S)
-            if outcome is not None:
-                self._enter(outcome)
+            heard = crew.poll(POLL_S)
+            if isinstance(heard, Outcome):
+                self._enter(heard)
+            elif heard is not None:
+                self._hear(crew, heard)
 
-    def _answered(self, jobs: list[str]) -> bool:
-        return all(name in self.answers for name in jobs)
+    def _tuning(self) -> Segment | None:
+        """The next stretch of a trial, as the scheduler wishes, and after that the user."""
+        return self._scheduled() or self._extended()
 
-    def _ask(self) -> str | None:
+    def _extended(self) -> Segment | None:
+        """The next stretch of a trial that somebody wanted to go on."""
+        for numbers, frames in self.view.extensions:
+            for number in numbers:
+                trial = self.view.trials[number]
+                if trial.state in ("paused", "done") and trial.frames < frames:
+                    return self._granted(Continue(number, frames), None)
+        return None
+
+    def _scheduled(self) -> Segment | None:
+        wish = self._scheduler.next(self.view, refused=False)
+        if not isinstance(wish, Begin):
+            return None if wish is None else self._granted(wish, None)
         question = self.searcher.ask()
-        if question is None:
-            return None
-        self._event("ask", number=question.number, point=question.point)
-        self._questions[question.number] = question
-        return trial_name(question.number)
+        if question is not None:
+            self._add(question.point, question=question.number, member=wish.member)
+            return self._granted(wish, len(self.view.trials) - 1)
+        # Nothing is under way that an answer could come from: there are no more questions.
+        self.view.exhausted = not self._working
+        wish = self._scheduler.next(self.view, refused=True)
+        return None if wish is None else self._granted(wish, None)
+
+    def _add(self, point: Any, **more: Any) -> None:
+        number = len(self.view.trials)
+        body = {"question": None, "parent": None, "member": 0, "stage": 0} | more
+        if body["question"] is not None:
+            body["stage"] = self.searcher.stage_of(body["question"])
+        self._event("trial", number=number, point=point, **body)
+
+    def _granted(self, wish: Wish, trial: int | None) -> Segment:
+        """A wish as a segment in the log."""
+        if isinstance(wish, Fork):
+            parent = [wish.parent, wish.frames]
+            self._add(wish.point, parent=parent, member=wish.member)
+            trial = len(self.view.trials) - 1
+        elif isinstance(wish, Continue):
+            trial = wish.trial
+        assert trial is not None
+        return self._segment(trial, "tune", 0, self.view.trials[trial].frames, wish.end)
+
+    def _segment(
+        self, trial: int, purpose: Purpose, replicate: int, begin: int, end: int
+    ) -> Segment:
+        extension = len(self.view.extensions)
+        number = len(self.view.segments)
+        segment = Segment(number, trial, purpose, replicate, begin, end, extension)
+        self._event("segment", **dataclasses.asdict(segment))
+        return segment
 
     def _enter(self, outcome: Outcome) -> None:
         """Writes down what became of a job."""
-        name = outcome.name
+        _, segment = self._working.pop(outcome.segment)
         if outcome.wrong_input:
-            raise InputError(f"{name}: {outcome.reason}")
-        number = self._number(name)
+            raise InputError(f"{segment.name}: {outcome.reason}")
         if outcome.score is None:
-            attempt = self._attempts[name]
-            self._attempts[name] += 1
-            self._event("fail", name=name, number=number, attempt=attempt, reason=outcome.reason)
-            if not outcome.final and self._attempts[name] <= self._settings.trial.retries:
-                self._waiting.appendleft(name)
+            attempt = self.view.attempts[segment.number]
+            self._event(
+                "fail",
+                segment=segment.number,
+                name=segment.name,
+                attempt=attempt,
+                reason=outcome.reason,
+            )
+            if not outcome.final and attempt < self._settings.trial.retries:
+                self._waiting.insert(0, segment)
                 return
-        kind = _kind(name)
-        body = dataclasses.asdict(outcome) | {"number": number}
-        self._event({"trial": "tell", "validate": "validate", WINNER: "heldout"}[kind], **body)
-        self.answers[name] = self._journal.events[-1].body
-        if kind == "trial":
-            self.searcher.tell(number, outcome.score)
+        # The last update of a stretch goes past its end by a little, in some trials further.
+        frames = min(outcome.frames, segment.end)
+        self._event("result", name=segment.name, **outcome.plain() | {"frames": frames})
 
-    def _number(self, name: str) -> int:
-        """The trial that a job is about."""
-        return self.winner.number if name == WINNER else int(name.split("-")[1])
+    def _hear(self, crew: Crew, reported: Reported) -> None:
+        """A trial says how it goes; the scheduler may have it paused."""
+        self._event("report", **reported.plain())
+        worker, segment = self._working[reported.segment]
+        trial = self.view.trials[segment.trial]
+        if not trial.pausing and not self._scheduler.judge(self.view, trial):
+            self._event("pausing", segment=segment.number)
+            self._journal.commit()
+            crew.pause(worker)
 
-    def _job(self, name: str) -> Job:
-        """What the job of this name is; its key is all it draws from."""
-        settings, number = self._settings, self._number(name)
-        match _kind(name):
-            case "trial":
-                key, over = self._key.child("trial", number), {}
-                evaluation, folder = settings.evaluation, self._folder / "trials" / name
-            case "validate":
-                key = self._key.child("validate", number, int(name.split("-")[2]))
-                over, folder = settings.heldout.settings, self._folder / "validations" / name
-                evaluation = settings.heldout.evaluation
-            case _:
-                key = self._key.child("heldout")
-                over, folder = settings.heldout.settings, self._folder / name
-                evaluation = settings.heldout.evaluation
-        point, seed = self._questions[number].point, key.child("train").integer()
+    def _job(self, segment: Segment) -> Job:
+        """What a worker is to do; its key is all it draws from."""
+        settings, trial = self._settings, self.view.trials[segment.trial]
+        folder = self._folder / FOLDERS[segment.purpose] / segment.name
+        tuning = segment.purpose == "tune"
+        if tuning:
+            first = self._first(trial)
+            key, over = self._key.child("trial", first.number), {}
+        elif segment.purpose == "validate":
+            key = self._key.child("validate", trial.number, segment.replicate)
+            over = settings.heldout.settings
+        else:
+            key, over = self._key.child("heldout"), settings.heldout.settings
+            key = key.child("again", segment.replicate) if segment.replicate else key
+        evaluation = settings.evaluation if tuning else settings.heldout.evaluation
+        seed = key.child("train").integer()
+        train = settings.settings_of(trial.point, seed, over).dump()
+        # What was meant to be shorter once is made longer, and costs the difference.
+        train["frames"] = max(train["frames"], segment.end)
+        parent = None
+        if trial.parent is not None and tuning:
+            origin = self.view.trials[trial.parent[0]]
+            home = self._folder / FOLDERS["tune"] / trial_name(origin.number)
+            parent = str(home), origin.updates[trial.parent[1]]
         return Job(
-            name=name,
-            settings=settings.settings_of(point, seed, over).dump(),
+            name=segment.name,
+            settings=train,
             evaluation=evaluation.dump(),
             evaluation_seed=key.child("evaluate").integer(),
             folder=str(folder),
+            segment=segment.number,
+            until=segment.end if segment.end < train["frames"] else None,
+            parent=parent,
+            keep=tuning and self._scheduler.forks,
+            listen=tuning and self._scheduler.listens,
         )
 
-    @property
-    def told(self) -> dict[int, dict[str, Any]]:
-        """The answers of the trials, by number."""
-        return {
-            body["number"]: body for name, body in self.answers.items() if _kind(name) == "trial"
-        }
-
-    def _finalists(self) -> list[int]:
-        """The trials with the highest scores, earlier ones first among equals."""
-        scored = [(n, body["score"]) for n, body in self.told.items() if body["score"] is not None]
-        order = sorted(scored, key=lambda pair: (-pair[1], pair[0]))
-        return [number for number, _ in order[: self._settings.heldout.finalists]]
-
-    def _validations(self) -> list[str]:
-        """The jobs that choose among the finalists; none if there is one finalist."""
-        finalists, replicates = self._finalists(), range(self._settings.heldout.validations)
-        if len(finalists) == 1:
-            return []
-        # One of each before the second of any, so that no worker waits for a finalist.
-        return [f"validate-{number:04d}-{r}" for r in replicates for number in finalists]
-
-    def validation_score(self, number: int) -> float | None:
-        """The mean over a finalist's validations; None if one failed or there are none."""
-        bodies = [
-            body
-            for name, body in self.answers.items()
-            if _kind(name) == "validate" and body["number"] == number
-        ]
-        scores = [body["score"] for body in bodies]
-        # fsum: the same whatever the order in which they came.
-        return None if not scores or None in scores else math.fsum(scores) / len(scores)
-
-    @property
-    def winner(self) -> Question:
-        """The finalist with the highest validation, or the highest score if there is one."""
-
-        def merit(number: int) -> float:
-            score = self.validation_score(number)
-            return -math.inf if score is None else score
-
-        return self._questions[max(self._finalists(), key=merit)]
-
-    def _event(self, kind: str, **body: Any) -> None:
-        self._journal.append(kind, **body)
-        self._report(kind, body)
-
-    def summary(self, ranks: int) -> dict[str, Any]:
-        """The numbers of summary.json; "best" is the winner."""
-        winner, told = self.winner, self.told
-        evaluation = self.answers[WINNER]["evaluation"]
-        return {
-            "trials": len(told),
-            "failed_trials": sum(body["score"] is None for body in told.values()),
-            "failed_attempts": sum(self._attempts.values()),
-            "highest_score": self.searcher.best_score,
-            "best_trial": winner.number,
-            "best_score": told[winner.number]["score"],
-            "best_settings": winner.point,
-            "validation_mean_return": self.validation_score(winner.number),
-            "heldout_mean_return": evaluation["mean_return"],
-            "heldout_standard_error": evaluation["standard_error"],
-            "heldout_episodes": evaluation["episodes"],
-            "steps": sum(body["summary"].get("steps", 0) for body in self.answers.values()),
-            "wall_seconds": round(self._seconds_before + time.monotonic() - self._begun, 3),
-            "ranks": ranks,
-            "seed": self._settings.seed,
-            "fingerprint": fingerprint(self.searcher),
-        }
-
-
-def trial_name(number: int) -> str:
-    """Of a trial's job and of its folder."""
-    return f"trial-{number:04d}"
-
-
-def _kind(name: str) -> str:
-    """ "trial", "validate" or "winner"."""
-    return name.partition("-")[0]
+    def _first(self, trial: Trial) -> Trial:
+        """The trial that a line of forks began with: its seed is all of theirs."""
+        while trial.parent is not None:
+            trial = self.view.trials[trial.parent[0]]
+        return trial
 
 
 def sessions_seconds(events: list[Event]) -> float:

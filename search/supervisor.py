@@ -1,5 +1,6 @@
 """A supervisor: has one job done in a child process, and outlives whatever happens to it."""
 
+import json
 import signal
 import time
 from pathlib import Path
@@ -8,7 +9,16 @@ from veldt.platform.errors import RunFailed
 from veldt.platform.runs import Heartbeat
 from veldt.platform.zygote import Child, Zygote, exit_reason
 from veldt.search.settings import TrialSettings
-from veldt.search.trial import Job, Outcome, read_result
+from veldt.search.trial import (
+    PAUSE,
+    REPORTS,
+    RESULT,
+    Heard,
+    Job,
+    Outcome,
+    Reported,
+    read_result,
+)
 
 TARGET = "veldt.search.trial:main"
 PRELOAD = (
@@ -45,7 +55,9 @@ class Supervisor:
         folder = Path(job.folder)
         folder.mkdir(parents=True, exist_ok=True)
         self._logs.mkdir(parents=True, exist_ok=True)
-        (folder / "result.json").unlink(missing_ok=True)
+        for name in (RESULT, PAUSE, REPORTS):
+            (folder / name).unlink(missing_ok=True)
+        self._read = 0  # bytes of the reports
         self._heartbeat = Heartbeat(folder)
         self._job, self._begun = job, time.monotonic()
         try:
@@ -61,11 +73,13 @@ class Supervisor:
             self._zygote = Zygote(PRELOAD)
         return self._zygote.spawn(TARGET, job.plain(), self._log(job))
 
-    def poll(self) -> Outcome | None:
-        """The outcome, once; None while there is none."""
+    def poll(self) -> Heard | None:
+        """The outcome, once, and before it what was reported; None while there is nothing."""
         job, child = self._job, self._child
         if job is None or child is None or self._interrupted:
             return None
+        if job.listen and (reported := self._reported(job)) is not None:
+            return reported
         status = child.poll()
         outcome = None
         if status is None:
@@ -77,16 +91,34 @@ class Supervisor:
         else:
             outcome = read_result(Path(job.folder))
         self._job = self._child = None
-        return outcome or Outcome(job.name, None, self._died(job, status or 0), final=False)
+        return outcome or Outcome(job.segment, None, self._died(job, status or 0), final=False)
+
+    def _reported(self, job: Job) -> Reported | None:
+        """The next line of the job's reports."""
+        path = Path(job.folder, REPORTS)
+        if not path.exists():
+            return None
+        with path.open("rb") as file:
+            file.seek(self._read)
+            line = file.readline()
+        if not line.endswith(b"\n"):
+            return None
+        self._read += len(line)
+        return Reported(job.segment, **json.loads(line))
+
+    def pause(self) -> None:
+        """Has the job end at its next checkpoint, with a score."""
+        if self._job is not None:
+            Path(self._job.folder, PAUSE).touch()
 
     def _overdue(self, job: Job) -> Outcome | None:
         """What becomes of a job that should be given up."""
         timeout_s, silence_s = self._settings.timeout_s, self._settings.silence_s
         if time.monotonic() - self._begun > timeout_s:
-            return Outcome(job.name, None, f"took longer than trial.timeout_s = {timeout_s:g}")
+            return Outcome(job.segment, None, f"took longer than trial.timeout_s = {timeout_s:g}")
         if self._heartbeat.silence_s > silence_s:
             reason = f"hung: no update for trial.silence_s = {silence_s:g}"
-            return Outcome(job.name, None, reason, final=False)
+            return Outcome(job.segment, None, reason, final=False)
         return None
 
     def _died(self, job: Job, status: int) -> str:

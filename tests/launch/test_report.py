@@ -1,5 +1,6 @@
 """The report: what is in the page, from logs and records that our own classes wrote."""
 
+import dataclasses
 import json
 import re
 import shutil
@@ -21,7 +22,7 @@ from veldt.platform.runs import RunFolder, write_json
 from veldt.search.journal import Journal
 from veldt.search.settings import SearchSettings
 from veldt.search.stages import Stages
-from veldt.search.study import trial_name
+from veldt.search.view import Segment, trial_name
 
 EVIL = "<script>alert('x')</script> & \"more\" </body>"
 FRAMES = 4_000
@@ -102,6 +103,7 @@ class Study:
             self.settings.searched,
             Key(self.settings.seed).child("searcher"),
         )
+        self.segments = {}  # name -> the newest
         self.session()
 
     def session(self):
@@ -109,47 +111,62 @@ class Study:
 
     def start(self, worker=1, attempt=0):
         question = self.searcher.ask()
-        self.journal.append("ask", number=question.number, point=question.point)
+        number = question.number
         self.journal.append(
-            "start",
-            name=trial_name(question.number),
-            number=question.number,
-            attempt=attempt,
-            worker=worker,
+            "trial",
+            number=number,
+            question=number,
+            point=question.point,
+            parent=None,
+            stage=self.searcher.stage_of(number),
+            member=0,
         )
-        return question.number
+        self.segment(trial_name(number), number, "tune")
+        self.again(number, worker, attempt)
+        return number
 
-    def fail(self, number, reason, attempt=0):
-        self.journal.append(
-            "fail", name=trial_name(number), number=number, attempt=attempt, reason=reason
-        )
+    def segment(self, name, trial, purpose):
+        made = Segment(len(self.segments), trial, purpose, 0, 0, FRAMES)
+        self.journal.append("segment", **dataclasses.asdict(made))
+        self.segments[name] = made.number
+
+    def again(self, number, worker=1, attempt=0, name=None):
+        name = name or trial_name(number)
+        segment = self.segments[name]
+        self.journal.append("start", segment=segment, name=name, attempt=attempt, worker=worker)
+
+    def fail(self, number, reason, attempt=0, name=None):
+        name = name or trial_name(number)
+        segment = self.segments[name]
+        self.journal.append("fail", segment=segment, name=name, attempt=attempt, reason=reason)
 
     def tell(self, number, score, reason=""):
         folder = self.folder / "trials" / f"trial-{number:04d}"
         if score is not None:
             folder.mkdir(parents=True)
             record(folder, 20, mean_return=score)
-        self.journal.append(
-            "tell", name=trial_name(number), number=number, **self.answer(score, reason)
-        )
+        self.result(trial_name(number), **self.answer(score, reason))
         self.searcher.tell(number, score)
+
+    def result(self, name, **body):
+        self.journal.append("result", segment=self.segments[name], name=name, **body)
 
     def answer(self, score, reason=""):
         scored = score is not None
         return {
             "score": score,
             "reason": reason,
+            "frames": FRAMES if scored else 0,
             "summary": {"steps": 2_000, "wall_seconds": 1.25} if scored else {},
             "evaluation": evaluation([score - 1, score, score + 1]) if scored else {},
         }
 
     def prove(self, returns):
-        self.journal.append(
-            "start", name="winner", number=self.searcher.best.number, attempt=0, worker=1
-        )
+        self.segment("winner", self.searcher.best.number, "test")
+        self.again(0, name="winner")
         run(self.folder / "winner")
         body = self.answer(sum(returns) / len(returns)) | {"evaluation": evaluation(returns)}
-        self.journal.append("heldout", name="winner", number=self.searcher.best.number, **body)
+        self.result("winner", **body)
 
     def end(self):
         self.journal.append("pause")
@@ -271,11 +288,11 @@ def test_a_search_that_was_killed_stopped_and_resumed(tmp_path):
     study = Study(tmp_path / "study")
     first, second = study.start(worker=1), study.start(worker=2)
     study.session()  # killed, and gone on with
-    study.journal.append("start", name=trial_name(first), number=first, attempt=0, worker=2)
+    study.again(first, worker=2)
     study.fail(first, "its process ended with signal 11")
-    study.journal.append("start", name=trial_name(first), number=first, attempt=1, worker=2)
+    study.again(first, worker=2, attempt=1)
     study.tell(first, 12.0)
-    study.journal.append("start", name=trial_name(second), number=second, attempt=0, worker=1)
+    study.again(second)
     study.journal.append("pause")
     trials = Trials(study.folder, study.settings)
     assert [(span.number, span.ending) for span in trials.spans] == [
@@ -295,11 +312,11 @@ def test_a_search_that_was_killed_stopped_and_resumed(tmp_path):
 def test_a_winner_that_could_not_be_trained_again(tmp_path):
     study = Study(tmp_path / "study")
     study.tell(study.start(), 5.0)
-    study.journal.append(
-        "start", name="winner", number=study.searcher.best.number, attempt=0, worker=1
-    )
+    study.segment("winner", study.searcher.best.number, "test")
+    study.again(0, name="winner")
     assert "the winner's own training under way" in report(study.folder)[1]
-    study.journal.append("fail", name="winner", number=0, attempt=0, reason="Diverged: <b>")
+    study.fail(0, "Diverged: <b>", name="winner")
+    study.result("winner", **study.answer(None, "Diverged: <b>"))
     study.journal.append("pause")
     page, text = report(study.folder)
     assert "It could not be trained again on a fresh seed: Diverged: <b>" in text

@@ -6,7 +6,7 @@ import pytest
 
 from veldt.platform.errors import ActorsLost, EnvironmentFault
 from veldt.search import supervisor as supervisors
-from veldt.search.crew import LocalCrew
+from veldt.search.crew import Hands
 from veldt.search.settings import TrialSettings
 from veldt.search.supervisor import Supervisor
 from veldt.search.trial import FINAL, WRONG_INPUT, Job
@@ -24,7 +24,7 @@ def beating(argument):
     while time.monotonic() < end:
         beat()
         time.sleep(0.05)
-    write_json(pathlib.Path(argument["folder"], "result.json"), {"name": "x", "score": 2.0})
+    write_json(pathlib.Path(argument["folder"], "result.json"), {"segment": 0, "score": 2.0})
 
 def speaking(argument):
     print("out of luck")
@@ -42,7 +42,7 @@ def crew(tmp_path, monkeypatch):
 
     def make(target, **settings):
         monkeypatch.setattr(supervisors, "TARGET", f"trials:{target}")
-        made.append(LocalCrew(Supervisor(TrialSettings(**settings), tmp_path / "logs")))
+        made.append(Hands([Supervisor(TrialSettings(**settings), tmp_path / "logs")]))
         made[-1].start(0, Job("x", {}, {}, 0, str(tmp_path / "job")))
         assert made[-1].idle() == []
         return made[-1]
@@ -78,7 +78,7 @@ def test_one_that_ends_without_a_result_leaves_its_last_words(crew):
 
 def test_an_interrupted_one_is_no_outcome(crew):
     one = crew("sleeper")
-    child = one._supervisor._child
+    child = one._supervisors[0]._child
     one.stop()
     assert one.poll(0.0) is None
     assert child.poll() == -signal.SIGTERM

@@ -1,0 +1,10 @@
+"""The schedulers we ship, by name."""
+
+SCHEDULERS = {
+    "whole": "veldt.search.schedulers.whole:Whole",
+    "halving": "veldt.search.schedulers.halving:Halving",
+    "hyperband": "veldt.search.schedulers.halving:Hyperband",
+    "asha": "veldt.search.schedulers.asha:Asha",
+    "median": "veldt.search.schedulers.median:Median",
+    "pbt": "veldt.search.schedulers.pbt:Pbt",
+}

@@ -1,0 +1,161 @@
+"""Successive halving and Hyperband: many short trials, and of each rung the best go on.
+
+Jamieson and Talwalkar 2016, arXiv:1502.07943; Li et al. 2018, "Hyperband", JMLR 18, algorithm 1:
+
+    s_max = floor(log_eta R)      B = (s_max + 1) R
+    bracket s = s_max ... 0       n = ceil(B / R eta^s / (s + 1))      r = R eta^-s
+    rung i of a bracket           floor(n eta^-i) trials to r eta^i
+
+All of it in exact arithmetic: a logarithm in floating point loses whole rungs. (For R = 81 and
+eta = 3 the first rungs have 81, 34, 15, 8 and 5 trials, as in JMLR; the first version of the
+arXiv text had 81, 27, 9, 6, 5.)
+"""
+
+import math
+from fractions import Fraction
+from typing import Literal
+
+import pydantic
+
+from veldt.platform.settings import Settings
+from veldt.search.schedulers.scheduler import Begin, Continue, Plan, Wish
+from veldt.search.view import Trial, View
+
+Rung = tuple[int, int]  # trials, frames
+Bracket = list[Rung]
+
+
+class HalvingSettings(Settings):
+    """One bracket, again and again."""
+
+    name: Literal["halving"] = "halving"
+    eta: int = pydantic.Field(3, ge=2, le=100)
+    """Of each rung one in so many goes on, for so many times as long"""
+    trials: int = pydantic.Field(9, ge=1, le=1_000_000)
+    """In the first rung"""
+    rungs: int = pydantic.Field(3, ge=1, le=30)
+    """The last is whole trials, the first is eta^(1 - rungs) of that"""
+    brackets: int = pydantic.Field(1, ge=1, le=1_000_000)
+    """One after another"""
+
+
+class HyperbandSettings(Settings):
+    """All brackets of the paper."""
+
+    name: Literal["hyperband"] = "hyperband"
+    eta: int = pydantic.Field(3, ge=2, le=100)
+    """Of each rung one in so many goes on, for so many times as long"""
+    least_frames: int = pydantic.Field(ge=1)
+    """Of a trial: the paper's unit of R"""
+    rounds: int = pydantic.Field(1, ge=1, le=1_000_000)
+    """Over all brackets"""
+
+
+def depth(units: int, eta: int) -> int:
+    """floor(log_eta units), exact."""
+    found = 0
+    while eta ** (found + 1) <= units:
+        found += 1
+    return found
+
+
+def table(units: int, eta: int) -> list[list[tuple[int, Fraction]]]:
+    """Hyperband's brackets, the one with the most trials first.
+
+    Args:
+        units: R, a whole trial in the smallest that a trial may have.
+        eta: Of the paper.
+
+    Returns:
+        For each bracket its rungs: trials, and the units that each comes to.
+    """
+    deepest = depth(units, eta)
+    found = []
+    for s in range(deepest, -1, -1):
+        n = math.ceil(Fraction((deepest + 1) * eta**s, s + 1))
+        found.append([(n // eta**i, Fraction(units, eta**s) * eta**i) for i in range(s + 1)])
+    return found
+
+
+class Halving:
+    """Brackets of rungs; a rung is full before the best of it go on.
+
+    While one bracket waits for its last trials, the next one begins: no worker is idle for
+    the sake of order.
+    """
+
+    Settings = HalvingSettings
+    listens, forks = False, False
+
+    def __init__(self, settings: HalvingSettings, plan: Plan) -> None:
+        top, eta = plan.frames, settings.eta
+        rungs = [
+            (settings.trials // eta**i, math.ceil(Fraction(top, eta ** (settings.rungs - 1 - i))))
+            for i in range(settings.rungs)
+        ]
+        self._brackets = [[rung for rung in rungs if rung[0]]] * settings.brackets
+
+    def next(self, view: View, refused: bool) -> Wish | None:
+        first = 0
+        for bracket in self._brackets:
+            size = bracket[0][0]
+            members = [
+                trial
+                for number in range(first, first + size)
+                if (trial := view.trials.get(number)) is not None
+            ]
+            first += size
+            wish = promotion(bracket, members, view.exhausted)
+            if wish is not None:
+                return wish
+            if len(members) < size:
+                return None if refused else Begin(bracket[0][1])
+        return None
+
+    def judge(self, view: View, trial: Trial) -> bool:
+        return True
+
+
+class Hyperband(Halving):
+    """The brackets of the paper's table."""
+
+    Settings = HyperbandSettings  # type: ignore[assignment]
+
+    def __init__(self, settings: HyperbandSettings, plan: Plan) -> None:
+        units = max(1, plan.frames // settings.least_frames)
+        unit = Fraction(plan.frames, units)
+        self._brackets = [
+            [(trials, math.ceil(unit * length)) for trials, length in bracket]
+            for bracket in table(units, settings.eta)
+        ] * settings.rounds
+
+
+def promotion(bracket: Bracket, members: list[Trial], exhausted: bool) -> Wish | None:
+    """A trial of a full rung that goes on, the best first; None if there is none.
+
+    Args:
+        bracket: Its rungs.
+        members: Its trials so far.
+        exhausted: No more will come, so that those that are there are the rung.
+    """
+    wanted, there = bracket[0][0], members
+    for (_, frames), (places, longer) in zip(bracket, bracket[1:], strict=False):
+        if len(there) < wanted and not exhausted:
+            return None
+        if any(reached(trial, frames) is None and trial.state != "condemned" for trial in there):
+            return None
+        ordered = sorted(
+            (trial for trial in there if reached(trial, frames) is not None),
+            key=lambda trial: (-(reached(trial, frames) or 0.0), trial.number),
+        )
+        there, wanted = ordered[:places], places
+        for trial in there:
+            if trial.state == "paused" and trial.frames < longer:
+                return Continue(trial.number, longer)
+        wanted = min(wanted, len(there))
+    return None
+
+
+def reached(trial: Trial, frames: int) -> float | None:
+    """The score that a trial had at a rung; None if it is not there yet, or passed it by."""
+    return trial.scores.get(frames)

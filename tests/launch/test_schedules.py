@@ -1,0 +1,167 @@
+"""Searches whose trials come in stretches, from the command line: for real."""
+
+import csv
+import io
+import itertools
+import json
+
+import pytest
+
+from veldt.agents.settings import TrainSettings
+from veldt.agents.train import train
+from veldt.launch.trials import Trials
+from veldt.platform import checkpoints
+from veldt.platform.runs import read_settings
+from veldt.search.journal import read
+from veldt.search.settings import SearchSettings
+
+RECIPE = """
+[[stages]]
+method = "random"
+trials = 6
+
+[space]
+"optimizer.learning_rate" = {kind = "log", low = 1e-3, high = 3e-2}
+"agent.discount" = {kind = "choice", values = [0.9, 0.97]}
+
+[train]
+frames = 3600
+environment = {id = "CartPole-v1"}
+agent = {name = "impala", network = {hidden = [16]}}
+actors = {count = 1, environments = 8, unroll_length = 10}
+optimizer = {anneal = false}
+deterministic = true
+learner = {batch = 1, checkpoint_updates = 5}
+
+[evaluation]
+episodes = 4
+
+[heldout]
+finalists = 2
+validations = 1
+evaluation = {episodes = 4}
+"""
+HALVING = 'scheduler={name = "halving", trials = 6, rungs = 2}'
+PBT = 'scheduler={name = "pbt", population = 4, stretches = 3}'
+
+
+@pytest.fixture
+def recipe(veldt):
+    path = veldt.folder / "tiny.toml"
+    path.write_text(RECIPE)
+    return path
+
+
+def view(folder):
+    return Trials(folder, SearchSettings.parse(read_settings(folder))).view
+
+
+def weights(folder):
+    return checkpoints.load(folder)[1]
+
+
+def same(one, other):
+    assert one.keys() == other.keys()
+    return all((one[name] == other[name]).all() for name in one)
+
+
+def test_halving_is_the_same_on_a_pool_and_on_ranks(veldt, recipe):
+    line = ("search", recipe, "--set", HALVING)
+    alone = veldt.summary(*line, "--out", "alone")
+    pool = veldt.summary(*line, "--out", "pool", "--workers", 2)
+    ranks = veldt.summary(*line, "--out", "ranks", ranks=2)
+    assert alone["fingerprint"] == pool["fingerprint"] == ranks["fingerprint"]
+    assert alone["steps"] == pool["steps"] < 6 * 3600 + 3 * 3600
+    reached = sorted(t.frames for t in view(veldt.folder / "alone").trials.values())
+    assert reached == [1200] * 4 + [3600] * 2
+    # A stretch goes on from its checkpoint: the bits of a training that never stopped.
+    best = veldt.folder / "alone" / "trials" / f"trial-{alone['best_trial']:04d}"
+    train(TrainSettings.parse(read_settings(best)), veldt.folder / "whole", tensorboard=False)
+    assert same(weights(best), weights(veldt.folder / "whole"))
+    wrong = veldt("search", recipe, "--workers", 2, "--ranks", 2)
+    assert wrong.returncode == 2 and "--workers" in wrong.stderr
+    _extended(veldt, alone)
+
+
+def _extended(veldt, alone):
+    """The best of a finished study go on, and cost the difference only."""
+    folder = veldt.folder / "alone"
+    longer = veldt.summary("study", "extend", "alone", "--top", 1, "--to", "7_200")
+    tuned = [s for s in view(folder).segments.values() if s.extension and s.purpose == "tune"]
+    assert [(s.begin, s.end) for s in tuned] == [(3600, 7200)]
+    trial = f"trial-{tuned[0].trial:04d}"
+    settings = read_settings(folder / "trials" / trial)
+    assert settings["frames"] == 7200
+    train(TrainSettings.parse(settings), veldt.folder / "long", tensorboard=False)
+    assert same(weights(folder / "trials" / trial), weights(veldt.folder / "long"))
+    proofs = [s for s in view(folder).segments.values() if s.extension and s.purpose != "tune"]
+    assert {s.end for s in proofs} == {7200} and len(proofs) == 3
+    assert longer["heldout_mean_return"] > 5 and alone["fingerprint"] != longer["fingerprint"]
+    again = veldt("study", "extend", "alone", "--top", 1, "--to", "7200")
+    assert again.returncode == 2 and "none of the best 1 trials is shorter" in again.stderr
+    status = veldt.summary("study", "status", "alone")
+    assert status["finished"] and status["trials"] == 6 and status["trials_paused"] == 4
+    top = veldt.summary("study", "top", "alone", "--count", 3)
+    assert [row["frames"] for row in top["trials"]] == [7200, 3600, 1200]
+    rows = list(csv.DictReader(io.StringIO(veldt("study", "export", "alone").stdout)))
+    assert len(rows) == 6 and {row["state"] for row in rows} == {"scored", "paused"}
+    assert float(rows[0]["optimizer.learning_rate"]) > 0
+    nothing = veldt("study", "status", "whole")
+    assert nothing.returncode == 2 and "no search over settings" in nothing.stderr
+
+
+def test_a_learning_rate_that_falls_cannot_be_made_longer(veldt, recipe):
+    line = ("search", recipe, "--set", 'stages=[{method = "random", trials = 1}]')
+    veldt.summary(*line, "--set", "train.optimizer.anneal=true", "--out", "s")
+    done = veldt("study", "extend", "s", "--to", "7200")
+    assert done.returncode == 2 and "optimizer.horizon_frames" in done.stderr
+    assert (veldt.folder / "s" / "summary.json").exists()
+
+
+def test_pbt_goes_on_after_a_kill(veldt, recipe, until):
+    line = ("search", recipe, "--set", PBT, "--out", "p")
+    process = veldt.start(*line)
+    log = veldt.folder / "p" / "study.sqlite"
+
+    def results():
+        try:
+            return [e for e in read(log) if e.kind == "result"] if log.exists() else []
+        except Exception:  # its table is just being made
+            return []
+
+    until(lambda: len(results()) >= 4)
+    process.kill()
+    process.wait()
+    summary = veldt.summary(*line, "--resume")
+    found = view(veldt.folder / "p")
+    forks = [trial for trial in found.trials.values() if trial.parent]
+    assert forks and summary["trials"] == 4 + len(forks) and summary["failed_trials"] == 0
+    for trial in forks:
+        parent, frames = trial.parent
+        assert frames in found.trials[parent].scores and frames in (1200, 2400)
+        kept = veldt.folder / "p" / "trials" / f"trial-{parent:04d}" / "kept"
+        assert f"{found.trials[parent].updates[frames]:09d}" in {p.name for p in kept.iterdir()}
+    undisturbed = veldt.summary(*line[:-1], "q")
+    assert undisturbed["fingerprint"] == summary["fingerprint"]
+    for one, other in itertools.product(["p"], ["q"]):
+        for trial in found.trials:
+            name = f"trial-{trial:04d}"
+            folders = [veldt.folder / each / "trials" / name for each in (one, other)]
+            assert same(*(weights(folder) for folder in folders))
+
+
+def test_the_median_rule_pauses_trainings_that_run(veldt, recipe):
+    median = 'scheduler={name = "median", least_trials = 2, least_share = 0.2}'
+    rates = '"optimizer.learning_rate" = {kind = "choice", values = [1e-6, 0.01]}'
+    text = recipe.read_text().splitlines()
+    recipe.write_text("\n".join(rates if "learning_rate" in row else row for row in text))
+    more = ("--set", "train.frames=20_000", "--set", 'stages=[{method = "random", trials = 8}]')
+    summary = veldt.summary("search", recipe, "--set", median, *more, "--out", "m")
+    found = view(veldt.folder / "m")
+    paused = [trial for trial in found.trials.values() if trial.state == "paused"]
+    assert paused and all(0.2 * 20_000 <= t.frames < 20_000 for t in paused)
+    for trial in paused:  # with a score, and a checkpoint from which it may go on
+        folder = veldt.folder / "m" / "trials" / f"trial-{trial.number:04d}"
+        assert trial.score is not None and checkpoints.load(folder)[2]["frames"] == trial.frames
+    assert summary["failed_trials"] == 0
+    assert json.loads((veldt.folder / "m" / "summary.json").read_text())["trials"] == 8

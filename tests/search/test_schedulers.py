@@ -1,0 +1,354 @@
+"""Schedulers: their tables, whom they let go on, and that a study under them is its log alone."""
+
+import itertools
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from veldt.platform.errors import Interrupted, SettingsError
+from veldt.platform.keys import Key
+from veldt.search.journal import Journal, read
+from veldt.search.schedulers import halving, pbt
+from veldt.search.settings import SearchSettings
+from veldt.search.simulator import Played, Simulator
+from veldt.search.study import Study
+from veldt.search.trial import Outcome, Reported
+from veldt.search.view import View
+
+R = 8_100
+
+
+class Curves:
+    """Trainings whose scores are a function of the learning rate and of the frames.
+
+    The best rate is 1e-3. With `crossing`, the smallest are the best, and begin slowly.
+    """
+
+    def __init__(self, crossing=False, seconds=lambda job: 1.0, noise=0.0):
+        self.crossing, self.seconds, self.noise = crossing, seconds, noise
+
+    def score(self, job, frames):
+        rate = job.settings["optimizer"]["learning_rate"]
+        distance = abs(math.log10(rate) + 3.0)
+        share = frames / R
+        best = 100.0 * math.exp(-distance)
+        if self.crossing:
+            if rate > 10**-2.2:  # three in ten begin fast, and end there
+                return 60.0 * (1.0 - math.exp(-20.0 * share)) + 1e-3 * distance
+            slow = 100.0 if rate < 10**-4.97 else 30.0
+            return slow * share**0.43 + 1e-3 * distance
+        drawn = np.random.default_rng(job.settings["seed"] % 2**32).normal()
+        return best * share**0.5 + self.noise * drawn
+
+    def play(self, job):
+        end = job.until or job.settings["frames"]
+        tenths = [R * i // 10 for i in range(1, 10) if R * i // 10 < end]
+        seconds = self.seconds(job)
+        reports = [
+            (seconds * (i + 1) / (len(tenths) + 1), Reported(job.segment, f, self.score(job, f)))
+            for i, f in enumerate(tenths)
+        ]
+        return Played(seconds, self.outcome(job, end), reports)
+
+    def paused(self, job, reported):
+        return self.outcome(job, reported.frames)
+
+    def outcome(self, job, frames):
+        score = self.score(job, frames)
+        evaluation = {
+            "mean_return": score,
+            "standard_error": 0.0,
+            "episodes": 1,
+            "returns": [score],
+        }
+        summary = {"steps": frames, "updates": frames // 10, "frames": frames}
+        return Outcome(job.segment, score, frames=frames, summary=summary, evaluation=evaluation)
+
+
+def settings(scheduler, trials=100, **more):
+    return SearchSettings.parse(
+        {
+            "train": {"frames": R, "environment": {"id": "CartPole-v1"}},
+            "space": {"optimizer.learning_rate": {"kind": "log", "low": 1e-5, "high": 1e-1}},
+            "stages": [{"method": "random", "trials": trials}],
+            "scheduler": scheduler,
+        }
+        | more
+    )
+
+
+def run(folder, made, landscape, workers=3, stop=lambda: False):
+    folder.mkdir(exist_ok=True)
+    journal = Journal(folder / "study.sqlite")
+    crew = Simulator(landscape, workers)
+    study = Study(made, folder, journal, lambda kind, body: None)
+    try:
+        summary = study.run(crew, stop)
+    finally:
+        journal.close()
+    return study, summary, crew
+
+
+def spent(view):
+    """Frames of all tuning."""
+    return sum(
+        view.results[number]["frames"] - segment.begin
+        for number, segment in view.segments.items()
+        if segment.purpose == "tune"
+    )
+
+
+@pytest.mark.parametrize("eta", [2, 3, 4])
+def test_hyperband_s_table_is_exact(eta):
+    for units in [*range(3, 300), *(eta**k + d for k in range(2, 13) for d in (-1, 0, 1)), 10**6]:
+        if not 3 <= units <= 10**6:
+            continue
+        found = halving.table(units, eta)
+        s_max = next(s for s in itertools.count() if eta ** (s + 1) > units)
+        assert len(found) == s_max + 1
+        for s, bracket in zip(range(s_max, -1, -1), found, strict=True):
+            n = math.ceil(Fraction((s_max + 1) * units, units) * Fraction(eta**s, s + 1))
+            assert bracket == [
+                (math.floor(Fraction(n, eta**i)), Fraction(units, eta**s) * eta**i)
+                for i in range(s + 1)
+            ]
+            assert bracket[-1][1] == units and bracket[-1][0] >= 1
+
+
+def test_hyperband_s_table_is_the_journal_s():
+    assert [bracket[0][0] for bracket in halving.table(81, 3)] == [81, 34, 15, 8, 5]
+    assert halving.table(81, 3)[0] == [(81, 1), (27, 3), (9, 9), (3, 27), (1, 81)]
+
+
+SCHEDULERS = {
+    "whole": {"name": "whole"},
+    "halving": {"name": "halving", "trials": 9, "rungs": 3, "brackets": 2},
+    "hyperband": {"name": "hyperband", "least_frames": R // 9},
+    "asha": {"name": "asha", "rungs": 4, "eta": 3, "brackets": 2},
+    "median": {"name": "median", "least_trials": 3},
+    "pbt": {"name": "pbt", "population": 5, "stretches": 9},
+}
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_a_study_is_its_log(tmp_path, name):
+    """Interrupted after every event and rebuilt, it comes to the same log."""
+    made = settings(SCHEDULERS[name], trials=14, heldout={"finalists": 2, "validations": 4})
+    durations = Curves(noise=3.0, seconds=lambda job: 1.0 + job.segment * 0.37 % 1.0)
+    whole, summary, _ = run(tmp_path / "whole", made, durations, workers=1)
+    events = [e for e in read(tmp_path / "whole" / "study.sqlite")]
+    kinds = ("trial", "segment", "report", "pausing", "result")
+    story = [(e.kind, e.body) for e in events if e.kind in kinds]
+    limit, polls = 0, 0
+    cut = tmp_path / "cut"
+    while True:
+        polls = 0
+
+        def stop():
+            nonlocal polls
+            polls += 1
+            return polls > (12 if name == "median" else 2)
+
+        try:
+            _, again, _ = run(cut, made, durations, workers=1, stop=stop)
+            break
+        except Interrupted:
+            limit += 1
+            assert limit < 2_000
+    assert limit > 5
+    told = [(e.kind, e.body) for e in read(cut / "study.sqlite") if e.kind in kinds]
+    if name != "median":  # there a segment that begins anew reports anew
+        assert told == story
+        assert again["fingerprint"] == summary["fingerprint"]
+    assert again["best_trial"] == summary["best_trial"]
+
+
+def test_every_worker_count_of_a_waiting_schedule_chooses_alike(tmp_path):
+    made = settings(SCHEDULERS["halving"], trials=18)
+    found = [run(tmp_path / str(n), made, Curves(noise=3.0), workers=n)[1] for n in (1, 2, 5)]
+    assert len({summary["fingerprint"] for summary in found}) == 1
+
+
+def test_halving_spends_a_fraction_and_finds_the_best(tmp_path):
+    study, summary, _ = run(tmp_path / "h", settings(SCHEDULERS["halving"]), Curves())
+    view = study.view
+    assert len(view.trials) == 18
+    reached = sorted((t.frames for t in view.trials.values()), reverse=True)
+    assert reached == [R] * 2 + [R // 3] * 4 + [R // 9] * 12
+    assert spent(view) == 2 * (9 * R // 9 + 3 * (R // 3 - R // 9) + (R - R // 3))
+    for trial in view.trials.values():
+        rung = trial.frames
+        rivals = [
+            t
+            for t in view.trials.values()
+            if t.number // 9 == trial.number // 9 and t.frames > rung
+        ]
+        assert all(t.scores[rung] >= trial.scores[rung] for t in rivals)
+
+
+def test_asha_promotes_the_best_third_of_every_rung(tmp_path):
+    made = settings({"name": "asha", "rungs": 3}, trials=200)
+    study, _, crew = run(tmp_path / "a", made, Curves(noise=2.0), workers=4)
+    for rung, longer in ((R // 9, R // 3), (R // 3, R)):
+        there = [t for t in study.view.trials.values() if rung in t.scores]
+        on = [t for t in there if longer in t.scores]
+        assert len(there) // 3 <= len(on) <= len(there) // 3 + 12  # early ones, by fewer rivals
+        best = sorted(there, key=lambda t: -t.scores[rung])[: len(there) // 3]
+        assert set(t.number for t in best) <= {t.number for t in on}
+    assert crew.utilisation > 0.95
+
+
+def test_promotion_finds_slow_winners_where_stopping_loses_them(tmp_path):
+    """Curves that cross: who wins in the end is in the best third of the first rung, but not
+    among the first who came there."""
+    landscape, wins = Curves(crossing=True), {"asha": 0, "stopping": 0, "there": 0}
+    for seed in range(20):
+        made = settings({"name": "asha", "rungs": 3}, trials=120, seed=seed)
+        study, _, _ = run(tmp_path / f"a{seed}", made, landscape, workers=4)
+        if max(landscape.score(_job(t), R) for t in study.view.trials.values()) < 90.0:
+            continue  # no winner was drawn
+        wins["there"] += 1
+        wins["asha"] += study.view.best.score > 90.0
+        wins["stopping"] += _stopping(study.view) > 90.0
+    assert wins["asha"] == wins["there"] >= 10 and wins["stopping"] <= wins["asha"] - 3, wins
+
+
+class _job:  # a job's settings, for the landscape
+    def __init__(self, trial):
+        self.settings = {
+            "optimizer": {"learning_rate": trial.point["optimizer.learning_rate"]},
+            "seed": 0,
+        }
+
+
+def _stopping(view):
+    """The best final score when a trial that is not in the best third of those before it at a
+    rung is stopped for ever: ASHA's other kind, as most libraries have it."""
+    landscape, best = Curves(crossing=True), -math.inf
+    seen = {R // 9: [], R // 3: []}
+    for trial in view.trials.values():
+        for rung in (R // 9, R // 3):
+            score = landscape.score(_job(trial), rung)
+            seen[rung].append(score)
+            rank = sum(other > score for other in seen[rung])
+            if rank >= max(1, len(seen[rung]) // 3):
+                break
+        else:
+            best = max(best, landscape.score(_job(trial), R))
+    return best
+
+
+def test_the_median_rule_pauses_those_below(tmp_path):
+    study, _, _ = run(tmp_path / "m", settings(SCHEDULERS["median"], trials=30), Curves())
+    paused = [t for t in study.view.trials.values() if t.state == "paused"]
+    done = [t for t in study.view.trials.values() if t.state == "done"]
+    assert 8 <= len(paused) <= 22 and len(paused) + len(done) == 30
+    assert spent(study.view) < 0.75 * 30 * R
+    final = {t.number: Curves().score(_job(t), R) for t in study.view.trials.values()}
+    assert max(final.values()) == max(final[t.number] for t in done)
+
+
+class Drifting(Curves):
+    """A score that grows by what the rate brings now; the best rate falls with the frames."""
+
+    def __init__(self):
+        super().__init__()
+        self.theta = {}
+
+    def play(self, job):
+        end = job.until or job.settings["frames"]
+        before = 0.0
+        name = job.folder
+        if job.parent is not None and name not in self.theta:
+            before = self.theta[job.parent[0]][job.parent[1]]
+            self.theta[name] = {job.parent[1]: before}
+        if name in self.theta:
+            before = self.theta[name][max(self.theta[name])]
+        frames = max(self.theta.get(name, {0: 0})) * 10
+        rate = math.log10(job.settings["optimizer"]["learning_rate"])
+        best = -2.0 - 2.0 * frames / R
+        gain = math.exp(-2.0 * abs(rate - best))
+        value = before + gain * (end - frames) / R
+        self.theta.setdefault(name, {})[end // 10] = value
+        outcome = self.outcome(job, end)
+        evaluation = outcome.evaluation | {"mean_return": value}
+        return Played(
+            1.0,
+            Outcome(
+                job.segment, value, frames=end, summary=outcome.summary, evaluation=evaluation
+            ),
+        )
+
+
+def test_pbt_follows_what_no_fixed_setting_can(tmp_path):
+    made = settings({"name": "pbt", "population": 8, "stretches": 18})
+    study, _, _ = run(tmp_path / "p", made, Drifting(), workers=4)
+    view = study.view
+    best = max(t.score for t in view.trials.values() if t.state == "done")
+    grid = [max(_fixed(rate) for rate in np.linspace(-5, -1, 81))]
+    assert best > 1.1 * max(grid)
+    winner = view.best
+    line = pbt.lineage(view, winner)
+    assert len(line) > 2 and line[0][0].parent is None
+    for (parent, left), (child, _) in itertools.pairwise(line):
+        assert child.parent == (parent.number, left) and left in parent.scores
+    assert len(pbt.members(view)) == 8
+    for trial in view.trials.values():
+        low, high = 1e-5, 1e-1
+        assert low <= trial.point["optimizer.learning_rate"] <= high
+
+
+def _fixed(rate):
+    """The final score of one rate from beginning to end."""
+    total = 0.0
+    for i in range(18):
+        total += math.exp(-2.0 * abs(rate - (-2.0 - 2.0 * i / 18))) / 18
+    return total
+
+
+def test_pbt_without_selection_follows_nothing(tmp_path, monkeypatch):
+    def never(self, line, member):
+        trial = line[member][-1]
+        return halving.Continue(trial.number, self._end(trial.frames))
+
+    monkeypatch.setattr(pbt.Pbt, "_after", never)
+    made = settings({"name": "pbt", "population": 8, "stretches": 18})
+    study, _, _ = run(tmp_path / "p", made, Drifting(), workers=4)
+    best = max(t.score for t in study.view.trials.values())
+    assert best <= max(_fixed(rate) for rate in np.linspace(-5, -1, 81)) + 1e-9
+
+
+def test_races_end_when_somebody_is_clearly_worse(tmp_path):
+    held = {"finalists": 3, "validations": 8, "tests": 2}
+    study, summary, _ = run(
+        tmp_path / "r", settings(SCHEDULERS["whole"], trials=12, heldout=held), Curves(noise=0.5)
+    )
+    counts = {t: len(study.view.proofs("validate", t)) for t in study.proving.finalists}
+    assert min(counts.values()) >= 3 and sum(counts.values()) < 24
+    assert summary["best_trial"] in counts
+    assert len(study.view.proofs("test", summary["best_trial"])) == 2
+
+
+def test_a_view_is_what_its_events_say(tmp_path):
+    study, _, _ = run(tmp_path / "v", settings(SCHEDULERS["pbt"]), Drifting())
+    again = View(R, read(tmp_path / "v" / "study.sqlite"))
+    assert again.trials == study.view.trials and again.results == study.view.results
+    assert Key(0) and not list(again.open())
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "words"),
+    [
+        ({"name": "ahsa"}, "'asha'"),
+        ({"eta": 3}, "scheduler.name"),
+        ({"name": "asha", "eta": 1}, "scheduler.eta"),
+        ({"name": "asha", "rungs": 2, "brackets": 3}, "more than the 2 rungs"),
+        ({"name": "hyperband"}, "least_frames"),
+    ],
+)
+def test_schedulers_that_are_none(scheduler, words):
+    with pytest.raises(Exception, match=words) as caught:
+        settings(scheduler)
+    assert isinstance(caught.value, SettingsError) or "asha" in words
