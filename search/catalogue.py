@@ -9,6 +9,11 @@ from veldt.search.strategies.catalogue import STRATEGIES
 
 SEARCHERS = {
     "random": "veldt.search.random_search:RandomSearch",
+    "grid": "veldt.search.grid:Grid",
+    "sobol": "veldt.search.sobol:Sobol",
+    "tpe": "veldt.search.optuna_search:Tpe",
+    "gp": "veldt.search.optuna_search:Gp",
+    "evolution": "veldt.search.regularised_evolution:RegularisedEvolution",
 }
 
 

@@ -25,6 +25,7 @@ SPACE = Space(
         "b.choice": Choice(values=("x", "y", "z")),
     }
 )
+UNDER_WAY = 4  # questions
 LIMIT = 10_000  # questions; a searcher of this size is checked with smaller settings
 
 Event = tuple[str, int, float | None]  # "ask" or "tell", number, score
@@ -44,8 +45,9 @@ def check(build: Builder, settings: Any, space: Space = SPACE) -> None:
     _demand(first.done, "it must say that it is done when it asks no more")
     again, _ = _drive(new(), space, _bowl(space), lambda waiting: waiting[0])
     _demand(fingerprint(first) == fingerprint(again), "equal keys must give equal searches")
-    late, _ = _drive(new(), space, _bowl(space), lambda waiting: waiting[-1])
-    _demand(fingerprint(first) == fingerprint(late), "the order of answers must not matter")
+    if not getattr(build, "learns_at_once", False):
+        late, _ = _drive(new(), space, _bowl(space), lambda waiting: waiting[-1])
+        _demand(fingerprint(first) == fingerprint(late), "the order of answers must not matter")
     other, _ = _drive(new(1), space, _bowl(space), lambda waiting: waiting[0])
     _demand(fingerprint(first) != fingerprint(other), "other keys must give other searches")
 
@@ -76,12 +78,12 @@ def _drive(
     answer: Callable[[Question], float | None],
     pick: Callable[[list[Question]], Question],
 ) -> tuple[Searcher, list[Event]]:
-    """Asks as much as it can, then answers one question, and so on to the end."""
+    """Has as many questions under way as it can, four at most, answers one, and so on."""
     waiting: list[Question] = []
     log: list[Event] = []
     asked = 0
     while True:
-        while (question := searcher.ask()) is not None:
+        while len(waiting) < UNDER_WAY and (question := searcher.ask()) is not None:
             _demand(question.number == asked, "questions must be numbered 0, 1, 2...")
             _demand(
                 space.decode(space.encode(question.point)) == question.point,

@@ -6,9 +6,10 @@
         ...                                  # somebody trains
         searcher.tell(question.number, score)
 
-Pure: no clock, no chance but its key's, nothing global; it never waits. Answers may
-come in any order, and what it asks next depends on the answers alone, so that a
-search can be rebuilt from its log and is the same on any number of ranks.
+Pure: no clock, no chance but its key's, nothing global; it never waits. Answers may come in
+any order, and what it asks next depends on the questions and answers so far alone, so that a
+search can be rebuilt from its log. One that waits for whole generations is the same on any
+number of ranks; one that learns from each answer at once says so: `learns_at_once`.
 """
 
 import dataclasses

@@ -19,6 +19,11 @@ from veldt.search.strategies import fitness
 
 SETTINGS = {
     "random": {"trials": 12},
+    "grid": {"levels": 2},
+    "sobol": {"trials": 12},
+    "tpe": {"trials": 16, "first": 6},
+    "gp": {"trials": 8, "first": 6},
+    "evolution": {"trials": 40, "population": 8, "sample": 3},
 }
 
 
@@ -161,3 +166,106 @@ def test_a_start_on_a_side_of_the_cube_is_left(monkeypatch):
     monkeypatch.setattr(generational, "MARGIN", 0.0)
     monkeypatch.setattr(generational, "CHOICE_MARGIN", 0.0)
     assert found() < -0.7
+
+
+LEARNING = {
+    "tpe": {"trials": 50, "first": 10},
+    "gp": {"trials": 25, "first": 8},
+    "evolution": {"trials": 150, "population": 20, "sample": 8},
+}
+
+
+def one_by_one(method, space, score, seed, turned=1.0, **more):
+    """The scores in the order of asking; each question is answered before the next."""
+    build = searcher(method)
+    settings = build.Settings.parse({"method": method} | LEARNING.get(method, {}) | more)
+    found, asking = [], build(settings, space, Key(seed), None)
+    while (question := asking.ask()) is not None:
+        found.append((question.point, score(question.point)))
+        asking.tell(question.number, turned * found[-1][1])
+    assert asking.done
+    return found
+
+
+def wins(method, seeds, turned=1.0):
+    """Over random search, the same number of questions."""
+    trials = LEARNING[method]["trials"]
+    return sum(
+        max(score for _, score in one_by_one(method, PLANE, sphere, seed, turned))
+        > max(score for _, score in one_by_one("random", PLANE, sphere, seed, trials=trials))
+        for seed in seeds
+    )
+
+
+@pytest.mark.parametrize("method", ["tpe", "evolution", "gp"])
+def test_models_beat_random_search_and_not_with_their_answers_turned_round(method):
+    seeds = range(3 if method == "gp" else 10)
+    assert wins(method, seeds) >= 0.9 * len(seeds)
+    assert wins(method, seeds, turned=-1.0) <= 0.4 * len(seeds)
+
+
+def test_sobol_s_points_lie_more_evenly():
+    def gap(method):
+        """The widest gap between neighbours on any axis."""
+        points = one_by_one(method, PLANE, sphere, 0, trials=64)
+        columns = np.sort([[point[name] for point, _ in points] for name in PLANE.nodes], axis=1)
+        return float(np.diff(columns, axis=1).max())
+
+    assert gap("sobol") < 2.1 * 2.0 / 64 < gap("random")
+
+
+BRANCHES = Space(
+    {
+        "way": Choice(
+            values=(
+                {"name": "smooth", "x": {"kind": "real", "low": -1.0, "high": 1.0}},
+                {"name": "steep", "y": {"kind": "real", "low": -1.0, "high": 1.0}},
+            )
+        )
+    }
+)
+
+
+def branching(point):
+    """One branch is smooth and never above 0; the other is 1 at a point, and mostly below."""
+    if point["way"] == "smooth":
+        return -abs(point["way[smooth].x"]) * 0.2
+    return 1.0 - 3.0 * abs(point["way[steep].y"] - 0.4)
+
+
+def test_tpe_finds_the_branch_with_the_optimum():
+    shares = []
+    for seed in range(5):
+        found = one_by_one("tpe", BRANCHES, branching, seed, trials=80)
+        shares.append(sum(point["way"] == "steep" for point, _ in found[-20:]) / 20)
+    assert np.mean(shares) >= 0.9, shares
+
+
+def test_short_trainings_inform_tpe_until_there_are_enough_long_ones():
+    build = searcher("tpe")
+    settings = build.Settings.parse({"method": "tpe", "trials": 60, "first": 5})
+    asking = build(settings, PLANE, Key(0), None)
+    for number in range(30):
+        question = asking.ask()
+        assert question.number == number
+        asking.tell(number, sphere(question.point), 1 / 9)
+        if number % 10 == 0:
+            asking.tell(number, sphere(question.point), 1.0)
+    assert asking._trusted() == 1 / 9
+    late = [sphere(asking.ask().point) for _ in range(10)]
+    random = [sphere(PLANE.sample(np.random.default_rng(i))) for i in range(200)]
+    assert np.mean(late) > np.mean(random) + np.std(random)
+    for number in range(1, 8):
+        asking.tell(number, -1.0, 1.0)
+    assert asking._trusted() == 1.0
+
+
+def test_a_grid_is_every_combination_once():
+    space = Space({"a": Real(low=0.0, high=1.0), "way": BRANCHES.tree.root.items[0][1]})
+    points = [point for point, _ in one_by_one("grid", space, lambda point: 0.0, 0, levels=3)]
+    assert len(points) == 3 * (3 + 3) == len({str(sorted(point.items())) for point in points})
+    assert {point["a"] for point in points} == {0.0, 0.5, 1.0}
+    straight = [
+        p for p, _ in one_by_one("grid", space, lambda p: 0.0, 0, levels=3, shuffled=False)
+    ]
+    assert straight != points and sorted(map(str, straight)) == sorted(map(str, points))

@@ -1,0 +1,231 @@
+"""Optuna's samplers as searchers: TPE and Gaussian processes.
+
+Bergstra et al. 2011, "Algorithms for Hyper-Parameter Optimization"; Akiba et al. 2019,
+arXiv:1907.10902. What is bought is the model. The study is in memory and rebuilt from the log:
+the sampler is seeded anew for every question, so that what it says is a function of the answers
+and of the question's number.
+
+Scores of shorter trainings are kept apart by their length. Asked for a point, the model looks at
+the longest that enough trials have come to (Falkner et al. 2018, "BOHB", arXiv:1807.01774).
+"""
+
+import contextlib
+import warnings
+from collections.abc import Callable
+from typing import Any, Literal
+
+import pydantic
+
+from veldt.platform.keys import Key
+from veldt.platform.settings import Settings
+from veldt.search.searcher import Question
+from veldt.search.space import walk
+from veldt.search.space.space import Point, Space
+from veldt.search.space.tree import Number, Pick, Repeat, Scalar
+
+
+class TpeSettings(Settings):
+    """Tree-structured Parzen estimators."""
+
+    method: Literal["tpe"] = "tpe"
+    trials: int = pydantic.Field(ge=1, le=1_000_000)
+    first: int = pydantic.Field(10, ge=1, le=100_000)
+    """Random ones, before the model is asked"""
+    candidates: int = pydantic.Field(24, ge=1, le=100_000)
+    """Of which the model takes the best"""
+    multivariate: bool = True
+    """Model settings together, and not each for itself"""
+
+
+class GpSettings(Settings):
+    """A Gaussian process; for some hundred trials."""
+
+    method: Literal["gp"] = "gp"
+    trials: int = pydantic.Field(ge=1, le=10_000)
+    first: int = pydantic.Field(10, ge=1, le=10_000)
+    """Random ones, before the model is asked"""
+
+
+def _tpe(settings: TpeSettings, seed: int) -> Any:
+    from optuna.samplers import TPESampler
+
+    return TPESampler(
+        n_startup_trials=settings.first,
+        n_ei_candidates=settings.candidates,
+        multivariate=settings.multivariate,
+        group=settings.multivariate,
+        constant_liar=True,
+        seed=seed,
+    )
+
+
+def _gp(settings: GpSettings, seed: int) -> Any:
+    from optuna.samplers import GPSampler
+
+    return GPSampler(n_startup_trials=settings.first, deterministic_objective=False, seed=seed)
+
+
+class _Optuna:
+    """What they have in common."""
+
+    learns_at_once = True
+
+    sampler: Callable[[Any, int], Any]
+
+    def __init__(self, settings: Any, space: Space, key: Key, start: Point | None) -> None:
+        self._settings, self._space, self._key = settings, space, key
+        self._models: dict[float, _Model] = {}  # share of a whole trial -> what is known there
+        self._asked: list[Point] = []
+        self._scores: dict[int, dict[float, float | None]] = {}
+        self._waiting: dict[int, tuple[float, int]] = {}  # question -> model, its trial there
+
+    def ask(self) -> Question | None:
+        number = len(self._asked)
+        if number == self._settings.trials:
+            return None
+        share = self._trusted()
+        model = self._model(share)
+        seed = self._key.child("point", number).integer()
+        mine, point = model.ask(self._sampled(seed), self._space)
+        self._waiting[number] = share, mine
+        self._asked.append(point)
+        return Question(number, point)
+
+    def _sampled(self, seed: int) -> Any:
+        with _quiet():
+            return type(self).sampler(self._settings, seed)
+
+    def _model(self, share: float) -> "_Model":
+        return self._models.setdefault(share, _Model())
+
+    def _trusted(self) -> float:
+        """The longest that enough trials have come to."""
+        enough = len(self._space.nodes) + 2
+        there = [share for share, model in self._models.items() if model.scored >= enough]
+        return max(there, default=1.0)
+
+    def tell(self, number: int, score: float | None, share: float = 1.0) -> None:
+        self._scores.setdefault(number, {})[share] = score
+        model = self._model(share)
+        asked = self._waiting.pop(number, None)
+        if asked is not None and asked[0] == share:
+            model.tell(asked[1], score)
+            return
+        if asked is not None:  # it was asked about another length
+            self._models[asked[0]].tell(asked[1], None)
+        model.add(self._space, self._asked[number], score)
+
+    @property
+    def done(self) -> bool:
+        return bool(len(self._scores) == self._settings.trials)
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "points": self._asked,
+            "scores": [[n, sorted(s.items())] for n, s in sorted(self._scores.items())],
+        }
+
+
+class _Model:
+    """An Optuna study of trials of one length."""
+
+    def __init__(self) -> None:
+        import optuna  # 0.2 seconds, which other searches need not wait for
+
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self._study = optuna.create_study(direction="maximize")
+        self.scored = 0
+
+    def ask(self, sampler: Any, space: Space) -> tuple[int, Point]:
+        with _quiet():
+            self._study.sampler = sampler
+            trial = self._study.ask()
+            tree = walk.fill(space.tree, lambda site: _suggested(trial, site))
+        return trial.number, walk.decisions(tree)
+
+    def tell(self, number: int, score: float | None) -> None:
+        from optuna.trial import TrialState
+
+        self.scored += score is not None
+        if score is None:
+            self._study.tell(number, state=TrialState.FAIL)
+        else:
+            self._study.tell(number, score)
+
+    def add(self, space: Space, point: Point, score: float | None) -> None:
+        """A trial that was asked about elsewhere."""
+        from optuna.trial import TrialState, create_trial
+
+        if score is None:
+            return
+        distributions: dict[str, Any] = {}
+        params: dict[str, Any] = {}
+
+        def decide(site: walk.Site) -> Scalar:
+            distributions[site.address] = _distribution(site)
+            params[site.address] = _inside(site, point[site.address])
+            return point[site.address]
+
+        walk.fill(space.tree, decide)
+        with _quiet():
+            self._study.add_trial(
+                create_trial(
+                    state=TrialState.COMPLETE,
+                    value=score,
+                    params=params,
+                    distributions=distributions,
+                )
+            )
+        self.scored += 1
+
+
+def _suggested(trial: Any, site: walk.Site) -> Scalar:
+    """A decision by the model; numbers as they are written, with few digits."""
+    found = trial._suggest(site.address, _distribution(site))
+    node = site.node
+    if isinstance(node, Pick):
+        return node.label(site.options[found])
+    return node.nearest(found) if isinstance(node, Number) else int(found)
+
+
+def _inside(site: walk.Site, decision: Scalar) -> Any:
+    """A decision as Optuna knows it."""
+    if isinstance(site.node, Pick):
+        option = site.node.index(decision)
+        return None if option is None else site.options.index(option)
+    return decision
+
+
+def _distribution(site: walk.Site) -> Any:
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    match site.node:
+        case Pick():
+            return CategoricalDistribution(tuple(range(len(site.options))))
+        case Repeat(_, low, high):
+            return IntDistribution(low, high)
+        case Number(low, high, log, whole, step):
+            if whole:
+                return IntDistribution(int(low), int(high), log=log, step=int(step or 1))
+            return FloatDistribution(low, high, log=log, step=step)
+
+
+@contextlib.contextmanager
+def _quiet() -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of experimental arguments, which ours are
+        yield
+
+
+class Tpe(_Optuna):
+    """Where good points are many beside the others."""
+
+    Settings = TpeSettings
+    sampler = staticmethod(_tpe)
+
+
+class Gp(_Optuna):
+    """Where a smooth function of the settings may be highest."""
+
+    Settings = GpSettings
+    sampler = staticmethod(_gp)
