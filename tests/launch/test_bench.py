@@ -123,6 +123,7 @@ def test_lives(veldt):
     assert wrong.returncode == 2 and "'lives'" in wrong.stderr
 
 
+@pytest.mark.slow
 def test_evolution(veldt):
     small = ("--set", "strategy.directions=4", "--set", "strategy.top=2")
     result = veldt.summary("bench", "evolution", "--seconds", 1, *small)
@@ -155,6 +156,7 @@ def test_a_learner_alone(veldt):
         assert result[share] == pytest.approx(result[ours] / result[devices]) and result[share] > 0
 
 
+@pytest.mark.slow
 def test_faults(veldt):
     result = veldt.summary("bench", "faults", "cartpole", "--seconds", 3, "--every", 0.7)
     assert 2 <= result["kills"] <= 4 and result["actor_restarts"] >= result["kills"] - 1

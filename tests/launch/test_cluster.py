@@ -37,6 +37,7 @@ def records_there(file):
     return file.exists() and any('"metrics"' in line for line in file.read_text().splitlines())
 
 
+@pytest.mark.slow
 def test_hosts_and_learner_die_and_come_back_and_the_training_is_whole(veldt, until, address):
     assert veldt("keys", "new", "cluster", "--name", "lab2").returncode == 0
     frames = 120_000
@@ -159,12 +160,12 @@ def test_two_hosts_on_a_cable_that_is_cut_and_mended(veldt, until, two_hosts):
     frames = ("--set", "frames=100000", *SHORT)
     learner = start(here, "learner", "cartpole", *listen, "--out", "run", "--json", *frames)
     connect = ("actors", "--connect", "tcp://10.91.7.1:5555")
-    worker = start(there, *connect, "--key", "cluster/actors.key", "--count", 2)
-    until(lambda: updates_of(veldt) > 20)
     stranger = veldt.start_line(
         ["ip", "netns", "exec", there, *veldt.line(*connect, "--insecure")]
     )
     assert stranger.wait(60) == 2 and "alike" in stranger.communicate()[1]
+    worker = start(there, *connect, "--key", "cluster/actors.key", "--count", 2)
+    until(lambda: updates_of(veldt) > 20)
     ip("-n", there, "link", "set", cable, "down")
     until(lambda: "not heard" in (veldt.folder / "learner.txt").read_text(), 30.0)
     before = updates_of(veldt)

@@ -89,7 +89,7 @@ def _tabled(folder, result):
 @pytest.mark.parametrize(
     ("recipe", "words"),
     [
-        ("drift", "closed form of DPO"),
+        pytest.param("drift", "closed form of DPO", marks=pytest.mark.slow),
         pytest.param("v-trace", "clip_rho_threshold", marks=pytest.mark.slow),
     ],
 )

@@ -44,6 +44,7 @@ def test_images_in_one_batch(veldt):
     assert records_[-1]["actor_inference_share"] > 0
 
 
+@pytest.mark.slow
 def test_actors_are_killed_and_the_run_is_stopped(veldt, until):
     line = ("train", "cartpole", "--out", "run", *CENTRAL, "--set", "frames=100000")
     process, run = veldt.start(*line), veldt.folder / "run"

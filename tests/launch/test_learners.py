@@ -87,6 +87,7 @@ def test_a_killed_learner_costs_nothing_but_time(veldt, until):
     assert all(array.tobytes() == other[1][name].tobytes() for name, array in one[1].items())
 
 
+@pytest.mark.slow
 def test_they_stop_together_and_go_on(veldt, until):
     run = veldt.folder / "run"
     line = (

@@ -142,6 +142,7 @@ def test_twenty_times_three_of_six_ranks_die(veldt, recipe, until):
     dies_on_the_way(veldt, recipe, until, 20)
 
 
+@pytest.mark.slow
 def test_mpirun_itself_is_killed_five_times_and_resumed(veldt, recipe, until):
     path = recipe(generations=40, seconds=0.004, top="checkpoint_seconds = 0.0")
     alone = veldt.summary("search", path, "--out", "alone")
