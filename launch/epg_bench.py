@@ -107,8 +107,8 @@ def epg(
     result |= half
     if folder.is_dir():
         console.say("the page ...")
-        page = folder / ("epg.html" if not assignments else f"epg-{life.environment.id}.html")
-        page = page.with_name(page.name.replace("/", "-"))
+        place = life.environment.id.replace("/", "-")
+        page = folder / (f"epg-{place}.html" if assignments else "epg.html")
         result["report"] = str(epg_report.write(page, result, records, frozen, life))
     return result | {"seconds": time.perf_counter() - begun}
 

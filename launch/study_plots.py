@@ -22,7 +22,7 @@ from veldt.launch.plots import (
 )
 from veldt.launch.run_report import curve
 from veldt.launch.setting_axis import SettingAxis
-from veldt.launch.trials import WINNER, Trial, Trials
+from veldt.launch.trials import Trial, Trials, is_proof
 from veldt.platform.records import read
 
 CURVES = 100  # drawn at most, the best
@@ -229,7 +229,7 @@ def timeline(trials: Trials) -> str:
     }
     for span in trials.spans:
         trial = trials.all[span.number]
-        work = PROOF if span.name == WINNER else VALIDATION
+        work = PROOF if is_proof(span.name) else VALIDATION
         kind = by_ending.get(span.ending, trial.stage if span.name == trial.name else work)
         kinds[kind][1].append(span)
     figure = go.Figure()
@@ -242,7 +242,7 @@ def timeline(trials: Trials) -> str:
                 orientation="h",
                 name=escape(kind),
                 marker={"color": colour, "line": {"color": "#fff", "width": 1}},
-                text=["" if span.name == WINNER else str(span.number) for span in spans],
+                text=["" if is_proof(span.name) else str(span.number) for span in spans],
                 textposition="inside",
                 insidetextanchor="middle",
                 textangle=0,

@@ -26,7 +26,7 @@ from veldt.launch.study_plots import (
     scores,
     timeline,
 )
-from veldt.launch.trials import Trial, Trials, winner_folder
+from veldt.launch.trials import Trial, Trials
 from veldt.platform.records import read
 from veldt.platform.runs import differences, read_json
 from veldt.search.settings import SearchSettings
@@ -117,7 +117,7 @@ def _winner(
     rows = [[name, str(found), meanings.get(name, "")] for name, found in best.point.items()]
     chosen = table(["setting", "value", "searched over"], rows)
     parts = [columns(_proof(best, trials, settings), heading("Its settings") + chosen)]
-    folder = winner_folder(folder)
+    folder = folder / trials.winner_name
     records = read(folder)
     if records:
         parts += [heading("Its own training, on a fresh seed"), learning(records, "winner-curve")]

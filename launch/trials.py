@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from veldt.platform.errors import InputError
-from veldt.search.findings import results, steps
+from veldt.search.findings import results, steps, tests
 from veldt.search.journal import Event, read
 from veldt.search.settings import SearchSettings
 from veldt.search.space.space import Point
@@ -95,9 +95,10 @@ class Trials:
         self.validations: dict[int, list[dict[str, Any]]] = {}  # of each finalist
         for segment, body in self._proofs("validate"):
             self.validations.setdefault(segment.trial, []).append(body)
-        tests = [body for _, body in self._proofs("test") if body["score"] is not None]
-        self.heldout: dict[str, Any] | None = tests[0] if tests else None
-        self.tests = tests
+        proved = results(self.view, "test")
+        tested = self.view.segments[proved[-1]["segment"]].trial if proved else 0
+        scored = [body for body in tests(self.view, tested) if body["score"] is not None]
+        self.heldout: dict[str, Any] | None = scored[0] if scored else None
         self._time(events)
 
     def _proofs(self, purpose: Purpose) -> list[tuple[Segment, dict[str, Any]]]:
@@ -187,7 +188,13 @@ class Trials:
     @property
     def proving(self) -> bool:
         """Whether the winner's own training is under way."""
-        return any(span.name == WINNER and span.ending == "under way" for span in self.spans)
+        return any(is_proof(span.name) and span.ending == "under way" for span in self.spans)
+
+    @property
+    def winner_name(self) -> str:
+        """Of the folder where the winner was trained again."""
+        found = self.heldout
+        return WINNER if found is None else self.view.segments[found["segment"]].name
 
     @property
     def steps(self) -> int:
@@ -207,6 +214,6 @@ def _stage_names(settings: SearchSettings) -> list[str]:
     ]
 
 
-def winner_folder(folder: Path) -> Path:
-    """Where the winner is trained again."""
-    return folder / WINNER
+def is_proof(name: str) -> bool:
+    """Whether a folder is of a winner's own training."""
+    return name.startswith(WINNER)

@@ -16,12 +16,7 @@ def findings(view: View, winner: Trial, searcher: dict[str, Any]) -> dict[str, A
         searcher: Its state.
     """
     best = view.best
-    last = len(view.extensions)
-    tested = [
-        body["evaluation"]
-        for body in results(view, "test")
-        if view.segments[body["segment"]].extension == last
-    ]
+    tested = [body["evaluation"] for body in tests(view, winner.number)]
     first = tested[0]
     means = [evaluation["mean_return"] for evaluation in tested]
     error = first["standard_error"]
@@ -61,6 +56,14 @@ def results(view: View, purpose: Purpose) -> list[dict[str, Any]]:
         for number, segment in view.segments.items()
         if segment.purpose == purpose and number in view.results
     ]
+
+
+def tests(view: View, trial: int) -> list[dict[str, Any]]:
+    """Of a trial's last trainings, the longest ones if it was made longer."""
+    segments = view.segments
+    mine = [body for body in results(view, "test") if segments[body["segment"]].trial == trial]
+    longest = max((segments[body["segment"]].end for body in mine), default=0)
+    return [body for body in mine if segments[body["segment"]].end == longest]
 
 
 def steps(view: View) -> int:

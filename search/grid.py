@@ -5,17 +5,18 @@ under successive halving.
 """
 
 import itertools
-from typing import Any, Literal
+from collections.abc import Iterator
+from typing import Literal
 
 import pydantic
 
 from veldt.platform.errors import InputError
 from veldt.platform.keys import Key
 from veldt.platform.settings import Settings
-from veldt.search.searcher import Question
+from veldt.search.listed import Listed
 from veldt.search.space import counting, walk
 from veldt.search.space.space import Point, Space
-from veldt.search.space.tree import Number, Scalar
+from veldt.search.space.tree import Number, Scalar, Tree
 
 MOST = 1_000_000
 
@@ -30,7 +31,7 @@ class GridSettings(Settings):
     """In a random order, so that a part of it is a part of everything"""
 
 
-class Grid:
+class Grid(Listed):
     """Every combination once, conditional settings only where they are."""
 
     Settings = GridSettings
@@ -38,39 +39,23 @@ class Grid:
     def __init__(
         self, settings: GridSettings, space: Space, key: Key, start: Point | None
     ) -> None:
-        self._points = list(itertools.islice(_points(space, settings.levels), MOST + 1))
-        if len(self._points) > MOST:
+        grid = list(itertools.islice(_points(space, settings.levels), MOST + 1))
+        if len(grid) > MOST:
             raise InputError(f"the grid has more than {MOST:,} points; take fewer levels.")
         if settings.shuffled:
-            order = key.child("order").generator().permutation(len(self._points))
-            self._points = [self._points[i] for i in order]
-        self._asked = 0
-        self._scores: dict[int, float | None] = {}
+            order = key.child("order").generator().permutation(len(grid))
+            grid = [grid[i] for i in order]
+        super().__init__(len(grid))
+        self._grid = grid
 
-    def ask(self) -> Question | None:
-        if self._asked == len(self._points):
-            return None
-        self._asked += 1
-        return Question(self._asked - 1, self._points[self._asked - 1])
-
-    def tell(self, number: int, score: float | None, share: float = 1.0) -> None:
-        self._scores[number] = score
-
-    @property
-    def done(self) -> bool:
-        return len(self._scores) == len(self._points)
-
-    def state(self) -> dict[str, Any]:
-        return {
-            "points": self._points[: self._asked],
-            "scores": dict(sorted(self._scores.items())),
-        }
+    def point(self, number: int) -> Point:
+        return self._grid[number]
 
 
-def _points(space: Space, levels: int) -> Any:
+def _points(space: Space, levels: int) -> Iterator[Point]:
     """Depth first over the decisions."""
 
-    def after(tree: Any) -> Any:
+    def after(tree: Tree) -> Iterator[Point]:
         site = walk.first_open(tree)
         if site is None:
             yield walk.decisions(tree)

@@ -95,6 +95,14 @@ class SearchSettings(Settings):
         for point in corners:
             self._try(point, {}, "space")
         self._try(corners[0], self.heldout.settings, "heldout.settings")
+        if self.build_scheduler().forks:
+            first, *others = [_inherited(self.settings_of(point, 0)) for point in corners]
+            differing = {name for other in others for name in first if other[name] != first[name]}
+            if differing:
+                raise ValueError(
+                    f"space: {', '.join(sorted(differing))} cannot be searched by a scheduler "
+                    "whose trials go on from others' checkpoints"
+                )
         return self
 
     def _try(self, point: Point | None, over: dict[str, Any], part: str) -> None:
@@ -124,6 +132,19 @@ class SearchSettings(Settings):
         """The training that a point stands for; None: what all trials have in common."""
         bound = self.train if point is None else self.searched.bind(self.train, point)
         return TrainSettings.parse(merge(bound, (over or {}) | {"seed": seed}))
+
+
+def _inherited(settings: TrainSettings) -> dict[str, Any]:
+    """What trials have in common of which one begins with another's checkpoint."""
+    return {
+        "environment": settings.environment,
+        "agent.name": settings.agent.name,
+        "agent.network": getattr(settings.agent, "network", None),
+        "optimizer.name": settings.optimizer.name,
+        "frames": settings.frames,
+        "steps of an update": settings.steps_per_update,
+        "learner.checkpoint_updates": settings.learner.checkpoint_updates,
+    }
 
 
 def _stage(stage: Any, at: Path) -> Any:

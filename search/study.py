@@ -28,7 +28,7 @@ from veldt.search.schedulers.scheduler import Begin, Continue, Fork, Plan, Sched
 from veldt.search.settings import SearchSettings
 from veldt.search.stages import Stages
 from veldt.search.trial import Job, Outcome, Reported
-from veldt.search.view import Purpose, Segment, Trial, View, trial_name
+from veldt.search.view import Purpose, Segment, View, trial_name
 
 Report = Callable[[str, dict[str, Any]], None]
 FOLDERS = {"tune": "trials", "validate": "validations", "test": "."}
@@ -115,7 +115,8 @@ class Study:
             train = self._settings.settings_of(trial.point, 0, {"frames": frames})
             train.demand_horizon(self._frames)
         numbers = [trial.number for trial in best]
-        if (numbers, frames) not in self.view.extensions:  # else somebody goes on with it
+        meant = {n for trials, end in self.view.extensions if end == frames for n in trials}
+        if not meant.issuperset(numbers):  # else somebody goes on with it
             self._event("extend", trials=numbers, frames=frames)
             self._journal.commit()
 
@@ -277,8 +278,7 @@ class Study:
         folder = self._folder / FOLDERS[segment.purpose] / segment.name
         tuning = segment.purpose == "tune"
         if tuning:
-            first = self._first(trial)
-            key, over = self._key.child("trial", first.number), {}
+            key, over = self._key.child("trial", trial.number), {}
         elif segment.purpose == "validate":
             key = self._key.child("validate", trial.number, segment.replicate)
             over = settings.heldout.settings
@@ -307,12 +307,6 @@ class Study:
             keep=tuning and self._scheduler.forks,
             listen=tuning and self._scheduler.listens,
         )
-
-    def _first(self, trial: Trial) -> Trial:
-        """The trial that a line of forks began with: its seed is all of theirs."""
-        while trial.parent is not None:
-            trial = self.view.trials[trial.parent[0]]
-        return trial
 
 
 def sessions_seconds(events: list[Event]) -> float:

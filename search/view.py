@@ -132,8 +132,13 @@ class View:
             case "extend":
                 self.extensions.append((body["trials"], body["frames"]))
             case "report":
-                trial = self.trials[self.segments[body["segment"]].trial]
-                trial.reports.append((body["frames"], body["value"]))
+                reports = self.trials[self.segments[body["segment"]].trial].reports
+                # A stretch that begins anew from its checkpoint comes by the same place again.
+                while reports and reports[-1][0] >= body["frames"]:
+                    reports.pop()
+                reports.append((body["frames"], body["value"]))
+            case "start":  # nobody has told this attempt to end
+                self.trials[self.segments[body["segment"]].trial].pausing = False
             case "pausing":
                 self.trials[self.segments[body["segment"]].trial].pausing = True
             case "fail":

@@ -11,6 +11,7 @@
 Whatever else there is stands for itself.
 """
 
+import abc
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -23,7 +24,7 @@ from veldt.search.space.tree import Decided, Node, Parts, Tree, Value
 from veldt.search.space.walk import least_depths
 
 
-class _Interval(Settings):
+class _Interval(Settings, abc.ABC):
     """A number between two bounds, both included."""
 
     low: float
@@ -33,15 +34,15 @@ class _Interval(Settings):
     def _ordered(self) -> "_Interval":
         if not self.low < self.high:
             raise ValueError(f"low must be below high, got {self.low} and {self.high}")
-        node: Any = self.node()
+        node = self.node()
         if node.log and self.low <= 0:
             raise ValueError(f"a logarithmic scale needs low above 0, got {self.low}")
         if node.log and node.step is not None:
             raise ValueError("a step is for a linear scale")
         return self
 
-    def node(self) -> Node:
-        raise NotImplementedError
+    @abc.abstractmethod
+    def node(self) -> tree.Number: ...
 
 
 class Real(_Interval):
@@ -50,7 +51,7 @@ class Real(_Interval):
     kind: Literal["real"] = "real"
     step: float | None = pydantic.Field(None, gt=0.0)
 
-    def node(self) -> Node:
+    def node(self) -> tree.Number:
         return tree.Number(self.low, self.high, step=self.step)
 
 
@@ -59,7 +60,7 @@ class LogReal(_Interval):
 
     kind: Literal["log"] = "log"
 
-    def node(self) -> Node:
+    def node(self) -> tree.Number:
         return tree.Number(self.low, self.high, log=True)
 
 
@@ -72,7 +73,7 @@ class Integer(_Interval):
     log: bool = False
     step: int | None = pydantic.Field(None, ge=1)
 
-    def node(self) -> Node:
+    def node(self) -> tree.Number:
         return tree.Number(self.low, self.high, log=self.log, whole=True, step=self.step)
 
 

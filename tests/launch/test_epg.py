@@ -54,6 +54,10 @@ def _compared_and_trained_on(veldt):
     assert set(result["ppo_settings"]) == {"learning_rate", "epochs", "minibatch"}
     assert result["provenance"]["seed"] == 0
     _tabled(veldt.folder, result)
+    line = ("bench", "epg", "alone", "--lives", 3, "--no-rivals")
+    elsewhere = veldt.summary(*line, "--set", "environment.id=family/goal")
+    assert elsewhere["environment"] == "family/goal" and "ppo_return" not in elsewhere
+    assert (veldt.folder / "alone" / "epg-family-goal.html").exists()
     page = (veldt.folder / "alone" / "epg.html").read_text()
     for words in ("How agents learn", "What the loss asks for", "evolved loss less PPO"):
         assert words in page

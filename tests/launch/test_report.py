@@ -29,8 +29,7 @@ FRAMES = 4_000
 
 
 def report(folder):
-    """(the page, its text)"""
-    return report_pages.report(folder)[:2]
+    return report_pages.report(folder)[:2]  # the page, its text
 
 
 def train_settings(**over):
@@ -132,13 +131,13 @@ class Study:
 
     def again(self, number, worker=1, attempt=0, name=None):
         name = name or trial_name(number)
-        segment = self.segments[name]
-        self.journal.append("start", segment=segment, name=name, attempt=attempt, worker=worker)
+        where = {"segment": self.segments[name], "name": name}
+        self.journal.append("start", **where, attempt=attempt, worker=worker)
 
     def fail(self, number, reason, attempt=0, name=None):
         name = name or trial_name(number)
-        segment = self.segments[name]
-        self.journal.append("fail", segment=segment, name=name, attempt=attempt, reason=reason)
+        where = {"segment": self.segments[name], "name": name}
+        self.journal.append("fail", **where, attempt=attempt, reason=reason)
 
     def tell(self, number, score, reason=""):
         folder = self.folder / "trials" / f"trial-{number:04d}"

@@ -97,6 +97,8 @@ def _extended(veldt, alone):
     proofs = [s for s in view(folder).segments.values() if s.extension and s.purpose != "tune"]
     assert {s.end for s in proofs} == {7200} and len(proofs) == 3
     assert longer["heldout_mean_return"] > 5 and alone["fingerprint"] != longer["fingerprint"]
+    report = (folder / "report.html").read_text()
+    assert f"{longer['heldout_mean_return']:.5g}" in report
     again = veldt("study", "extend", "alone", "--top", 1, "--to", "7200")
     assert again.returncode == 2 and "none of the best 1 trials is shorter" in again.stderr
     status = veldt.summary("study", "status", "alone")

@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from veldt.platform.errors import Interrupted, SettingsError
+from veldt.platform.errors import InputError, Interrupted, SettingsError
 from veldt.platform.keys import Key
 from veldt.search.journal import Journal, read
 from veldt.search.schedulers import halving, pbt
@@ -308,6 +308,16 @@ def _fixed(rate):
     return total
 
 
+def test_pbt_searches_nothing_that_a_checkpoint_depends_on():
+    space = {"actors.unroll_length": {"kind": "integer", "low": 5, "high": 40}}
+    with pytest.raises(SettingsError, match="steps of an update cannot be searched"):
+        settings(SCHEDULERS["pbt"], space=space)
+    hidden = {"kind": "choice", "values": [[16], [32]]}
+    with pytest.raises(SettingsError, match=r"agent.network cannot be searched"):
+        settings(SCHEDULERS["pbt"], space={"agent.network.hidden": hidden})
+    settings(SCHEDULERS["asha"], space={"agent.network.hidden": hidden})
+
+
 def test_pbt_without_selection_follows_nothing(tmp_path, monkeypatch):
     def never(self, line, member):
         trial = line[member][-1]
@@ -336,6 +346,57 @@ def test_a_view_is_what_its_events_say(tmp_path):
     again = View(R, read(tmp_path / "v" / "study.sqlite"))
     assert again.trials == study.view.trials and again.results == study.view.results
     assert Key(0) and not list(again.open())
+
+
+def test_a_stretch_that_begins_anew_reports_anew_and_may_be_paused_anew():
+    view = View(R)
+    view.take("trial", {"number": 0, "point": {}})
+    view.take(
+        "segment",
+        {"number": 0, "trial": 0, "purpose": "tune", "replicate": 0} | {"begin": 0, "end": R},
+    )
+    trial = view.trials[0]
+    for frames, value in ((10, 1.0), (20, 2.0), (30, 3.0)):
+        view.take("report", {"segment": 0, "frames": frames, "value": value})
+    view.take("pausing", {"segment": 0})
+    assert trial.pausing
+    view.take("start", {"segment": 0, "attempt": 1, "worker": 0})
+    assert not trial.pausing
+    view.take("report", {"segment": 0, "frames": 20, "value": 2.5})
+    assert trial.reports == [(10, 1.0), (20, 2.5)]
+
+
+def test_who_is_asked_to_go_on_twice_goes_on_once(tmp_path):
+    """Also when half of it is done; and another winner is proved for itself."""
+    made = settings(
+        SCHEDULERS["whole"],
+        trials=6,
+        train={"frames": R, "environment": {"id": "CartPole-v1"}, "optimizer": {"anneal": False}},
+    )
+    run(tmp_path / "e", made, Curves())
+
+    def extended(top, stop=lambda: False):
+        journal = Journal(tmp_path / "e" / "study.sqlite")
+        study = Study(made, tmp_path / "e", journal, lambda kind, body: None)
+        try:
+            study.extend(top, 2 * R)
+            return study, study.run(Simulator(Curves(), 1), stop)
+        finally:
+            journal.close()
+
+    polls = iter(range(100))
+    with pytest.raises(Interrupted):
+        extended(3, lambda: next(polls) >= 1)  # one of the three is done
+    study, summary = extended(3)
+    assert len(study.view.extensions) == 1
+    assert [t.frames for t in study.view.scored[:4]] == [2 * R] * 3 + [R]
+    assert spent(study.view) == 6 * R + 3 * R and summary["heldout_episodes"] == 1
+    study, again = extended(4)
+    assert len(study.view.extensions) == 2 and again["best_trial"] == summary["best_trial"]
+    tested = [s for s in study.view.segments.values() if s.purpose == "test"]
+    assert [s.end for s in tested] == [R, 2 * R]  # the same winner is not proved again
+    with pytest.raises(InputError, match="none of the best 4 trials is shorter"):
+        extended(4)
 
 
 @pytest.mark.parametrize(
