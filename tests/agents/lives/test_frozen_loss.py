@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from veldt.agents import vtrace
 from veldt.agents.build import make_agent
 from veldt.agents.conformance import synthetic_trajectory
 from veldt.agents.distributions import Categorical, Gaussian
@@ -17,6 +18,7 @@ from veldt.agents.lives.learned_loss import Convolution, LearnedLoss, LossSettin
 from veldt.agents.lives.life import LifeSettings
 from veldt.agents.lives.response import _moved
 from veldt.agents.lives.vtrace_loss import VTraceSettings
+from veldt.agents.returns import final_values
 from veldt.agents.settings import TrainSettings
 from veldt.agents.staging import to_batch
 from veldt.platform import checkpoints
@@ -156,6 +158,24 @@ def test_coefficients_of_v_trace_take_the_place_of_impala_s(tmp_path):
     found = averse.network.learned_loss.transformed(values)[0].tolist()
     power = 4.0 ** np.exp(-0.7)
     assert found == pytest.approx([power, -np.exp(0.4) * power], rel=1e-5)
+    losing = pair("impala", part_of(tmp_path, "v-trace", [0.0] * 8 + [np.log(3.0)]), **same)
+    averse, plain, batch = losing
+    said = plain.network.unroll(batch)
+    over = plain.network.distribution
+    log_pi = over.log_probability(said.policy[:-1], batch.action)
+    log_rhos = log_pi - over.log_probability(batch.behaviour_policy, batch.action)
+    advantages = vtrace.from_importance_weights(
+        log_rhos.detach(),
+        0.99 * (~batch.terminated).float(),
+        batch.reward,
+        said.value[:-1].detach(),
+        said.value[-1].detach(),
+        truncated=batch.truncated,
+        final_values=final_values(batch, said.final_value),
+    ).pg_advantages
+    more = -(log_pi * 2.0 * advantages.clamp(max=0.0)).sum()  # three times what is lost
+    assert advantages.min() < 0.0
+    torch.testing.assert_close(averse.loss(batch)[0], plain.loss(batch)[0] + more)
     with pytest.raises(InputError, match="a part of impala's loss"):
         agent_of("ppo", part_of(tmp_path, "v-trace", np.zeros(9)))
 
