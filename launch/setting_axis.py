@@ -65,8 +65,14 @@ class SettingAxis:
 
 def short_names(names: Sequence[str]) -> dict[str, str]:
     """The last parts of settings' paths, the whole path where two end alike."""
-    last = [name.rpartition(".")[2] for name in names]
+    last = [_short(name) for name in names]
     return {n: part if last.count(part) == 1 else n for n, part in zip(names, last, strict=True)}
+
+
+def _short(name: str) -> str:
+    """The last part of a path; of a copy, whose number says little, the last two."""
+    parts = name.split(".")
+    return ".".join(parts[-2:]) if parts[-1].isdigit() else parts[-1]
 
 
 def log_ticks(low: float, high: float) -> list[float]:

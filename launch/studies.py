@@ -9,6 +9,7 @@ import rich.table
 from veldt.launch.console import Console, number
 from veldt.launch.ranks import on_ranks
 from veldt.launch.report import write
+from veldt.launch.setting_axis import short_names
 from veldt.launch.trials import Trials
 from veldt.platform.ranks import Ranks
 from veldt.platform.runs import read_settings
@@ -105,7 +106,7 @@ def trials_table(folder: Path, limit: int = 40) -> rich.table.Table:
     names = sorted({name for trial in shown for name in trial.point})
     whole = len({trial.frames for trial in found.scored}) > 1
     head = ["trial", "score", *(["frames"] if whole else [])]
-    for name in (*head, *(name.rpartition(".")[2] for name in names)):
+    for name in (*head, *short_names(names).values()):
         table.add_column(name, justify="right")
     for trial in shown[:limit]:
         score = trial.state if trial.score is None else number(trial.score)

@@ -88,6 +88,8 @@ def scores(trials: Trials) -> str:
     )
     figure.update_yaxes(title_text="score: mean return", showticklabels=bool(ordered))
     note = "A score is the mean return over the evaluation episodes of one training."
+    if len({trial.frames for trial in trials.scored}) > 1:
+        note += " Trials have come to different lengths; shown is the newest score of each."
     if failed or others:
         note += " Trials without a score stand at the bottom; the mouse shows why."
     return plot(figure, "scores", 400) + paragraph(note)

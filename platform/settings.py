@@ -69,7 +69,10 @@ def _line(model: type[pydantic.BaseModel], at: Path, error: Any) -> str:
         return f"{where}: no such setting.{hint} Known here: {', '.join(names)}."
     if error["type"] == "missing":
         return f"{where}: this setting is required."
-    return f"{where}: {error['msg'].removeprefix('Value error, ')}; got {error['input']!r}."
+    said = error["msg"].removeprefix("Value error, ")
+    # Of a whole table it is said what is wrong in it; all of it would bury that.
+    got = "" if isinstance(error["input"], Mapping) and not error["loc"] else error["input"]
+    return f"{where}: {said}." if got == "" else f"{where}: {said}; got {got!r}."
 
 
 def _fields(model: type[pydantic.BaseModel], loc: Path) -> list[str]:

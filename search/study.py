@@ -178,9 +178,9 @@ class Study:
             if not self._working:
                 return
             if stop():
-                done = sum(t.state == "done" for t in self.view.trials.values())
                 raise Interrupted(
-                    f"stopped with {done} trials done; go on with the same command and --resume."
+                    f"stopped with {len(self.view.scored)} trials scored; "
+                    "go on with the same command and --resume."
                 )
             heard = crew.poll(POLL_S)
             if isinstance(heard, Outcome):

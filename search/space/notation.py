@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import pydantic
 
-from veldt.platform.errors import SettingsError
+from veldt.platform.errors import SettingsError, unknown
 from veldt.platform.settings import Path, Settings, dotted
 from veldt.search.space import tree
 from veldt.search.space.tree import Decided, Node, Parts, Tree, Value
@@ -143,6 +143,9 @@ KINDS: Mapping[str, type[Settings]] = {
 }
 
 
+FIELDS = {name for kind in KINDS.values() for name in kind.model_fields}
+
+
 def as_node(data: Any, at: Path = ()) -> Node:
     """What somebody wrote, as a node.
 
@@ -164,6 +167,7 @@ def as_node(data: Any, at: Path = ()) -> Node:
             raise SettingsError(f"{dotted(at)}.{error}") from None
         return node
     if isinstance(data, Mapping):
+        _demand_kind(data, at)
         items = [(str(name), as_node(part, (*at, name))) for name, part in data.items()]
         return tree.Table(tuple(items))
     if isinstance(data, Sequence) and not isinstance(data, str):
@@ -171,6 +175,13 @@ def as_node(data: Any, at: Path = ()) -> Node:
     if data is None or isinstance(data, bool | int | float | str):
         return Value(data)
     raise SettingsError(f"{dotted(at)}: {data!r} is no part of a space.")
+
+
+def _demand_kind(data: Mapping[str, Any], at: Path) -> None:
+    """Raises `SettingsError` for a table that was meant to be a node and is of no kind."""
+    if {"values", "low", "of"} & data.keys() and isinstance(data.get("kind"), str):
+        if data.keys() <= FIELDS:
+            raise SettingsError(f"{dotted(at)}.kind: {unknown('kinds', data['kind'], KINDS)}")
 
 
 def as_tree(
@@ -240,14 +251,10 @@ def is_open(node: Node) -> bool:
     return not isinstance(node, Value | Decided)
 
 
-def demand_open(data: Any, node: Node, at: Path) -> None:
+def demand_open(node: Node, at: Path) -> None:
     """Raises `SettingsError` if a part of a space has nothing to decide."""
     if is_open(node):
         return
-    if isinstance(data, Mapping) and "kind" in data:
-        raise SettingsError(
-            f"{dotted(at)}.kind: there is no {data['kind']!r}. The kinds are {', '.join(KINDS)}."
-        )
     raise SettingsError(f"{dotted(at)}: it has one value only; put it under train.")
 
 

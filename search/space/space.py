@@ -55,7 +55,7 @@ class Space:
     ) -> None:
         ordered = {name: notation.as_node(nodes[name], ("space", name)) for name in sorted(nodes)}
         for name, node in ordered.items():
-            notation.demand_open(nodes[name], node, ("space", name))
+            notation.demand_open(node, ("space", name))
         self.tree = notation.as_tree(ordered, shared, rules, depth)
         self.grammar = bool(self.tree.rules)
         """whether points have no fixed coordinates"""

@@ -19,6 +19,10 @@ def test_axes():
     assert linear_ticks(0.9, 0.999) == [0.9, 0.92, 0.94, 0.96, 0.98]
     assert linear_ticks(1, 3, whole=True) == [1, 2, 3]
     assert short_names(["a.x", "b.x", "b.y"]) == {"a.x": "a.x", "b.x": "b.x", "b.y": "y"}
+    assert short_names(["n.hidden.0", "n.hidden"]) == {
+        "n.hidden.0": "hidden.0",
+        "n.hidden": "hidden",
+    }
     log = SettingAxis("a.rate", Number(1e-4, 1e-2, log=True))
     assert log.share(1e-3) == pytest.approx(0.5) and log.range == pytest.approx([-4.12, -1.88])
     choice = SettingAxis("a.kind", Pick((Value("p"), Value("q"), Value("r"))))

@@ -288,7 +288,16 @@ def test_corners_reach_conditional_nodes():
     ("nodes", "more", "words"),
     [
         ({"a": 3}, {}, "space.a: it has one value only; put it under train"),
-        ({"a": {"kind": "reel", "low": 0}}, {}, "space.a.kind: there is no 'reel'. The kinds are"),
+        (
+            {"a": {"kind": "reel", "low": 0}},
+            {},
+            "space.a.kind: kinds: no 'reel'. Did you mean 'real'",
+        ),
+        (
+            {"a": {"kind": "chioce", "values": [1, {"kind": "log", "low": 1, "high": 2}]}},
+            {},
+            "a.kind: kinds: no 'chioce'. Did you mean 'choice'",
+        ),
         ({"a": {"kind": "real", "low": 0, "high": 0}}, {}, "low must be below high"),
         ({"a": {"kind": "real", "low": 0, "hihg": 1}}, {}, "Did you mean 'high'"),
         ({"a": {"kind": "repeat", "of": WHOLE, "low": 3, "high": 2}}, {}, "below low"),
