@@ -164,7 +164,7 @@ def search(
         if restarts:
             raise InputError("--restarts starts `mpirun` itself: use it with --ranks.")
     elif ranks is not None or restarts:
-        launcher = [] if ranks is None else mpi.command(ranks, survive=population)
+        launcher = [] if ranks is None else mpi.command(ranks, survive=True)
         arguments = _without(sys.argv[1:], "--ranks", "--restarts")
         line = [*launcher, *mpi.itself(arguments)]
         raise typer.Exit(mpi.supervise(line, restarts, (folder / "summary.json").exists))

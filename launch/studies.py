@@ -28,6 +28,8 @@ class Progress:
     def __call__(self, kind: str, body: dict[str, Any]) -> None:
         name = body.get("name", "")
         match kind:
+            case "lost":
+                self._console.say(f"{body['ranks']} rank(s) have died; the others go on")
             case "session" if body["trials"]:
                 self._best = body["best_score"]
                 self._console.say(

@@ -28,6 +28,7 @@ def findings(view: View, winner: Trial, searcher: dict[str, Any]) -> dict[str, A
         "trials": len(view.trials),
         "failed_trials": sum(t.state == "condemned" for t in view.trials.values()),
         "failed_attempts": view.failed,
+        "lost_ranks": view.lost_ranks,
         "highest_score": best.score if best else None,
         "best_trial": winner.number,
         "best_score": winner.score,

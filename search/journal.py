@@ -2,7 +2,10 @@
 
     event(n, time, kind, body, crc)
 
-    session   workers, trials, best_score            a process begins to work on the study
+    session   workers, trials, best_score, inherited a process begins to work on the study, or one
+                                                     does so in the place of a rank that died
+    lost      ranks, workers, segments               so many ranks of the job have died by now;
+                                                     what their workers were at waits again
     trial     number, point, question, parent, ...   a point that is to be tried
     segment   number, trial, purpose, begin, end     a stretch of training that is to be done
     start     segment, name, attempt, worker         a worker began it

@@ -1,4 +1,6 @@
-"""Runs a search on the ranks there are: coordinates on rank 0, works on the others."""
+"""Runs a search on the ranks there are: coordinates on rank 0, works on the others.
+
+Where MPI survives its dead (`platform/ranks.py`), the lowest rank that lives coordinates."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -6,7 +8,7 @@ from typing import Any
 
 from veldt.platform.ranks import Ranks
 from veldt.platform.runs import RunFolder, write_json
-from veldt.search.crew import FEW, Hands, work
+from veldt.search.crew import Hands, work
 from veldt.search.journal import Journal
 from veldt.search.settings import SearchSettings
 from veldt.search.study import Report, Study
@@ -41,15 +43,15 @@ def search(
         InputError: if what is asked for cannot be done.
         RunFailed: if it came to grief; Interrupted if `stop` ended it.
     """
+    seats = None
     if ranks.rank > 0:
-        work(ranks, supervisors[0], stop)
-        return None
-    own = supervisors if ranks.size <= FEW else ()
-    for spare in supervisors[len(own) :]:
-        spare.stop()
-    crew = Hands(own, ranks)
+        seats = work(ranks, supervisors[0], stop)
+        if seats is None:
+            return None
+    # Where a rank died before it had written the settings, there is nothing to go on with.
+    crew, inherited = Hands(supervisors, ranks, seats), seats is not None
     try:
-        run = RunFolder(folder, settings.dump(), resume)
+        run = RunFolder(folder, settings.dump(), resume or inherited)
         try:
             if run.summary is not None and extend is None:
                 return run.summary
@@ -59,7 +61,7 @@ def search(
                 if extend is not None:
                     study.extend(*extend)
                     (folder / "summary.json").unlink(missing_ok=True)
-                summary = study.run(crew, stop)
+                summary = study.run(crew, stop, inherited)
             finally:
                 journal.close()
             write_json(folder / "summary.json", summary)

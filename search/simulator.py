@@ -40,7 +40,7 @@ class Simulator:
         workers: How many there are.
     """
 
-    ranks = 1
+    ranks, lost = 1, 0
 
     def __init__(self, landscape: Landscape, workers: int) -> None:
         self._landscape, self.size = landscape, workers
@@ -57,6 +57,10 @@ class Simulator:
     def idle(self) -> list[int]:
         return [worker for worker in range(self.size) if worker not in self._jobs]
 
+    @property
+    def under_way(self) -> dict[int, tuple[int, int]]:
+        return {worker: (job.segment, job.attempt) for worker, job in self._jobs.items()}
+
     def start(self, worker: int, job: Job) -> None:
         played = self._landscape.play(job)
         self._jobs[worker], self._begun[worker] = job, self.seconds
@@ -66,8 +70,12 @@ class Simulator:
 
     def _push(self, after: float, worker: int, heard: Heard) -> None:
         self._order += 1
-        job = self._jobs[worker].segment
-        heapq.heappush(self._queue, (self.seconds + after, self._order, worker, job, heard))
+        job = self._jobs[worker]
+        if isinstance(heard, Outcome):
+            heard = dataclasses.replace(heard, attempt=job.attempt)
+        heapq.heappush(
+            self._queue, (self.seconds + after, self._order, worker, job.segment, heard)
+        )
 
     def pause(self, worker: int) -> None:
         job, reported = self._jobs[worker], self._last[worker]

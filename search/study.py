@@ -20,7 +20,7 @@ from typing import Any
 
 from veldt.platform.errors import InputError, Interrupted, RunFailed
 from veldt.platform.keys import Key
-from veldt.search.crew import POLL_S, Crew
+from veldt.search.crew import POLL_S, Crew, Lost
 from veldt.search.findings import findings, results
 from veldt.search.journal import Event, Journal
 from veldt.search.proving import Proving
@@ -120,8 +120,13 @@ class Study:
             self._event("extend", trials=numbers, frames=frames)
             self._journal.commit()
 
-    def run(self, crew: Crew, stop: Callable[[], bool]) -> dict[str, Any]:
+    def run(self, crew: Crew, stop: Callable[[], bool], inherited: bool = False) -> dict[str, Any]:
         """Has every question answered, and the winner chosen and proved.
+
+        Args:
+            crew: Its workers may be at segments of this study already.
+            stop: Asked often.
+            inherited: From a coordinator whose rank died.
 
         Raises:
             Interrupted: if `stop` ended it; the jobs under way have written checkpoints.
@@ -132,7 +137,15 @@ class Study:
             workers=crew.size,
             trials=sum(t.state in ("done", "condemned") for t in self.view.trials.values()),
             best_score=best.score if best else None,
+            inherited=inherited,
         )
+        if inherited:
+            self._event("lost", ranks=crew.lost, workers=[], segments=[])
+        for worker, (number, attempt) in crew.under_way.items():
+            segment = self.view.segments[number]
+            if segment in self._waiting and attempt == self.view.attempts[number]:
+                self._waiting.remove(segment)
+                self._started(worker, segment)
         try:
             self._work(crew, stop, self._tuning)
             if self.view.best is None:
@@ -163,14 +176,7 @@ class Study:
                 segment = self._waiting.pop(0) if self._waiting else more()
                 if segment is None:
                     break
-                self._event(
-                    "start",
-                    segment=segment.number,
-                    name=segment.name,
-                    attempt=self.view.attempts[segment.number],
-                    worker=worker,
-                )
-                self._working[segment.number] = (worker, segment)
+                self._started(worker, segment)
                 jobs.append((worker, self._job(segment)))
             self._journal.commit()
             for worker, job in jobs:
@@ -183,10 +189,29 @@ class Study:
                     "go on with the same command and --resume."
                 )
             heard = crew.poll(POLL_S)
-            if isinstance(heard, Outcome):
-                self._enter(heard)
-            elif heard is not None:
-                self._hear(crew, heard)
+            match heard:
+                case Outcome():
+                    self._enter(heard)
+                case Reported():
+                    self._hear(crew, heard)
+                case Lost():
+                    self._lose(crew, heard)
+
+    def _started(self, worker: int, segment: Segment) -> None:
+        self._event(
+            "start",
+            segment=segment.number,
+            name=segment.name,
+            attempt=self.view.attempts[segment.number],
+            worker=worker,
+        )
+        self._working[segment.number] = (worker, segment)
+
+    def _lose(self, crew: Crew, lost: Lost) -> None:
+        """What workers were at that died goes on elsewhere, from its checkpoint."""
+        self._event("lost", ranks=crew.lost, workers=lost.workers, segments=lost.segments)
+        undone = [self._working.pop(number)[1] for number in lost.segments]
+        self._waiting = undone + self._waiting
 
     def _tuning(self) -> Segment | None:
         """The next stretch of a trial, as the scheduler wishes, and after that the user."""
@@ -243,7 +268,10 @@ class Study:
 
     def _enter(self, outcome: Outcome) -> None:
         """Writes down what became of a job."""
-        _, segment = self._working.pop(outcome.segment)
+        number = outcome.segment
+        if number not in self._working or outcome.attempt != self.view.attempts[number]:
+            return  # somebody had told it before his rank died
+        _, segment = self._working.pop(number)
         if outcome.wrong_input:
             raise InputError(f"{segment.name}: {outcome.reason}")
         if outcome.score is None:
@@ -264,6 +292,8 @@ class Study:
 
     def _hear(self, crew: Crew, reported: Reported) -> None:
         """A trial says how it goes; the scheduler may have it paused."""
+        if reported.segment not in self._working:
+            return
         self._event("report", **reported.plain())
         worker, segment = self._working[reported.segment]
         trial = self.view.trials[segment.trial]
@@ -302,6 +332,7 @@ class Study:
             evaluation_seed=key.child("evaluate").integer(),
             folder=str(folder),
             segment=segment.number,
+            attempt=self.view.attempts[segment.number],
             until=segment.end if segment.end < train["frames"] else None,
             parent=parent,
             keep=tuning and self._scheduler.forks,

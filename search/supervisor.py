@@ -1,5 +1,6 @@
 """A supervisor: has one job done in a child process, and outlives whatever happens to it."""
 
+import dataclasses
 import json
 import signal
 import time
@@ -91,7 +92,9 @@ class Supervisor:
         else:
             outcome = read_result(Path(job.folder))
         self._job = self._child = None
-        return outcome or Outcome(job.segment, None, self._died(job, status or 0), final=False)
+        if outcome is None:
+            outcome = Outcome(job.segment, None, self._died(job, status or 0), final=False)
+        return dataclasses.replace(outcome, attempt=job.attempt)
 
     def _reported(self, job: Job) -> Reported | None:
         """The next line of the job's reports."""

@@ -48,6 +48,7 @@ class Job:
     evaluation_seed: int
     folder: str
     segment: int = 0
+    attempt: int = 0  # of the segment
     until: int | None = None  # frames; None: the whole training
     parent: tuple[str, int] | None = None  # folder and checkpoint that it begins with
     keep: bool = False  # the checkpoint at the end, for others to begin with
@@ -67,6 +68,7 @@ class Outcome:
     final: bool = True  # trying again would end the same way
     wrong_input: bool = False  # it was refused: the search as a whole is at fault
     frames: int = 0  # that the training has come to
+    attempt: int = 0  # of the job; an outcome of an earlier one than the newest is void
     summary: dict[str, Any] = dataclasses.field(default_factory=dict)
     evaluation: dict[str, Any] = dataclasses.field(default_factory=dict)
 

@@ -103,6 +103,9 @@ class View:
         """that failed, of segments"""
         self.failed = 0
         """attempts"""
+        self.lost_ranks = 0
+        """that died"""
+        self._lost_of_job = 0
         self.extensions: list[tuple[list[int], int]] = []
         """trials that were to go on after all, and how far"""
         self.exhausted = False
@@ -129,6 +132,12 @@ class View:
                 self.segments[segment.number] = segment
                 if segment.purpose == "tune":
                     self.trials[segment.trial].state = "running"
+            case "session":
+                if not body.get("inherited"):
+                    self._lost_of_job = 0
+            case "lost":
+                self.lost_ranks += body["ranks"] - self._lost_of_job
+                self._lost_of_job = body["ranks"]
             case "extend":
                 self.extensions.append((body["trials"], body["frames"]))
             case "report":

@@ -78,7 +78,7 @@ def test_one_that_ends_without_a_result_leaves_its_last_words(crew):
 
 def test_an_interrupted_one_is_no_outcome(crew):
     one = crew("sleeper")
-    child = one._supervisors[0]._child
+    child = one._own[0]._child
     one.stop()
     assert one.poll(0.0) is None
     assert child.poll() == -signal.SIGTERM
