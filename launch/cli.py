@@ -31,6 +31,8 @@ from veldt.launch.options import (
     Seed,
     folder_of,
 )
+from veldt.launch.pool_command import POOL
+from veldt.launch.pool_command import pool as pool_command
 from veldt.launch.study_commands import study_app
 from veldt.platform.errors import InputError, VeldtError
 from veldt.platform.interrupts import Interrupts
@@ -79,6 +81,7 @@ def train(
 
 
 app.add_typer(keys_app, name="keys", help="Keys for actors of other hosts.")
+app.command("pool", epilog=POOL)(pool_command)
 app.add_typer(study_app, name="study", help="Look at a search over settings, or go on with it.")
 app.command(epilog=LEARNER)(learner)
 app.command(epilog=ACTORS)(actors)
@@ -145,6 +148,13 @@ def search(
         int,
         typer.Option(min=0, help="If all of it dies, start it again with --resume, so often."),
     ] = 0,
+    pool: Annotated[
+        Path | None,
+        typer.Option(help="Put it into this pool's queue instead: see `veldt pool`."),
+    ] = None,
+    priority: Annotated[
+        int, typer.Option(help="In the pool; a higher one gets workers first.")
+    ] = 0,
 ) -> None:
     """Search over an agent's settings or a policy's parameters; `mpirun` spreads it over ranks."""
     from veldt.launch import mpi
@@ -160,12 +170,26 @@ def search(
     folder = out or Path("runs") / Path(recipe).stem
     if workers is not None and (population or ranks is not None or launched_by_mpi()):
         raise InputError("--workers is for a study in one process; ranks have one worker each.")
+    if pool is not None:
+        if population or workers or ranks or restarts or launched_by_mpi():
+            raise InputError(
+                "--pool puts a search over settings into a queue; `veldt pool` has the options "
+                "for how it is worked at."
+            )
+        from veldt.search.pool import submit
+
+        submit(pool, settings, folder, priority)
+        Console(json).summary(
+            {"pool": str(pool), "folder": str(folder), "priority": priority},
+            f"in the queue; `veldt pool {pool}` works at it",
+        )
+        return
     if launched_by_mpi():
         if restarts:
             raise InputError("--restarts starts `mpirun` itself: use it with --ranks.")
     elif ranks is not None or restarts:
         launcher = [] if ranks is None else mpi.command(ranks, survive=True)
-        arguments = _without(sys.argv[1:], "--ranks", "--restarts")
+        arguments = mpi.without(sys.argv[1:], "--ranks", "--restarts")
         line = [*launcher, *mpi.itself(arguments)]
         raise typer.Exit(mpi.supervise(line, restarts, (folder / "summary.json").exists))
     console = Console(json)
@@ -200,21 +224,6 @@ def _search_settings(data: dict[str, Any]) -> Any:
     from veldt.search.settings import SearchSettings
 
     return SearchSettings.parse(data)
-
-
-def _without(arguments: list[str], *options: str) -> list[str]:
-    """A command line's arguments without some options that have a value."""
-    kept: list[str] = []
-    skip = False
-    for argument in arguments:
-        if (
-            not skip
-            and argument not in options
-            and not argument.startswith(tuple(f"{option}=" for option in options))
-        ):
-            kept.append(argument)
-        skip = argument in options and not skip
-    return kept
 
 
 @app.command(epilog="Example: veldt report runs/quickstart")

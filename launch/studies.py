@@ -21,25 +21,23 @@ from veldt.search.supervisor import Supervisor
 class Progress:
     """Prints a line for each event of a study."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    def __init__(self, console: Console, prefix: str = "") -> None:
+        self._console, self._prefix = console, prefix
         self._best: float | None = None
 
     def __call__(self, kind: str, body: dict[str, Any]) -> None:
         name = body.get("name", "")
         match kind:
             case "lost":
-                self._console.say(f"{body['ranks']} rank(s) have died; the others go on")
+                self._say(f"{body['ranks']} rank(s) have died; the others go on")
             case "session" if body["trials"]:
                 self._best = body["best_score"]
-                self._console.say(
-                    f"going on after {body['trials']} trials, best {number(self._best)}"
-                )
+                self._say(f"going on after {body['trials']} trials, best {number(self._best)}")
             case "start":
                 again = f", attempt {body['attempt'] + 1}" if body["attempt"] else ""
-                self._console.say(f"{name:>15}  started on worker {body['worker']}{again}")
+                self._say(f"{name:>15}  started on worker {body['worker']}{again}")
             case "fail":
-                self._console.say(f"{name:>15}  came to nothing: {body['reason']}")
+                self._say(f"{name:>15}  came to nothing: {body['reason']}")
             case "result" if body["score"] is not None:
                 self._result(name, body)
 
@@ -48,7 +46,7 @@ class Progress:
             best = self._best is None or body["score"] > self._best
             self._best = body["score"] if best else self._best
             rate = body["summary"].get("steps_per_second", 0.0)
-            self._console.say(
+            self._say(
                 f"{name:>15}  score {number(body['score']):>8}  best {number(self._best):>8}"
                 f"  {body['frames']:>12,} frames  {rate:>7,.0f} steps/s"
                 f"{'  new best' if best else ''}"
@@ -56,10 +54,13 @@ class Progress:
             return
         found = body["evaluation"]
         what = "on a validation seed" if name.startswith("validate") else "again on a fresh seed"
-        self._console.say(
+        self._say(
             f"{name:>15}  trained {what}: mean return {number(found['mean_return'])} +- "
             f"{number(found['standard_error'])} over {found['episodes']} episodes"
         )
+
+    def _say(self, line: str) -> None:
+        self._console.say(f"{self._prefix}{line}")
 
 
 def run(
@@ -73,7 +74,7 @@ def run(
     extend: tuple[int, int] | None = None,
 ) -> None:
     """Searches on the ranks this process belongs to; rank 0 does the talking."""
-    supervisors = [Supervisor(settings.trial, folder / "logs") for _ in range(workers)]
+    supervisors = [Supervisor() for _ in range(workers)]
 
     def work(ranks: Ranks, stop: Callable[[], bool]) -> None:
         if ranks.rank == 0:

@@ -153,6 +153,8 @@ class Trials:
             elif event.kind in ("fail", "result"):
                 how = "failed" if event.kind == "fail" else "done"
                 self._end(under_way, [event.body["segment"]], now, how)
+            elif event.kind == "given_up":
+                self._end(under_way, [event.body["segment"]], now, "stopped")
             elif event.kind == "lost":
                 self._end(under_way, event.body["segments"], now, "stopped")
             elif event.kind == "pause":

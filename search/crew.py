@@ -1,7 +1,7 @@
 """The crew: the workers a coordinator gives jobs to, in this process and on other ranks.
 
 coordinator (rank 0)  --{"job"}-->       worker rank --fork--> trial process
-                      --{"pause"}-->
+                      --{"pause"}, {"give_up"}-->
                       <--{"reported"}--
                       <--{"outcome"}--
                       --{"stop"}-->
@@ -18,27 +18,33 @@ import dataclasses
 import json
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from veldt.platform.errors import RankLost
 from veldt.platform.ranks import POLL_S as RANK_POLL_S
 from veldt.platform.ranks import Message, OneRank, Ranks
 from veldt.search.supervisor import Supervisor
-from veldt.search.trial import Heard, Job, Outcome, Reported
+from veldt.search.trial import GivenUp, Heard, Job, Outcome, Reported
 
 POLL_S = 0.05
 STOP_S = 20.0  # more than a trial is given to write its checkpoint
 FEW = 8  # ranks up to which the coordinator's works too
 
-Task = tuple[int, int]  # segment, attempt
+Result = TypeVar("Result")
+Task = tuple[str, int, int]  # study, segment, attempt
 
 
 @dataclasses.dataclass(frozen=True)
 class Lost:
-    """Workers died with their ranks; the jobs that nobody is at any more."""
+    """Workers died with their ranks."""
 
     workers: list[int]
-    segments: list[int]
+    undone: dict[int, int]
+    """worker -> segment that nobody is at any more"""
+
+
+News = tuple[int, Heard] | Lost
+"""What a worker says, or what is to be said of several."""
 
 
 class Crew(Protocol):
@@ -69,7 +75,10 @@ class Crew(Protocol):
     def pause(self, worker: int) -> None:
         """Has a worker's job end at its next checkpoint, with a score."""
 
-    def poll(self, timeout_s: float) -> Heard | Lost | None:
+    def give_up(self, worker: int) -> None:
+        """Has a worker's job end at once, with a checkpoint to go on from."""
+
+    def poll(self, timeout_s: float) -> News | None:
         """What some job came to, or reports on its way; None after `timeout_s`."""
 
     def stop(self) -> None:
@@ -82,7 +91,7 @@ class Seat:
 
     worker: int
     task: Task | None = None
-    outcome: Outcome | None = None
+    outcome: Outcome | GivenUp | None = None
     """of the task; whoever coordinates may not have it"""
 
     def pack(self) -> bytes:
@@ -94,8 +103,8 @@ class Seat:
         task, outcome = plain["task"], plain["outcome"]
         return cls(
             plain["worker"],
-            (task[0], task[1]) if task else None,
-            Outcome(**outcome) if outcome else None,
+            (task[0], task[1], task[2]) if task else None,
+            _ending(outcome) if outcome else None,
         )
 
 
@@ -123,7 +132,7 @@ class Hands:
         seats: Sequence[Seat] | None = None,
     ) -> None:
         self._ranks: Ranks = ranks or OneRank()
-        self._news: list[Heard | Lost] = []
+        self._news: list[News] = []
         self._tasks: dict[int, Task] = {}  # worker -> what it is at
         if seats is None:
             seats = [Seat(rank) for rank in range(self._ranks.size)]
@@ -138,7 +147,7 @@ class Hands:
     def _told(self, seat: Seat) -> None:
         """A worker's job may be over."""
         if seat.outcome is not None and self._tasks.pop(seat.worker, None) is not None:
-            self._news.append(seat.outcome)
+            self._news.append((seat.worker, seat.outcome))
 
     @property
     def ranks(self) -> int:
@@ -166,7 +175,7 @@ class Hands:
         return sorted(worker for worker in there if worker not in self._tasks)
 
     def start(self, worker: int, job: Job) -> None:
-        self._tasks[worker] = job.segment, job.attempt
+        self._tasks[worker] = job.task
         if worker in self._own:
             self._own[worker].start(job)
         else:
@@ -178,13 +187,19 @@ class Hands:
         else:
             self._send(worker, {"pause": True})
 
+    def give_up(self, worker: int) -> None:
+        if worker in self._own:
+            self._own[worker].give_up()
+        else:
+            self._send(worker, {"give_up": True})
+
     def _send(self, worker: int, message: Message) -> None:
         try:
             self._ranks.send(self._remote[worker], message)
         except RankLost:
             self._regroup()
 
-    def poll(self, timeout_s: float) -> Heard | Lost | None:
+    def poll(self, timeout_s: float) -> News | None:
         deadline = time.monotonic() + timeout_s
         while True:
             if self._news:
@@ -200,31 +215,32 @@ class Hands:
                 continue
             if received is not None:
                 _, message = received
+                worker = message["worker"]
                 if "reported" in message:
-                    return Reported(**message["reported"])
-                return self._heard(message["worker"], Outcome(**message["outcome"]))
+                    return worker, Reported(**message["reported"])
+                return self._heard(worker, _ending(message["outcome"]))
             if time.monotonic() >= deadline:
                 return None
 
-    def _heard(self, worker: int, heard: Heard) -> Heard:
-        if isinstance(heard, Outcome):
+    def _heard(self, worker: int, heard: Heard) -> News:
+        if not isinstance(heard, Reported):
             self._tasks.pop(worker, None)
-        return heard
+        return worker, heard
 
     def _regroup(self) -> None:
         seats = meet(self._ranks, self._seat)
         dead = sorted(set(self._remote) - {seat.worker for seat in seats})
         self._remote = _places(seats)
         at = {seat.worker: seat for seat in seats}
-        undone = []
+        undone = {}
         for worker, task in list(self._tasks.items()):
             if worker in self._own:
                 continue
             if worker in at and at[worker].task == task:
                 self._told(at[worker])
             else:  # it died, or the job never came there
-                undone.append(self._tasks.pop(worker)[0])
-        self._news.append(Lost(dead, sorted(undone)))
+                undone[worker] = self._tasks.pop(worker)[1]
+        self._news.append(Lost(dead, undone))
 
     def stop(self) -> None:
         for supervisor in self._own.values():
@@ -247,6 +263,36 @@ class Hands:
             source, message = received
             workers -= {source} if "stopped" in message else set()
         goodbye(self._ranks)
+
+
+def lead(
+    ranks: Ranks,
+    supervisors: Sequence[Supervisor],
+    stop: Callable[[], bool],
+    coordinate: Callable[[Hands, bool], Result],
+) -> Result | None:
+    """Coordinates on rank 0, works on the others; what came of it on rank 0, else None.
+
+    Args:
+        ranks: The processes at hand.
+        supervisors: Of this rank; stopped at the end.
+        stop: Asked often, on every rank.
+        coordinate: Given the crew, and whether it is another coordinator's, whose rank died.
+    """
+    seats = None
+    if ranks.rank > 0:
+        seats = work(ranks, supervisors[0], stop)
+        if seats is None:
+            return None
+    crew = Hands(supervisors, ranks, seats)
+    try:
+        return coordinate(crew, seats is not None)
+    finally:
+        crew.stop()
+
+
+def _ending(plain: dict[str, Any]) -> Outcome | GivenUp:
+    return Outcome(**plain) if "score" in plain else GivenUp(**plain)
 
 
 def _places(seats: Sequence[Seat]) -> dict[int, int]:
@@ -306,16 +352,18 @@ def _serve(ranks: Ranks, supervisor: Supervisor, seat: Seat, stop: Callable[[], 
             return True
         if "pause" in message:
             supervisor.pause()
+        elif "give_up" in message:
+            supervisor.give_up()
         else:
             job = Job(**message["job"])
-            seat.task, seat.outcome = (job.segment, job.attempt), None
+            seat.task, seat.outcome = job.task, None
             supervisor.start(job)
     if stop():
         supervisor.interrupt()
     heard = supervisor.poll()
-    if isinstance(heard, Outcome):
+    if isinstance(heard, Reported):
+        ranks.send(0, {"worker": seat.worker, "reported": heard.plain()})
+    elif heard is not None:
         seat.outcome = heard
         ranks.send(0, {"worker": seat.worker, "outcome": heard.plain()})
-    elif heard is not None:
-        ranks.send(0, {"reported": heard.plain()})
     return False

@@ -12,6 +12,7 @@
     report    segment, frames, value                 how it goes
     extend    trials, frames                         somebody wants these to go on as far as that
     pausing   segment                                it is to end at its next checkpoint
+    given_up  segment                                others wanted the worker; it waits again
     fail      segment, name, attempt, reason         the attempt came to nothing
     result    segment, name, score | null, ...       what it came to, told to the searcher
     pause                                            the process stopped working on the study

@@ -8,7 +8,8 @@ from typing import Any
 
 from veldt.platform.ranks import Ranks
 from veldt.platform.runs import RunFolder, write_json
-from veldt.search.crew import Hands, work
+from veldt.search.coordinator import conduct
+from veldt.search.crew import Hands, lead
 from veldt.search.journal import Journal
 from veldt.search.settings import SearchSettings
 from veldt.search.study import Report, Study
@@ -43,30 +44,61 @@ def search(
         InputError: if what is asked for cannot be done.
         RunFailed: if it came to grief; Interrupted if `stop` ended it.
     """
-    seats = None
-    if ranks.rank > 0:
-        seats = work(ranks, supervisors[0], stop)
-        if seats is None:
-            return None
-    # Where a rank died before it had written the settings, there is nothing to go on with.
-    crew, inherited = Hands(supervisors, ranks, seats), seats is not None
-    try:
-        run = RunFolder(folder, settings.dump(), resume or inherited)
+
+    def coordinate(crew: Hands, inherited: bool) -> dict[str, Any]:
+        # A rank may have died before it had written the settings.
+        desk = Desk(settings, folder, resume or inherited, report)
         try:
-            if run.summary is not None and extend is None:
-                return run.summary
-            journal = Journal(folder / "study.sqlite")
-            try:
-                study = Study(settings, folder, journal, report)
-                if extend is not None:
-                    study.extend(*extend)
-                    (folder / "summary.json").unlink(missing_ok=True)
-                summary = study.run(crew, stop, inherited)
-            finally:
-                journal.close()
-            write_json(folder / "summary.json", summary)
-            return summary
+            if desk.summary is not None and extend is None:
+                return desk.summary
+            study = desk.open()
+            if extend is not None:
+                study.extend(*extend)
+                (folder / "summary.json").unlink(missing_ok=True)
+            return desk.finish(conduct(study, crew, stop, inherited))
         finally:
-            run.close()
-    finally:
-        crew.stop()
+            desk.close()
+
+    return lead(ranks, supervisors, stop, coordinate)
+
+
+class Desk:
+    """A study's folder and log, held by this process.
+
+    Args:
+        settings: Of the search.
+        folder: Its own.
+        resume: Go on with what is there.
+        report: Called with each event.
+
+    Raises:
+        InputError: if that cannot be.
+    """
+
+    def __init__(
+        self, settings: SearchSettings, folder: Path, resume: bool, report: Report
+    ) -> None:
+        self._settings, self._folder, self._report = settings, folder, report
+        self._run = RunFolder(folder, settings.dump(), resume)
+        self._journal: Journal | None = None
+
+    @property
+    def summary(self) -> dict[str, Any] | None:
+        """Of a study that is over."""
+        return self._run.summary
+
+    def open(self) -> Study:
+        """The study, as far as it is."""
+        self._journal = Journal(self._folder / "study.sqlite")
+        return Study(self._settings, self._folder, self._journal, self._report)
+
+    def finish(self, summary: dict[str, Any]) -> dict[str, Any]:
+        """Writes down what it came to."""
+        write_json(self._folder / "summary.json", summary)
+        return summary
+
+    def close(self) -> None:
+        """Lets others have it."""
+        if self._journal is not None:
+            self._journal.close()
+        self._run.close()

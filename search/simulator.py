@@ -9,7 +9,8 @@ import heapq
 from collections.abc import Sequence
 from typing import Protocol
 
-from veldt.search.trial import Heard, Job, Outcome, Reported
+from veldt.search.crew import News, Task
+from veldt.search.trial import GivenUp, Heard, Job, Outcome, Reported
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,8 +59,8 @@ class Simulator:
         return [worker for worker in range(self.size) if worker not in self._jobs]
 
     @property
-    def under_way(self) -> dict[int, tuple[int, int]]:
-        return {worker: (job.segment, job.attempt) for worker, job in self._jobs.items()}
+    def under_way(self) -> dict[int, Task]:
+        return {worker: job.task for worker, job in self._jobs.items()}
 
     def start(self, worker: int, job: Job) -> None:
         played = self._landscape.play(job)
@@ -84,17 +85,23 @@ class Simulator:
         heapq.heapify(self._queue)
         self._push(0.0, worker, outcome)
 
-    def poll(self, timeout_s: float) -> Heard | None:
+    def give_up(self, worker: int) -> None:
+        job = self._jobs[worker]
+        self._queue = [item for item in self._queue if item[2] != worker]
+        heapq.heapify(self._queue)
+        self._push(0.0, worker, GivenUp(job.segment))
+
+    def poll(self, timeout_s: float) -> News | None:
         if not self._queue:
             return None
         self.seconds, _, worker, _, heard = heapq.heappop(self._queue)
-        if isinstance(heard, Outcome):
+        if not isinstance(heard, Reported):
             self.busy_seconds += self.seconds - self._begun.pop(worker)
             del self._jobs[worker]
             self._last.pop(worker, None)
         else:
             self._last[worker] = heard
-        return heard
+        return worker, heard
 
     def stop(self) -> None:
         pass

@@ -4,9 +4,10 @@
         ^                  ^                                                               |
         '------------------'---------------------------------------------------------------'
 
-The coordinator owns the loop. Whatever happens is in the journal before anything follows from
-it, and what the searcher and the scheduler say depends on the journal alone, so that a study
-killed at any moment goes on with the same questions.
+The coordinator owns the loop (`coordinator.py`); a study is asked and told. Whatever happens is
+in the journal before anything follows from it, and what the searcher and the scheduler say
+depends on the journal alone, so that a study killed at any moment goes on with the same
+questions.
 
 Three phases: trials are tuned; the best of them are validated, and the winner is proved, by
 `proving.py`.
@@ -18,16 +19,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from veldt.platform.errors import InputError, Interrupted, RunFailed
+from veldt.platform.errors import InputError, RunFailed
 from veldt.platform.keys import Key
-from veldt.search.crew import POLL_S, Crew, Lost
+from veldt.search.crew import Crew
 from veldt.search.findings import findings, results
 from veldt.search.journal import Event, Journal
 from veldt.search.proving import Proving
 from veldt.search.schedulers.scheduler import Begin, Continue, Fork, Plan, Scheduler, Wish
 from veldt.search.settings import SearchSettings
 from veldt.search.stages import Stages
-from veldt.search.trial import Job, Outcome, Reported
+from veldt.search.trial import GivenUp, Heard, Job, Outcome, Reported
 from veldt.search.view import Purpose, Segment, View, trial_name
 
 Report = Callable[[str, dict[str, Any]], None]
@@ -35,7 +36,7 @@ FOLDERS = {"tune": "trials", "validate": "validations", "test": "."}
 
 
 class Study:
-    """The coordinator's book.
+    """Its book.
 
     Args:
         settings: Of the search.
@@ -47,10 +48,13 @@ class Study:
         InputError: if the journal is of another search.
     """
 
+    priority = 0
+    """beside other studies that share the workers; higher is more urgent"""
+
     def __init__(
         self, settings: SearchSettings, folder: Path, journal: Journal, report: Report
     ) -> None:
-        self._settings, self._folder, self._journal = settings, folder, journal
+        self._settings, self.folder, self._journal = settings, folder, journal
         self._report = report
         self._key = Key(settings.seed)
         space, self._frames = settings.searched, settings.frames
@@ -61,7 +65,9 @@ class Study:
         self.proving = Proving(settings.heldout, self.view, self._frames, self._segment)
         self._questions: dict[int, int] = {}  # trial -> the searcher's question
         self._waiting: list[Segment] = []  # begun, and nobody at work on it
-        self._working: dict[int, tuple[int, Segment]] = {}  # segment -> worker
+        self._working: dict[int, Segment] = {}  # somebody is at work on it
+        self._phases = (self._tuning, self.proving.validation, self.proving.test)
+        self._phase = 0
         self._seconds_before = sessions_seconds(journal.events)
         self._begun = time.monotonic()
         for event in journal.events:
@@ -77,7 +83,7 @@ class Study:
                 body["point"],
             ):
                 raise InputError(
-                    f"{self._folder}: the log's question {body['question']} is not what this "
+                    f"{self.folder}: the log's question {body['question']} is not what this "
                     "search asks; it was made by other settings or another version."
                 )
         self._take(event.kind, body)
@@ -120,16 +126,15 @@ class Study:
             self._event("extend", trials=numbers, frames=frames)
             self._journal.commit()
 
-    def run(self, crew: Crew, stop: Callable[[], bool], inherited: bool = False) -> dict[str, Any]:
-        """Has every question answered, and the winner chosen and proved.
+    def begin(self, crew: Crew, inherited: bool = False) -> list[int]:
+        """A coordinator begins to work on it.
 
         Args:
             crew: Its workers may be at segments of this study already.
-            stop: Asked often.
             inherited: From a coordinator whose rank died.
 
-        Raises:
-            Interrupted: if `stop` ended it; the jobs under way have written checkpoints.
+        Returns:
+            The workers that are.
         """
         best = self.view.best
         self._event(
@@ -141,63 +146,101 @@ class Study:
         )
         if inherited:
             self._event("lost", ranks=crew.lost, workers=[], segments=[])
-        for worker, (number, attempt) in crew.under_way.items():
-            segment = self.view.segments[number]
-            if segment in self._waiting and attempt == self.view.attempts[number]:
+        mine = []
+        for worker, (study, number, attempt) in crew.under_way.items():
+            segment = self.view.segments.get(number)
+            current = segment in self._waiting and attempt == self.view.attempts[number]
+            if study == str(self.folder) and segment is not None and current:
                 self._waiting.remove(segment)
-                self._started(worker, segment)
-        try:
-            self._work(crew, stop, self._tuning)
-            if self.view.best is None:
-                reasons = [t.reason for t in self.view.trials.values() if t.reason]
-                raise RunFailed(
-                    f"all {len(self.view.trials)} trials failed; the last one: {reasons[-1]}"
-                )
-            self._work(crew, stop, self.proving.validation)
-            self._work(crew, stop, self.proving.test)
-            failed = [body for body in results(self.view, "test") if body["score"] is None]
-            if failed:
-                raise RunFailed(f"the winner could not be trained again: {failed[0]['reason']}")
-        finally:
-            self._journal.append("pause")
+                self._start(worker, segment)
+                mine.append(worker)
+        return mine
+
+    @property
+    def over(self) -> bool:
+        """Whether the winner is proved."""
+        return self._phase == len(self._phases)
+
+    def give(self, worker: int) -> Job | None:
+        """The next job, for that worker; None if there is nothing to do now.
+
+        Raises:
+            RunFailed: if the study has come to nothing.
+        """
+        if not self.ready():
+            return None
+        segment = self._waiting.pop(0)
+        self._start(worker, segment)
+        return self._job(segment)
+
+    def ready(self) -> bool:
+        """Whether there is something to do now, which is decided then."""
+        while not self._waiting and not self.over:
+            segment = self._phases[self._phase]()
+            if segment is not None:
+                self._waiting.append(segment)
+            elif self._working:
+                return False
+            else:
+                self._phase += 1
+                self._demand_success()
+        return bool(self._waiting)
+
+    def _demand_success(self) -> None:
+        if self.view.best is None:
+            reasons = [t.reason for t in self.view.trials.values() if t.reason]
+            raise RunFailed(
+                f"all {len(self.view.trials)} trials failed; the last one: {reasons[-1]}"
+            )
+        failed = [body for body in results(self.view, "test") if body["score"] is None]
+        if self.over and failed:
+            raise RunFailed(f"the winner could not be trained again: {failed[0]['reason']}")
+
+    def take(self, heard: Heard) -> bool:
+        """What a worker says of its job; whether that is to be paused."""
+        match heard:
+            case Reported():
+                return self._hear(heard)
+            case GivenUp():
+                segment = self._working.pop(heard.segment)
+                self._event("given_up", segment=segment.number)
+                self._waiting.insert(0, segment)
+            case Outcome():
+                self._enter(heard)
+        return False
+
+    def lose(self, ranks: int, workers: list[int], segments: list[int]) -> None:
+        """What workers were at that died goes on elsewhere, from its checkpoint.
+
+        Args:
+            ranks: That have died so far.
+            workers: That died.
+            segments: Of this study, that nobody is at any more.
+        """
+        self._event("lost", ranks=ranks, workers=workers, segments=segments)
+        self._waiting = [self._working.pop(number) for number in segments] + self._waiting
+
+    def commit(self) -> None:
+        """Whatever happened is on the disk when this returns."""
+        self._journal.commit()
+
+    def leave(self) -> None:
+        """The coordinator stops working on it."""
+        self._journal.append("pause")
+
+    def summary(self, ranks: int) -> dict[str, Any]:
+        """Of a study that is over.
+
+        Args:
+            ranks: That it was done on.
+        """
         return findings(self.view, self.proving.winner, self.searcher.state()) | {
             "wall_seconds": round(self._seconds_before + time.monotonic() - self._begun, 3),
-            "ranks": crew.ranks,
+            "ranks": ranks,
             "seed": self._settings.seed,
         }
 
-    def _work(
-        self, crew: Crew, stop: Callable[[], bool], more: Callable[[], Segment | None]
-    ) -> None:
-        """Keeps the crew busy until there is no more to do and all is answered."""
-        while True:
-            jobs = []
-            for worker in crew.idle():
-                segment = self._waiting.pop(0) if self._waiting else more()
-                if segment is None:
-                    break
-                self._started(worker, segment)
-                jobs.append((worker, self._job(segment)))
-            self._journal.commit()
-            for worker, job in jobs:
-                crew.start(worker, job)
-            if not self._working:
-                return
-            if stop():
-                raise Interrupted(
-                    f"stopped with {len(self.view.scored)} trials scored; "
-                    "go on with the same command and --resume."
-                )
-            heard = crew.poll(POLL_S)
-            match heard:
-                case Outcome():
-                    self._enter(heard)
-                case Reported():
-                    self._hear(crew, heard)
-                case Lost():
-                    self._lose(crew, heard)
-
-    def _started(self, worker: int, segment: Segment) -> None:
+    def _start(self, worker: int, segment: Segment) -> None:
         self._event(
             "start",
             segment=segment.number,
@@ -205,13 +248,7 @@ class Study:
             attempt=self.view.attempts[segment.number],
             worker=worker,
         )
-        self._working[segment.number] = (worker, segment)
-
-    def _lose(self, crew: Crew, lost: Lost) -> None:
-        """What workers were at that died goes on elsewhere, from its checkpoint."""
-        self._event("lost", ranks=crew.lost, workers=lost.workers, segments=lost.segments)
-        undone = [self._working.pop(number)[1] for number in lost.segments]
-        self._waiting = undone + self._waiting
+        self._working[segment.number] = segment
 
     def _tuning(self) -> Segment | None:
         """The next stretch of a trial, as the scheduler wishes, and after that the user."""
@@ -271,7 +308,7 @@ class Study:
         number = outcome.segment
         if number not in self._working or outcome.attempt != self.view.attempts[number]:
             return  # somebody had told it before his rank died
-        _, segment = self._working.pop(number)
+        segment = self._working.pop(number)
         if outcome.wrong_input:
             raise InputError(f"{segment.name}: {outcome.reason}")
         if outcome.score is None:
@@ -290,22 +327,21 @@ class Study:
         frames = min(outcome.frames, segment.end)
         self._event("result", name=segment.name, **outcome.plain() | {"frames": frames})
 
-    def _hear(self, crew: Crew, reported: Reported) -> None:
-        """A trial says how it goes; the scheduler may have it paused."""
+    def _hear(self, reported: Reported) -> bool:
+        """A trial says how it goes; whether the scheduler has it paused."""
         if reported.segment not in self._working:
-            return
+            return False
         self._event("report", **reported.plain())
-        worker, segment = self._working[reported.segment]
-        trial = self.view.trials[segment.trial]
-        if not trial.pausing and not self._scheduler.judge(self.view, trial):
-            self._event("pausing", segment=segment.number)
-            self._journal.commit()
-            crew.pause(worker)
+        trial = self.view.trials[self._working[reported.segment].trial]
+        pause = not trial.pausing and not self._scheduler.judge(self.view, trial)
+        if pause:
+            self._event("pausing", segment=reported.segment)
+        return pause
 
     def _job(self, segment: Segment) -> Job:
         """What a worker is to do; its key is all it draws from."""
         settings, trial = self._settings, self.view.trials[segment.trial]
-        folder = self._folder / FOLDERS[segment.purpose] / segment.name
+        folder = self.folder / FOLDERS[segment.purpose] / segment.name
         tuning = segment.purpose == "tune"
         if tuning:
             key, over = self._key.child("trial", trial.number), {}
@@ -323,10 +359,11 @@ class Study:
         parent = None
         if trial.parent is not None and tuning:
             origin = self.view.trials[trial.parent[0]]
-            home = self._folder / FOLDERS["tune"] / trial_name(origin.number)
+            home = self.folder / FOLDERS["tune"] / trial_name(origin.number)
             parent = str(home), origin.updates[trial.parent[1]]
         return Job(
             name=segment.name,
+            study=str(self.folder),
             settings=train,
             evaluation=evaluation.dump(),
             evaluation_seed=key.child("evaluate").integer(),
@@ -337,6 +374,8 @@ class Study:
             parent=parent,
             keep=tuning and self._scheduler.forks,
             listen=tuning and self._scheduler.listens,
+            timeout_s=settings.trial.timeout_s,
+            silence_s=settings.trial.silence_s,
         )
 
 

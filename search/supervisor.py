@@ -9,11 +9,11 @@ from pathlib import Path
 from veldt.platform.errors import RunFailed
 from veldt.platform.runs import Heartbeat
 from veldt.platform.zygote import Child, Zygote, exit_reason
-from veldt.search.settings import TrialSettings
 from veldt.search.trial import (
     PAUSE,
     REPORTS,
     RESULT,
+    GivenUp,
     Heard,
     Job,
     Outcome,
@@ -34,18 +34,13 @@ class Supervisor:
     """Starts a job, is asked now and then, never waits.
 
     Made before this process joins an MPI job, it is up at once: see `Zygote`.
-
-    Args:
-        settings: How long a trial may take, and be silent.
-        logs: The folder for what the children print.
     """
 
-    def __init__(self, settings: TrialSettings, logs: Path) -> None:
-        self._settings, self._logs = settings, logs
+    def __init__(self) -> None:
         self._zygote: Zygote | None = Zygote(PRELOAD)
         self._job: Job | None = None
         self._child: Child | None = None
-        self._interrupted = False
+        self._interrupted = self._giving_up = False
 
     @property
     def busy(self) -> bool:
@@ -55,7 +50,8 @@ class Supervisor:
         """Begins a job; only one at a time."""
         folder = Path(job.folder)
         folder.mkdir(parents=True, exist_ok=True)
-        self._logs.mkdir(parents=True, exist_ok=True)
+        self._log(job).parent.mkdir(parents=True, exist_ok=True)
+        self._giving_up = False
         for name in (RESULT, PAUSE, REPORTS):
             (folder / name).unlink(missing_ok=True)
         self._read = 0  # bytes of the reports
@@ -92,6 +88,8 @@ class Supervisor:
         else:
             outcome = read_result(Path(job.folder))
         self._job = self._child = None
+        if outcome is None and self._giving_up:
+            return GivenUp(job.segment)
         if outcome is None:
             outcome = Outcome(job.segment, None, self._died(job, status or 0), final=False)
         return dataclasses.replace(outcome, attempt=job.attempt)
@@ -114,9 +112,15 @@ class Supervisor:
         if self._job is not None:
             Path(self._job.folder, PAUSE).touch()
 
+    def give_up(self) -> None:
+        """Has the job end at once, with a checkpoint."""
+        self._giving_up = True
+        if self._child is not None:
+            self._child.signal(signal.SIGTERM)
+
     def _overdue(self, job: Job) -> Outcome | None:
         """What becomes of a job that should be given up."""
-        timeout_s, silence_s = self._settings.timeout_s, self._settings.silence_s
+        timeout_s, silence_s = job.timeout_s, job.silence_s
         if time.monotonic() - self._begun > timeout_s:
             return Outcome(job.segment, None, f"took longer than trial.timeout_s = {timeout_s:g}")
         if self._heartbeat.silence_s > silence_s:
@@ -131,7 +135,7 @@ class Supervisor:
         return f"its process ended with {exit_reason(status)}{last}"
 
     def _log(self, job: Job) -> Path:
-        return self._logs / f"{job.name}.log"
+        return Path(job.study, "logs", f"{job.name}.log")
 
     def interrupt(self) -> None:
         """Has the job write a checkpoint and end, unwaited for; its end is no outcome."""

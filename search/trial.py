@@ -43,6 +43,7 @@ class Job:
     """What a worker is to do; plain JSON."""
 
     name: str  # "trial-0003", "winner"
+    study: str  # its folder
     settings: dict[str, Any]  # a TrainSettings
     evaluation: dict[str, Any]  # an EvaluationSettings
     evaluation_seed: int
@@ -53,6 +54,13 @@ class Job:
     parent: tuple[str, int] | None = None  # folder and checkpoint that it begins with
     keep: bool = False  # the checkpoint at the end, for others to begin with
     listen: bool = False  # report on the way
+    timeout_s: float = 86_400.0
+    silence_s: float = 300.0
+
+    @property
+    def task(self) -> tuple[str, int, int]:
+        """Who it is for, which segment, and which attempt at it."""
+        return self.study, self.segment, self.attempt
 
     def plain(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -88,7 +96,17 @@ class Reported:
         return dataclasses.asdict(self)
 
 
-Heard = Outcome | Reported
+@dataclasses.dataclass(frozen=True)
+class GivenUp:
+    """A job ended with a checkpoint, since others want the worker; plain JSON."""
+
+    segment: int
+
+    def plain(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+Heard = Outcome | Reported | GivenUp
 
 
 def main(argument: dict[str, Any]) -> None:

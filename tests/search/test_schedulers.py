@@ -9,6 +9,7 @@ import pytest
 
 from veldt.platform.errors import InputError, Interrupted, SettingsError
 from veldt.platform.keys import Key
+from veldt.search.coordinator import conduct
 from veldt.search.journal import Journal, read
 from veldt.search.schedulers import halving, pbt
 from veldt.search.settings import SearchSettings
@@ -85,7 +86,7 @@ def run(folder, made, landscape, workers=3, stop=lambda: False):
     crew = Simulator(landscape, workers)
     study = Study(made, folder, journal, lambda kind, body: None)
     try:
-        summary = study.run(crew, stop)
+        summary = conduct(study, crew, stop)
     finally:
         journal.close()
     return study, summary, crew
@@ -380,7 +381,7 @@ def test_who_is_asked_to_go_on_twice_goes_on_once(tmp_path):
         study = Study(made, tmp_path / "e", journal, lambda kind, body: None)
         try:
             study.extend(top, 2 * R)
-            return study, study.run(Simulator(Curves(), 1), stop)
+            return study, conduct(study, Simulator(Curves(), 1), stop)
         finally:
             journal.close()
 
