@@ -120,3 +120,70 @@ def test_ranks_die_and_the_rest_end_the_same(veldt, recipe, undisturbed, until, 
     assert {name: summary[name] for name in SAME} == {name: expected[name] for name in SAME}
     assert summary["lost_ranks"] == len(victims) and summary["ranks"] == 4 - len(victims)
     assert sum(e.kind == "session" for e in events(folder)) == sessions
+
+
+MANY = RECIPE.replace("trials = 12", "trials = 56") + "\n[trial]\nretries = 1000\n"
+
+
+def children(process):
+    """Trials under way, and what they started."""
+    found = []
+    for child in psutil.Process(process.pid).children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if child.name() in ("veldt-trial", "veldt-zygote", "veldt-actor"):
+                found.append(child)
+    return found
+
+
+def sessions(folder):
+    """How often a coordinator has begun."""
+    return sum(event.kind == "session" for event in events(folder))
+
+
+def strike(process, chance, ranks):
+    """Kills somebody: a rank, as many as are left to, or what a trial is made of."""
+    with contextlib.suppress(psutil.Error):
+        living = ranks_of(process)
+        if ranks and len(living) > 1 and chance.random() < 0.4:
+            victim = living[chance.choice(sorted(living))]
+        else:
+            victim = chance.choice(children(process) or [None])
+        if victim is not None:
+            victim.send_signal(signal.SIGKILL)
+            return 1
+    return 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("survive", [True, False])
+def test_a_hundred_and_fifty_kills(veldt, until, survive):
+    """Of studies of about a hundred segments, until so many were killed."""
+    (veldt.folder / "many.toml").write_text(MANY)
+    expected = veldt.summary("search", "many.toml", "--out", "calm", "--workers", 2)
+    expected_log = log(veldt.folder / "calm")
+    assert len(expected_log) > 100
+    chance, kills, studies, restarts = random.Random(1), 0, 0, 0
+    while kills < 150:
+        studies += 1
+        folder = veldt.folder / f"storm-{studies}"
+        arguments = ["search", "many.toml", "--json", "--resume", "--out", folder.name]
+        while True:
+            line = [*mpi.command(4, survive=survive), *mpi.itself(arguments)]
+            process = veldt.start_line(line)
+            # A rank that dies while MPI starts is nobody's to survive.
+            before = sessions(folder)
+            until(lambda before=before, folder=folder: sessions(folder) > before)
+            while process.poll() is None:
+                time.sleep(chance.uniform(0.3, 2.0))
+                kills += strike(process, chance, ranks=True)
+            _, err = process.communicate(timeout=200)
+            if survive or (folder / "summary.json").exists():
+                break
+            restarts += 1
+        assert process.returncode == 0 or not survive, err
+        summary = json.loads((folder / "summary.json").read_text())
+        assert log(folder) == expected_log
+        for name in set(SAME) - {"failed_attempts"}:
+            assert summary[name] == expected[name], name
+    print(f"survive={survive}: {kills} kills in {studies} studies, {restarts} restarts")
