@@ -14,6 +14,7 @@ SEARCHERS = {
     "tpe": "veldt.search.optuna_search:Tpe",
     "gp": "veldt.search.optuna_search:Gp",
     "evolution": "veldt.search.regularised_evolution:RegularisedEvolution",
+    "nelder-mead": "veldt.search.nelder_mead:NelderMead",
 }
 
 

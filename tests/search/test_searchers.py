@@ -24,6 +24,7 @@ SETTINGS = {
     "tpe": {"trials": 16, "first": 6},
     "gp": {"trials": 8, "first": 6},
     "evolution": {"trials": 40, "population": 8, "sample": 3},
+    "nelder-mead": {"trials": 40},
 }
 
 
