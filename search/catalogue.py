@@ -15,6 +15,7 @@ SEARCHERS = {
     "gp": "veldt.search.optuna_search:Gp",
     "evolution": "veldt.search.regularised_evolution:RegularisedEvolution",
     "nelder-mead": "veldt.search.nelder_mead:NelderMead",
+    "particle-swarm": "veldt.search.particle_swarm:ParticleSwarm",
 }
 
 

@@ -25,6 +25,7 @@ SETTINGS = {
     "gp": {"trials": 8, "first": 6},
     "evolution": {"trials": 40, "population": 8, "sample": 3},
     "nelder-mead": {"trials": 40},
+    "particle-swarm": {"trials": 30, "particles": 4},
 }
 
 
