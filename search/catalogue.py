@@ -16,6 +16,8 @@ SEARCHERS = {
     "evolution": "veldt.search.regularised_evolution:RegularisedEvolution",
     "nelder-mead": "veldt.search.nelder_mead:NelderMead",
     "particle-swarm": "veldt.search.particle_swarm:ParticleSwarm",
+    "coordinate": "veldt.search.coordinate:Coordinate",
+    "multi-resolution": "veldt.search.multi_resolution:MultiResolution",
 }
 
 

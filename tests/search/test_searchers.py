@@ -26,6 +26,8 @@ SETTINGS = {
     "evolution": {"trials": 40, "population": 8, "sample": 3},
     "nelder-mead": {"trials": 40},
     "particle-swarm": {"trials": 30, "particles": 4},
+    "coordinate": {"trials": 40},
+    "multi-resolution": {"trials": 40},
 }
 
 
