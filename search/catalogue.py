@@ -18,6 +18,7 @@ SEARCHERS = {
     "particle-swarm": "veldt.search.particle_swarm:ParticleSwarm",
     "coordinate": "veldt.search.coordinate:Coordinate",
     "multi-resolution": "veldt.search.multi_resolution:MultiResolution",
+    "portfolio": "veldt.search.portfolio:Portfolio",
 }
 
 

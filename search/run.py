@@ -8,6 +8,7 @@ from veldt.platform.ranks import Ranks
 from veldt.platform.runs import RunFolder, write_json
 from veldt.search.crew import FEW, Hands, work
 from veldt.search.journal import Journal
+from veldt.search.past_studies import settled
 from veldt.search.settings import SearchSettings
 from veldt.search.study import Report, Study
 from veldt.search.supervisor import Supervisor
@@ -49,6 +50,7 @@ def search(
         spare.stop()
     crew = Hands(own, ranks)
     try:
+        settings = settled(settings, folder)
         run = RunFolder(folder, settings.dump(), resume)
         try:
             if run.summary is not None and extend is None:

@@ -28,6 +28,10 @@ SETTINGS = {
     "particle-swarm": {"trials": 30, "particles": 4},
     "coordinate": {"trials": 40},
     "multi-resolution": {"trials": 40},
+    "portfolio": {
+        "trials": 8,
+        "points": [{"a.real": 0.5, "a.log": 0.01, "b.integer": 8, "b.choice": "y"}],
+    },
 }
 
 
