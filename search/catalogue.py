@@ -14,6 +14,11 @@ SEARCHERS = {
     "tpe": "veldt.search.optuna_search:Tpe",
     "gp": "veldt.search.optuna_search:Gp",
     "evolution": "veldt.search.regularised_evolution:RegularisedEvolution",
+    "nelder-mead": "veldt.search.nelder_mead:NelderMead",
+    "particle-swarm": "veldt.search.particle_swarm:ParticleSwarm",
+    "coordinate": "veldt.search.coordinate:Coordinate",
+    "multi-resolution": "veldt.search.multi_resolution:MultiResolution",
+    "portfolio": "veldt.search.portfolio:Portfolio",
 }
 
 

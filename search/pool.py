@@ -16,6 +16,7 @@ from veldt.platform.ranks import Ranks
 from veldt.platform.runs import RunFolder, read_json, write_json
 from veldt.search.coordinator import Coordinator
 from veldt.search.crew import Hands, lead
+from veldt.search.past_studies import settled
 from veldt.search.run import Desk
 from veldt.search.settings import SearchSettings
 from veldt.search.study import Report, Study
@@ -44,6 +45,7 @@ def submit(pool: Path, settings: SearchSettings, folder: Path, priority: int) ->
             if place == "queue" and read_json(file)["folder"] == home:
                 write_json(file, read_json(file) | {"priority": priority})
                 return
+    settings = settled(settings, folder)
     RunFolder(folder, settings.dump(), resume=True).close()
     name = f"{max(numbers) + 1:04d}-{folder.name}.json"
     content = {"folder": home, "priority": priority, "settings": settings.dump()}

@@ -11,6 +11,7 @@ from veldt.platform.runs import RunFolder, write_json
 from veldt.search.coordinator import conduct
 from veldt.search.crew import Hands, lead
 from veldt.search.journal import Journal
+from veldt.search.past_studies import settled
 from veldt.search.settings import SearchSettings
 from veldt.search.study import Report, Study
 from veldt.search.supervisor import Supervisor
@@ -78,6 +79,7 @@ class Desk:
     def __init__(
         self, settings: SearchSettings, folder: Path, resume: bool, report: Report
     ) -> None:
+        settings = settled(settings, folder)
         self._settings, self._folder, self._report = settings, folder, report
         self._run = RunFolder(folder, settings.dump(), resume)
         self._journal: Journal | None = None

@@ -24,6 +24,14 @@ SETTINGS = {
     "tpe": {"trials": 16, "first": 6},
     "gp": {"trials": 8, "first": 6},
     "evolution": {"trials": 40, "population": 8, "sample": 3},
+    "nelder-mead": {"trials": 40},
+    "particle-swarm": {"trials": 30, "particles": 4},
+    "coordinate": {"trials": 40},
+    "multi-resolution": {"trials": 40},
+    "portfolio": {
+        "trials": 8,
+        "points": [{"a.real": 0.5, "a.log": 0.01, "b.integer": 8, "b.choice": "y"}],
+    },
 }
 
 
