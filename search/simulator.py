@@ -77,7 +77,7 @@ class Simulator:
         self._push(0.0, worker, outcome)
 
     def poll(self, timeout_s: float) -> Heard | None:
-        if not self._queue:
+        if not self._queue or timeout_s == 0.0:  # time passes only while somebody waits
             return None
         self.seconds, _, worker, _, heard = heapq.heappop(self._queue)
         if isinstance(heard, Outcome):

@@ -182,11 +182,16 @@ class Study:
                     f"stopped with {len(self.view.scored)} trials scored; "
                     "go on with the same command and --resume."
                 )
-            heard = crew.poll(POLL_S)
-            if isinstance(heard, Outcome):
-                self._enter(heard)
-            elif heard is not None:
-                self._hear(crew, heard)
+            timeout_s = POLL_S
+            for _ in range(crew.size):
+                heard = crew.poll(timeout_s)
+                if heard is None:
+                    break
+                if isinstance(heard, Outcome):
+                    self._enter(heard)
+                else:
+                    self._hear(crew, heard)
+                timeout_s = 0.0  # all that has been heard by now goes to the disk together
 
     def _tuning(self) -> Segment | None:
         """The next stretch of a trial, as the scheduler wishes, and after that the user."""
