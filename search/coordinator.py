@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from veldt.platform.errors import Interrupted, VeldtError
-from veldt.search.crew import POLL_S, Crew, Lost
+from veldt.search.crew import POLL_S, Crew, Lost, News
 from veldt.search.study import Study
 from veldt.search.trial import Job, Reported
 
@@ -146,9 +146,15 @@ class Coordinator:
             return None
 
     def _listen(self) -> None:
-        heard = self._crew.poll(POLL_S)
-        if heard is None:
-            return
+        timeout_s = POLL_S
+        for _ in range(self._crew.size):
+            heard = self._crew.poll(timeout_s)
+            if heard is None:
+                return
+            self._take(heard)
+            timeout_s = 0.0  # all that has been heard by now goes to the disk together
+
+    def _take(self, heard: News) -> None:
         if isinstance(heard, Lost):
             self._lose(heard)
             return

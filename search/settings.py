@@ -1,5 +1,6 @@
 """What a search is made of, as settings; a recipe is these in TOML."""
 
+import functools
 from typing import Any
 
 import pydantic
@@ -122,7 +123,7 @@ class SearchSettings(Settings):
         name = str(self.scheduler.name)  # type: ignore[attr-defined]
         return plugins.load("schedulers", name, SCHEDULERS)
 
-    @property
+    @functools.cached_property
     def searched(self) -> Space:
         return Space(self.space, self.shared, self.rules, self.rule_depth)
 

@@ -92,7 +92,7 @@ class Simulator:
         self._push(0.0, worker, GivenUp(job.segment))
 
     def poll(self, timeout_s: float) -> News | None:
-        if not self._queue:
+        if not self._queue or timeout_s == 0.0:  # time passes only while somebody waits
             return None
         self.seconds, _, worker, _, heard = heapq.heappop(self._queue)
         if not isinstance(heard, Reported):

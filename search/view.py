@@ -50,6 +50,9 @@ class Segment:
                 return "winner" if which == ["0", "0"] else "-".join(["winner", *which])
 
 
+FIELDS = [field.name for field in dataclasses.fields(Segment)]
+
+
 @dataclasses.dataclass
 class Trial:
     """A point, and what came of it."""
@@ -110,7 +113,11 @@ class View:
         """trials that were to go on after all, and how far"""
         self.exhausted = False
         """the searcher will have no more points"""
+        self.changed: list[int] = []
+        """trials, each time something about one was new: who keeps a table of them reads on
+        from where it was, instead of all trials at every question"""
         self._proofs: dict[tuple[Purpose, int, int], dict[int, float | None]] = {}
+        self._asked: dict[tuple[Purpose, int, int], set[int]] = {}
         for event in events:
             self.take(event.kind, event.body)
 
@@ -126,12 +133,17 @@ class View:
                     (parent[0], parent[1]) if parent else None,
                     body.get("member", 0),
                 )
+                self.changed.append(body["number"])
             case "segment":
-                known = [f.name for f in dataclasses.fields(Segment) if f.name in body]
-                segment = Segment(**{name: body[name] for name in known})
+                segment = Segment(**{name: body[name] for name in FIELDS if name in body})
                 self.segments[segment.number] = segment
+                begun = self._asked.setdefault(
+                    (segment.purpose, segment.trial, segment.end), set()
+                )
+                begun.add(segment.replicate)
                 if segment.purpose == "tune":
                     self.trials[segment.trial].state = "running"
+                    self.changed.append(segment.trial)
             case "session":
                 if not body.get("inherited"):
                     self._lost_of_job = 0
@@ -146,6 +158,7 @@ class View:
                 while reports and reports[-1][0] >= body["frames"]:
                     reports.pop()
                 reports.append((body["frames"], body["value"]))
+                self.changed.append(self.segments[body["segment"]].trial)
             case "start":  # nobody has told this attempt to end
                 self.trials[self.segments[body["segment"]].trial].pausing = False
             case "pausing":
@@ -168,6 +181,7 @@ class View:
             return
         trial = self.trials[segment.trial]
         trial.pausing = False
+        self.changed.append(trial.number)
         if score is None:
             trial.state, trial.reason = "condemned", body["reason"] or trial.reason
             return
@@ -187,11 +201,7 @@ class View:
 
     def asked(self, purpose: Purpose, trial: int, frames: int) -> set[int]:
         """The replicates that were begun, of so many frames."""
-        return {
-            segment.replicate
-            for segment in self.segments.values()
-            if (segment.purpose, segment.trial, segment.end) == (purpose, trial, frames)
-        }
+        return self._asked.get((purpose, trial, frames), set())
 
     @property
     def scored(self) -> list[Trial]:

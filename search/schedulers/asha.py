@@ -13,7 +13,7 @@ from typing import Literal
 import pydantic
 
 from veldt.platform.settings import Settings
-from veldt.search.schedulers.halving import reached
+from veldt.search.schedulers.rungs import Changes, Rung, ladder
 from veldt.search.schedulers.scheduler import Begin, Continue, Plan, Wish
 from veldt.search.view import Trial, View
 
@@ -49,27 +49,26 @@ class Asha:
             math.ceil(Fraction(plan.frames, settings.eta ** (top - i)))
             for i in range(settings.rungs)
         ]
+        self._changes = Changes()
+        self._ladders: list[list[Rung]] = []  # of each bracket
 
     def next(self, view: View, refused: bool) -> Wish | None:
-        for bracket in range(self._brackets):
-            trials = [t for t in view.trials.values() if t.number % self._brackets == bracket]
-            for rung in range(len(self._rungs) - 2, bracket - 1, -1):
-                found = self._promoted(trials, rung)
+        self._keep_up(view)
+        for bracket, rungs in enumerate(self._ladders):
+            for rung in reversed(rungs[bracket:]):
+                found = rung.promoted(self._eta)
                 if found is not None:
-                    return Continue(found.number, self._rungs[rung + 1])
+                    return Continue(found, rung.longer)
         first = len(view.trials) % self._brackets
         return None if refused else Begin(self._rungs[first])
 
-    def _promoted(self, trials: list[Trial], rung: int) -> Trial | None:
-        """The best that may go on from a rung and has not."""
-        frames = self._rungs[rung]
-        there = [t for t in trials if reached(t, frames) is not None]
-        places = len(there) // self._eta
-        there.sort(key=lambda trial: (-(reached(trial, frames) or 0.0), trial.number))
-        for trial in there[:places]:
-            if trial.state == "paused" and trial.frames < self._rungs[rung + 1]:
-                return trial
-        return None
+    def _keep_up(self, view: View) -> None:
+        anew, changed = self._changes.since(view)
+        if anew:
+            self._ladders = [ladder(self._rungs) for _ in range(self._brackets)]
+        for trial in changed:
+            for rung in self._ladders[trial.number % self._brackets]:
+                rung.take(trial)
 
     def judge(self, view: View, trial: Trial) -> bool:
         return True

@@ -11,6 +11,8 @@ eta = 3 the first rungs have 81, 34, 15, 8 and 5 trials, as in JMLR; the first v
 arXiv text had 81, 27, 9, 6, 5.)
 """
 
+import bisect
+import itertools
 import math
 from fractions import Fraction
 from typing import Literal
@@ -18,6 +20,7 @@ from typing import Literal
 import pydantic
 
 from veldt.platform.settings import Settings
+from veldt.search.schedulers.rungs import Changes
 from veldt.search.schedulers.scheduler import Begin, Continue, Plan, Wish
 from veldt.search.view import Trial, View
 
@@ -93,24 +96,38 @@ class Halving:
             (settings.trials // eta**i, math.ceil(Fraction(top, eta ** (settings.rungs - 1 - i))))
             for i in range(settings.rungs)
         ]
-        self._brackets = [[rung for rung in rungs if rung[0]]] * settings.brackets
+        self._plan([[rung for rung in rungs if rung[0]]] * settings.brackets)
+
+    def _plan(self, brackets: list[Bracket]) -> None:
+        self._brackets = brackets
+        sizes = itertools.accumulate(bracket[0][0] for bracket in brackets)
+        self._firsts = [0, *sizes]  # of each bracket its first trial, and the end
+        self._changes = Changes()
+        self._still: set[int] = set()  # brackets of which nobody goes on until one changes
+        self._exhausted = False
 
     def next(self, view: View, refused: bool) -> Wish | None:
-        first = 0
-        for bracket in self._brackets:
-            size = bracket[0][0]
-            members = [
-                trial
-                for number in range(first, first + size)
-                if (trial := view.trials.get(number)) is not None
-            ]
-            first += size
-            wish = promotion(bracket, members, view.exhausted)
-            if wish is not None:
-                return wish
-            if len(members) < size:
+        self._keep_up(view)
+        begun = len(view.trials)
+        for number, bracket in enumerate(self._brackets):
+            first, end = self._firsts[number : number + 2]
+            if number not in self._still:
+                members = [view.trials[member] for member in range(first, min(end, begun))]
+                wish = promotion(bracket, members, view.exhausted)
+                if wish is not None:
+                    return wish
+                self._still.add(number)
+            if begun < end:
                 return None if refused else Begin(bracket[0][1])
         return None
+
+    def _keep_up(self, view: View) -> None:
+        """Forgets what was found of brackets in which something has changed."""
+        anew, changed = self._changes.since(view)
+        for trial in changed:
+            self._still.discard(bisect.bisect_right(self._firsts, trial.number) - 1)
+        if anew or view.exhausted != self._exhausted:
+            self._still, self._exhausted = set(), view.exhausted
 
     def judge(self, view: View, trial: Trial) -> bool:
         return True
@@ -124,10 +141,11 @@ class Hyperband(Halving):
     def __init__(self, settings: HyperbandSettings, plan: Plan) -> None:
         units = max(1, plan.frames // settings.least_frames)
         unit = Fraction(plan.frames, units)
-        self._brackets = [
+        brackets = [
             [(trials, math.ceil(unit * length)) for trials, length in bracket]
             for bracket in table(units, settings.eta)
-        ] * settings.rounds
+        ]
+        self._plan(brackets * settings.rounds)
 
 
 def promotion(bracket: Bracket, members: list[Trial], exhausted: bool) -> Wish | None:

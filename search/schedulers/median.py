@@ -13,6 +13,7 @@ from typing import Literal
 import pydantic
 
 from veldt.platform.settings import Settings
+from veldt.search.schedulers.rungs import Changes
 from veldt.search.schedulers.scheduler import Begin, Plan, Wish
 from veldt.search.view import Trial, View
 
@@ -35,6 +36,8 @@ class Median:
 
     def __init__(self, settings: MedianSettings, plan: Plan) -> None:
         self._settings, self._frames = settings, plan.frames
+        self._changes = Changes()
+        self._averages: dict[int, tuple[list[int], list[float]]] = {}  # frames, averages so far
 
     def next(self, view: View, refused: bool) -> Wish | None:
         return None if refused else Begin(self._frames)
@@ -45,19 +48,22 @@ class Median:
         frames = trial.reports[-1][0]
         if frames < self._settings.least_share * self._frames:
             return True
+        self._keep_up(view)
         others = [
-            average
-            for other in view.trials.values()
-            if other is not trial and (average := running_average(other, frames)) is not None
+            averages[bisect.bisect_right(there, frames) - 1]
+            for number, (there, averages) in self._averages.items()
+            if number != trial.number and there[0] <= frames <= there[-1]
         ]
         if len(others) < self._settings.least_trials:
             return True
         return max(value for _, value in trial.reports) >= statistics.median(others)
 
-
-def running_average(trial: Trial, frames: int) -> float | None:
-    """Of what a trial reported up to there; None if it has not come so far."""
-    count = bisect.bisect_right(trial.reports, (frames, float("inf")))
-    if not count or (count == len(trial.reports) and trial.reports[-1][0] < frames):
-        return None
-    return statistics.fmean(value for _, value in trial.reports[:count])
+    def _keep_up(self, view: View) -> None:
+        anew, changed = self._changes.since(view)
+        if anew:
+            self._averages = {}
+        for trial in changed:
+            values = [value for _, value in trial.reports]
+            if values:
+                averages = [statistics.fmean(values[: i + 1]) for i in range(len(values))]
+                self._averages[trial.number] = [frames for frames, _ in trial.reports], averages
