@@ -19,6 +19,7 @@ from veldt.launch.plots import (
     cell,
     multiples,
     plot,
+    resumptions,
 )
 from veldt.launch.run_report import curve
 from veldt.launch.setting_axis import SettingAxis
@@ -27,7 +28,6 @@ from veldt.platform.records import read
 
 CURVES = 100  # drawn at most, the best
 POINTS = 150  # of each
-RESUMED = {"color": INK, "width": 1.5, "dash": "dot"}
 
 
 def _colours(trials: Trials) -> dict[str, str]:
@@ -176,9 +176,12 @@ def curves(folder: Path, trials: Trials) -> str:
     drawn = (trials.scored + under_way)[:CURVES]
     figure = go.Figure()
     count = 0
+    paused: list[tuple[int, float, str]] = []
     for trial in drawn[::-1]:
         frames, returns = curve(read(folder / "trials" / trial.name), POINTS)
         best = trial is trials.best
+        if frames and trial.state == "paused":
+            paused.append((frames[-1], returns[-1], _name(trial)))
         if frames:
             count += 1
             figure.add_scatter(
@@ -192,6 +195,16 @@ def curves(folder: Path, trials: Trials) -> str:
             )
     if not count:
         return ""
+    if paused:
+        figure.add_scatter(
+            x=[x for x, _, _ in paused],
+            y=[y for _, y, _ in paused],
+            mode="markers",
+            marker={"size": 7, "symbol": "line-ns-open", "color": SOFT, "line": {"width": 1.6}},
+            name="paused there",
+            hovertext=[said for _, _, said in paused],
+            hoverinfo="text",
+        )
     figure.update_xaxes(title_text="frames", rangemode="tozero")
     figure.update_yaxes(title_text=f"mean return, last {WINDOW} episodes")
     note = "What the trials returned while they trained, thin but for the best. A score comes "
@@ -254,10 +267,8 @@ def timeline(trials: Trials) -> str:
                 ],
                 hoverinfo="text",
             )
-    for begun in trials.sessions_s[1:]:
-        figure.add_vline(begun / size, line=RESUMED)
-    if len(trials.sessions_s) > 1:
-        figure.add_scatter(x=[None], y=[None], mode="lines", line=RESUMED, name="search resumed")
+    resumed = [begun / size for begun in trials.sessions_s[1:]]
+    resumptions(figure, resumed, trials.seconds / size, "search resumed")
     workers = sorted({span.worker for span in trials.spans}, reverse=True)
     figure.update_layout(barmode="overlay", uniformtext={"minsize": 9, "mode": "hide"})
     figure.update_xaxes(title_text=f"working time of the search, {unit}", rangemode="tozero")
