@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from veldt.launch.console import number
 from veldt.launch.page import escape, heading, paragraph
 from veldt.launch.plots import ACCENT, BAD, FAINT, INK, SCALE, SOFT, cell, multiples, plot
-from veldt.launch.setting_axis import SettingAxis
+from veldt.launch.setting_axis import SettingAxis, short_names
 from veldt.launch.trials import Trials
 from veldt.search.schedulers.pbt import lineage, members
 from veldt.search.view import Trial, View
@@ -18,6 +18,7 @@ Stretch = tuple[Trial, int, int, float | None]
 """(trial, begin, end, score); no score: it is not done, or failed"""
 ROW = 30  # pixels
 HIGHEST = 1400  # pixels; of many members the rows become narrower
+SMALL = 250  # pixels, of a small plot at least
 THICK = 0.62  # of a row
 
 
@@ -182,6 +183,7 @@ def schedule(line: list[tuple[Trial, int]]) -> list[tuple[int, int, Trial]]:
 def _schedule(line: list[tuple[Trial, int]], axes: list[SettingAxis]) -> str:
     """A small plot for each setting, over frames."""
     figure, height = multiples(len(axes))
+    names = short_names([axis.name for axis in axes])
     for index, axis in enumerate(axes):
         place = cell(index)
         xs: list[int | None] = []
@@ -200,7 +202,7 @@ def _schedule(line: list[tuple[Trial, int]], axes: list[SettingAxis]) -> str:
         )  # fmt: skip
         figure.update_xaxes(title_text="frames", rangemode="tozero", nticks=5, **place)
         figure.update_yaxes(
-            title_text=escape(f"{axis.name} (log scale)" if axis.log else axis.name),
+            title_text=escape(names[axis.name]),
             tickvals=axis.ticks,
             ticktext=list(map(escape, axis.texts)),
             type="log" if axis.log else "linear",
@@ -209,4 +211,4 @@ def _schedule(line: list[tuple[Trial, int]], axes: list[SettingAxis]) -> str:
         )
     note = "What a training must be given to be the winner's from its beginning: the settings "
     note += "changed where its weights were taken over."
-    return plot(figure, "schedule", height) + paragraph(note)
+    return plot(figure, "schedule", height, width=SMALL * min(len(axes), 3)) + paragraph(note)

@@ -125,7 +125,8 @@ def _colour(share: float) -> str:
 
 def _wrapped(name: str, letters: int) -> str:
     """A setting's name over as many lines as it needs."""
-    return "<br>".join(map(escape, textwrap.wrap(name.replace("_", " "), letters)))
+    words = name.replace("_", " ").replace(".", ". ")
+    return "<br>".join(map(escape, textwrap.wrap(words, letters)))
 
 
 def _axis(figure: go.Figure, x: int, name: str, ticks: list[float], texts: list[str]) -> None:

@@ -52,10 +52,8 @@ def _single(name: str, evaluation: Proof) -> list[Any]:
     """A row of one training: the interval is over its episodes."""
     returns = evaluation.get("returns", [])
     text = interval_text(returns) if returns else None
-    return [
-        *(name, number(evaluation.get("mean_return")), text),
-        f"{plural(len(returns), 'episode')} of one training",
-    ]
+    source = f"{plural(len(returns), 'episode')} of one training" if returns else "one training"
+    return [name, number(evaluation.get("mean_return")), text, source]
 
 
 def _several(name: str, found: Replicates) -> list[Any]:
@@ -80,17 +78,24 @@ def _optimism(
         )
     text += (
         f"On {plural(len(test.scores), 'seed')} that nothing was chosen by it came to "
-        f"{number(test.mean)}: the optimism of the selection is {number(difference)}"
+        f"{number(test.mean)}: "
     )
-    if len(test.scores) > 1:
+    several = len(test.scores) > 1
+    if difference >= 0:
+        text += f"the optimism of the selection is {number(difference)}"
+    else:
+        text += f"{number(-difference)} more than its score, which was bad luck"
+    if several:
         text += ". The interval there is Student's, over trainings."
     else:
         text += ", from one training each. The intervals cover chance in the episodes, not in "
         text += "the training."
-    changed = differences(
-        settings.settings_of(best.point, 0).dump(),
-        settings.settings_of(best.point, 0, heldout.settings).dump(),
-    )
+    changed = []
+    if settings.train:
+        changed = differences(
+            settings.settings_of(best.point, 0).dump(),
+            settings.settings_of(best.point, 0, heldout.settings).dump(),
+        )
     if changed:
         text += (
             f" The held-out training also differs by heldout.settings ({'; '.join(changed)}), so "

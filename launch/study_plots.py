@@ -28,6 +28,7 @@ from veldt.platform.records import read
 
 CURVES = 100  # drawn at most, the best
 POINTS = 150  # of each
+SMALL = 250  # pixels, of a small plot at least
 
 
 def _colours(trials: Trials) -> dict[str, str]:
@@ -125,6 +126,9 @@ def score_by_setting(trials: Trials, axes: list[SettingAxis]) -> str:
         return ""
     figure, height = multiples(len(axes), each=250)
     colours = _colours(trials)
+    lowest, highest = (f(trial.score or 0.0 for trial in shown) for f in (min, max))
+    margin = 0.06 * (highest - lowest) or 1.0
+    span = [lowest - margin, highest + margin]  # one for all, so that they can be compared
     for index, axis in enumerate(axes):
         place = cell(index)
         for stage, colour in colours.items():
@@ -163,8 +167,8 @@ def score_by_setting(trials: Trials, axes: list[SettingAxis]) -> str:
             range=axis.range,
             **place,
         )
-        figure.update_yaxes(title_text="score" if index % 3 == 0 else "", **place)
-    return plot(figure, "score-by-setting", height)
+        figure.update_yaxes(title_text="score" if index % 3 == 0 else "", range=span, **place)
+    return plot(figure, "score-by-setting", height, width=SMALL * min(len(axes), 3))
 
 
 def curves(folder: Path, trials: Trials) -> str:
@@ -187,7 +191,7 @@ def curves(folder: Path, trials: Trials) -> str:
             figure.add_scatter(
                 x=frames,
                 y=returns,
-                mode="lines",
+                mode="lines" if len(frames) > 1 else "markers",
                 line={"color": ACCENT, "width": 2.6} if best else {"color": FAINT, "width": 1},
                 name=f"trial {trial.number}, the best" if best else f"trial {trial.number}",
                 showlegend=best,

@@ -99,6 +99,7 @@ class Trials:
         scored = [body for body in self.tests if body["score"] is not None]
         self.heldout: dict[str, Any] | None = scored[0] if scored else None
         self._time(events)
+        self.events = events
 
     def _proofs(self, purpose: Purpose) -> list[tuple[Segment, dict[str, Any]]]:
         segments = self.view.segments
