@@ -8,7 +8,18 @@ import plotly.graph_objects as go
 
 from veldt.launch.console import number
 from veldt.launch.page import escape, heading, paragraph
-from veldt.launch.plots import ACCENT, BAD, FAINT, INK, SCALE, SOFT, cell, multiples, plot
+from veldt.launch.plots import (
+    ACCENT,
+    BAD,
+    FAINT,
+    INK,
+    SOFT,
+    cell,
+    colour_bar,
+    multiples,
+    plot,
+    tint,
+)
 from veldt.launch.setting_axis import SettingAxis, short_names
 from veldt.launch.trials import Trials
 from veldt.search.schedulers.pbt import lineage, members
@@ -75,14 +86,14 @@ def _members(view: View, line: list[tuple[Trial, int]]) -> str:
 
 
 def _stretches(figure: go.Figure, view: View) -> None:
-    done = [s for s in stretches(view) if s[3] is not None]
-    colours: dict[str, Any] = {
-        "color": [score for *_, score in done],
-        "colorscale": SCALE,
-        "colorbar": {"title": {"text": "score"}, "thickness": 12, "outlinewidth": 0},
-        "line": {"color": "#fff", "width": 1},
-    }
-    _bars(figure, done, "score", marker=colours, showlegend=False)
+    done = [(s, s[3]) for s in stretches(view) if s[3] is not None]
+    if done:
+        low, high = (f(score for _, score in done) for f in (min, max))
+        span = high - low or 1.0
+        colours = [tint((score - low) / span) for _, score in done]
+        marker: dict[str, Any] = {"color": colours, "line": {"color": "#fff", "width": 1}}
+        _bars(figure, [s for s, _ in done], "score", marker=marker, showlegend=False)
+        colour_bar(figure, low, high if high > low else low + 1.0)
     open_ = [s for s in stretches(view) if s[3] is None and s[0].state != "condemned"]
     marker = {"color": "#fff", "line": {"color": FAINT, "width": 1}, "pattern": {"shape": "/"}}
     _bars(figure, open_, "not done", marker=marker | {"pattern_fgcolor": FAINT})
@@ -94,6 +105,7 @@ def _stretches(figure: go.Figure, view: View) -> None:
             mode="markers",
             marker={"color": BAD, "symbol": "x", "size": 9},
             name="failed",
+            cliponaxis=False,
             hovertext=[escape(f"trial {t.number} failed: {t.reason[:200]}") for t, *_ in failed],
             hoverinfo="text",
         )

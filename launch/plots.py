@@ -97,6 +97,37 @@ def cell(index: int, across: int = 3) -> dict[str, int]:
     return {"row": index // across + 1, "col": index % across + 1}
 
 
+def tint(share: float) -> str:
+    """The colour of a share of the scale."""
+    at = next(i for i in range(1, len(SCALE)) if share <= SCALE[i][0] or i == len(SCALE) - 1)
+    (left, first), (right, second) = SCALE[at - 1], SCALE[at]
+    part = (share - left) / (right - left)
+    channels = [
+        round((1 - part) * int(first[i : i + 2], 16) + part * int(second[i : i + 2], 16))
+        for i in (1, 3, 5)
+    ]
+    return "#" + "".join(f"{channel:02x}" for channel in channels)
+
+
+def colour_bar(figure: go.Figure, low: float, high: float) -> None:
+    """An empty trace that carries the scale of the scores."""
+    figure.add_scatter(
+        x=[None],
+        y=[None],
+        mode="markers",
+        showlegend=False,
+        hoverinfo="skip",
+        marker={
+            "color": [low],
+            "cmin": low,
+            "cmax": high,
+            "colorscale": SCALE,
+            "showscale": True,
+            "colorbar": {"title": {"text": "score"}, "thickness": 12, "outlinewidth": 0},
+        },
+    )
+
+
 def resumptions(figure: go.Figure, places: Sequence[float], end: float, name: str) -> None:
     """Dotted lines where work was gone on with; said once, in the legend, where labels at the
     lines would cover each other. Lines that would touch are one.
