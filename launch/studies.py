@@ -1,6 +1,7 @@
 """A search as a user meets it: progress, a table of trials, the winner, a report."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import rich.table
 from veldt.launch.console import Console, number
 from veldt.launch.ranks import on_ranks
 from veldt.launch.report import write
+from veldt.launch.search_footer import SearchFooter
 from veldt.launch.setting_axis import short_names
 from veldt.launch.trials import Trials
 from veldt.platform.ranks import Ranks
@@ -63,6 +65,46 @@ class Progress:
         self._console.say(f"{self._prefix}{line}")
 
 
+@contextlib.contextmanager
+def footed(
+    console: Console, settings: SearchSettings, folder: Path, spoken: bool
+) -> Iterator[tuple[Callable[[str, dict[str, Any]], None], Callable[[], bool]]]:
+    """While entered, a footer below the lines of a study.
+
+    Args:
+        console: Of the command.
+        settings: Of the search.
+        folder: The study's.
+        spoken: Whether this process says anything.
+
+    Yields:
+        What to report events to, and what to call again and again, which says False.
+    """
+    progress = Progress(console)
+    footer: SearchFooter | None = None
+
+    def draw() -> Any:
+        return footer.draw() if footer is not None else ""
+
+    with console.below(draw) if spoken else contextlib.nullcontext() as refresh:
+
+        def report(kind: str, body: dict[str, Any]) -> None:
+            nonlocal footer
+            if refresh is not None:
+                # Of what was before, the log: what is reported first is not yet written.
+                events = Trials(folder, settings).events if footer is None else ()
+                footer = footer or SearchFooter(settings, events)
+                footer.take(kind, body)
+            progress(kind, body)
+
+        def watched() -> bool:
+            if refresh is not None and footer is not None and footer.due:
+                refresh()
+            return False
+
+        yield report, watched
+
+
 def run(
     settings: SearchSettings,
     folder: Path,
@@ -82,16 +124,17 @@ def run(
                 f"searching in {folder} on {ranks.size} rank(s); stopped at any time, "
                 "the same command with --resume goes on"
             )
-        summary = search(
-            settings,
-            folder,
-            ranks,
-            supervisors,
-            resume=resume,
-            extend=extend,
-            report=Progress(console),
-            stop=stop,
-        )
+        with footed(console, settings, folder, ranks.rank == 0) as (report, watched):
+            summary = search(
+                settings,
+                folder,
+                ranks,
+                supervisors,
+                resume=resume,
+                extend=extend,
+                report=report,
+                stop=lambda: watched() or stop(),
+            )
         if summary is not None:
             console.say(trials_table(folder))
             path = write(folder, folder / "report.html")

@@ -92,14 +92,14 @@ class Trials:
             if event.kind == "start"
         }
         self.all = {number: self._trial(number) for number in self.view.trials}
-        self.validations: dict[int, list[dict[str, Any]]] = {}  # of each finalist
-        for segment, body in self._proofs("validate"):
-            self.validations.setdefault(segment.trial, []).append(body)
         proved = results(self.view, "test")
         tested = self.view.segments[proved[-1]["segment"]].trial if proved else 0
-        scored = [body for body in tests(self.view, tested) if body["score"] is not None]
+        self.tests = tests(self.view, tested)
+        """of the winner"""
+        scored = [body for body in self.tests if body["score"] is not None]
         self.heldout: dict[str, Any] | None = scored[0] if scored else None
         self._time(events)
+        self.events = events
 
     def _proofs(self, purpose: Purpose) -> list[tuple[Segment, dict[str, Any]]]:
         segments = self.view.segments

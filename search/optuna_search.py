@@ -9,8 +9,6 @@ Scores of shorter trainings are kept apart by their length. Asked for a point, t
 the longest that enough trials have come to (Falkner et al. 2018, "BOHB", arXiv:1807.01774).
 """
 
-import contextlib
-import warnings
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -18,10 +16,11 @@ import pydantic
 
 from veldt.platform.keys import Key
 from veldt.platform.settings import Settings
+from veldt.search.optuna_points import distribution, parameters, quiet
 from veldt.search.searcher import Question
 from veldt.search.space import walk
 from veldt.search.space.space import Point, Space
-from veldt.search.space.tree import Number, Pick, Repeat, Scalar
+from veldt.search.space.tree import Number, Pick, Scalar
 
 
 class TpeSettings(Settings):
@@ -92,7 +91,7 @@ class _Optuna:
         return Question(number, point)
 
     def _sampled(self, seed: int) -> Any:
-        with _quiet():
+        with quiet():
             return type(self).sampler(self._settings, seed)
 
     def _model(self, share: float) -> "_Model":
@@ -137,7 +136,7 @@ class _Model:
         self.scored = 0
 
     def ask(self, sampler: Any, space: Space) -> tuple[int, Point]:
-        with _quiet():
+        with quiet():
             self._study.sampler = sampler
             trial = self._study.ask()
             tree = walk.fill(space.tree, lambda site: _suggested(trial, site))
@@ -158,16 +157,8 @@ class _Model:
 
         if score is None:
             return
-        distributions: dict[str, Any] = {}
-        params: dict[str, Any] = {}
-
-        def decide(site: walk.Site) -> Scalar:
-            distributions[site.address] = _distribution(site)
-            params[site.address] = _inside(site, point[site.address])
-            return point[site.address]
-
-        walk.fill(space.tree, decide)
-        with _quiet():
+        params, distributions = parameters(space.tree, point)
+        with quiet():
             self._study.add_trial(
                 create_trial(
                     state=TrialState.COMPLETE,
@@ -181,40 +172,11 @@ class _Model:
 
 def _suggested(trial: Any, site: walk.Site) -> Scalar:
     """A decision by the model; numbers as they are written, with few digits."""
-    found = trial._suggest(site.address, _distribution(site))
+    found = trial._suggest(site.address, distribution(site))
     node = site.node
     if isinstance(node, Pick):
         return node.label(site.options[found])
     return node.nearest(found) if isinstance(node, Number) else int(found)
-
-
-def _inside(site: walk.Site, decision: Scalar) -> Any:
-    """A decision as Optuna knows it."""
-    if isinstance(site.node, Pick):
-        option = site.node.index(decision)
-        return None if option is None else site.options.index(option)
-    return decision
-
-
-def _distribution(site: walk.Site) -> Any:
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
-    match site.node:
-        case Pick():
-            return CategoricalDistribution(tuple(range(len(site.options))))
-        case Repeat(_, low, high):
-            return IntDistribution(low, high)
-        case Number(low, high, log, whole, step):
-            if whole:
-                return IntDistribution(int(low), int(high), log=log, step=int(step or 1))
-            return FloatDistribution(low, high, log=log, step=step)
-
-
-@contextlib.contextmanager
-def _quiet() -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of experimental arguments, which ours are
-        yield
 
 
 class Tpe(_Optuna):
