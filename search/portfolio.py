@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from veldt.platform.errors import InputError
 from veldt.platform.keys import Key
-from veldt.platform.settings import Settings
+from veldt.platform.settings import Path, Settings
 from veldt.search.listed import Listed
 from veldt.search.space.space import Point, Space
 from veldt.search.vectors import Vector
@@ -38,6 +38,11 @@ class PortfolioSettings(Settings):
     """What was chosen of them, written down when a study begins; or points of your own"""
     random: float = pydantic.Field(0.25, ge=0.0, lt=1.0)
     """Share of the questions that ignore the past"""
+
+    @classmethod
+    def prepare(cls, data: dict[str, Any], at: Path) -> dict[str, Any]:
+        studies = data.get("studies")
+        return data | {"studies": (studies,)} if isinstance(studies, str) else data
 
     @pydantic.model_validator(mode="after")
     def _something(self) -> "PortfolioSettings":
