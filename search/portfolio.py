@@ -1,7 +1,7 @@
 """Past studies as a beginning: the points that did best there, between them all, come first.
 
 Wistuba, Schilling and Schmidt-Thieme 2015, "Sequential Model-Free Hyperparameter Tuning", ICDM;
-Feurer et al. 2022, "Auto-Sklearn 2.0", arXiv:2007.04074, section 3.1. The portfolio is chosen
+Feurer et al. 2022, "Auto-Sklearn 2.0", arXiv:2007.04074. The portfolio is chosen
 greedily: the next point is that which lowers the mean over the studies of the least regret that
 any of the portfolio has there. What a point's regret is in a study that never tried it, is
 guessed: the regret of the point that lies nearest to it there. When no point lowers the mean
