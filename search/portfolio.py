@@ -1,7 +1,7 @@
 """Past studies as a beginning: the points that did best there, between them all, come first.
 
 Wistuba, Schilling and Schmidt-Thieme 2015, "Sequential Model-Free Hyperparameter Tuning", ICDM;
-Feurer et al. 2022, "Auto-Sklearn 2.0", arXiv:2007.04074, section 3.1. The portfolio is chosen
+Feurer et al. 2022, "Auto-Sklearn 2.0", arXiv:2007.04074. The portfolio is chosen
 greedily: the next point is that which lowers the mean over the studies of the least regret that
 any of the portfolio has there. What a point's regret is in a study that never tried it, is
 guessed: the regret of the point that lies nearest to it there. When no point lowers the mean
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from veldt.platform.errors import InputError
 from veldt.platform.keys import Key
-from veldt.platform.settings import Settings
+from veldt.platform.settings import Path, Settings
 from veldt.search.listed import Listed
 from veldt.search.space.space import Point, Space
 from veldt.search.vectors import Vector
@@ -38,6 +38,11 @@ class PortfolioSettings(Settings):
     """What was chosen of them, written down when a study begins; or points of your own"""
     random: float = pydantic.Field(0.25, ge=0.0, lt=1.0)
     """Share of the questions that ignore the past"""
+
+    @classmethod
+    def prepare(cls, data: dict[str, Any], at: Path) -> dict[str, Any]:
+        studies = data.get("studies")
+        return data | {"studies": (studies,)} if isinstance(studies, str) else data
 
     @pydantic.model_validator(mode="after")
     def _something(self) -> "PortfolioSettings":

@@ -7,6 +7,7 @@ from scipy.optimize import minimize
 from veldt.platform.errors import InputError
 from veldt.platform.keys import Key
 from veldt.search import nelder_mead
+from veldt.search.conformance import check
 from veldt.search.generational import folded
 from veldt.search.nelder_mead import NelderMead, NelderMeadSettings, constants, corners
 from veldt.search.random_search import RandomSearch, RandomSearchSettings
@@ -154,6 +155,23 @@ def test_what_nothing_differs_on_is_left():
     assert len(names) == len(set(names)) == 6
 
 
+def test_branches_that_are_not_taken_count_for_nothing():
+    options = ({"name": "smooth", "x": Real(low=-1.0, high=1.0)}, {"name": "flat"}, "none")
+    space = Space({"n": Integer(low=1, high=64, log=True), "way": Choice(values=options)})
+    check(NelderMead, NelderMeadSettings(trials=40), space)
+
+    def score(point):
+        if point["way"] == "none":
+            return None
+        return -abs(np.log(point["n"] / 8)) - abs(point.get("way[smooth].x", 2.0))
+
+    for seed in range(5):
+        found = asked(NelderMead(NelderMeadSettings(trials=120), space, Key(seed), None), score)
+        names = [str(point) for point, _ in found]
+        assert len(names) == len(set(names))
+        assert max(score for _, score in found if score is not None) > -0.1
+
+
 def test_failures_are_the_worst_there_is():
     space = box(2)
 
@@ -184,3 +202,10 @@ def test_a_grammar_has_no_simplex():
     space = Space({"x": {"kind": "rule", "name": "e"}}, rules=rules)
     with pytest.raises(InputError, match="no fixed number of coordinates"):
         NelderMead(NelderMeadSettings(trials=5), space, Key(0), None)
+
+
+def test_rules_that_nothing_follows_are_no_grammar_s():
+    rules = {"e": {"kind": "choice", "values": ["end", "other"]}}
+    space = Space({"x": Real(low=0.0, high=1.0)}, rules=rules)
+    searcher = NelderMead(NelderMeadSettings(trials=5), space, Key(0), {"x": 0.25})
+    assert searcher.ask().point == {"x": 0.25}

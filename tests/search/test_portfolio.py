@@ -154,6 +154,7 @@ def test_wrong_past_studies_are_refused(tmp_path):
     study(tmp_path / "failed", [({"optimizer.learning_rate": 1e-3}, None)])
     with pytest.raises(InputError, match="none of its trials has a score"):
         settled(settings(studies=[str(tmp_path / "failed")]), tmp_path / "new")
+    assert settings(studies="runs/old").stages[0].studies == ("runs/old",)
     with pytest.raises(SettingsError, match="name the folders of past studies"):
         settings()
     points = [{"optimizer.learning_rate": 5.0}]
