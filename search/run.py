@@ -49,6 +49,7 @@ def search(
         spare.stop()
     crew = Hands(own, ranks)
     try:
+        settings.work.demand()
         run = RunFolder(folder, settings.dump(), resume)
         try:
             if run.summary is not None and extend is None:

@@ -23,6 +23,7 @@ from veldt.search.trial import (
 TARGET = "veldt.search.trial:main"
 PRELOAD = (
     "veldt.search.trial",
+    "veldt.search.works.training_run",
     "veldt.agents.impala",
     "veldt.agents.actor",
     "veldt.platform.envs.gymnasium_vector",
