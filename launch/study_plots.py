@@ -20,10 +20,9 @@ from veldt.launch.plots import (
     multiples,
     plot,
 )
-from veldt.launch.run_report import curve
 from veldt.launch.setting_axis import SettingAxis
+from veldt.launch.trial_curve import trial_curve
 from veldt.launch.trials import Trial, Trials, is_proof
-from veldt.platform.records import read
 
 CURVES = 100  # drawn at most, the best
 POINTS = 150  # of each
@@ -177,7 +176,7 @@ def curves(folder: Path, trials: Trials) -> str:
     figure = go.Figure()
     count = 0
     for trial in drawn[::-1]:
-        frames, returns = curve(read(folder / "trials" / trial.name), POINTS)
+        frames, returns = trial_curve(folder / "trials" / trial.name, POINTS)
         best = trial is trials.best
         if frames:
             count += 1

@@ -45,10 +45,9 @@ def study_report(folder: Path, document: dict[str, Any], command: str) -> str:
     """
     settings = SearchSettings.parse(document["settings"])
     trials = Trials(folder, settings)
-    train = settings.settings_of(settings.searched.corners()[0], 0)
     axes = [SettingAxis(name, node) for name, node in settings.searched.nodes.items()]
     sections = [
-        _head(trials, settings, document["code"], train.environment.label, train.agent.name),
+        _head(trials, settings, document["code"]),
         section(
             "Winner" if trials.heldout else "Best trial", *_winner(folder, trials, settings, axes)
         ),
@@ -60,21 +59,17 @@ def study_report(folder: Path, document: dict[str, Any], command: str) -> str:
         section("All trials", _table(trials)),
         section("Settings", settings_table(document["settings"])),
     ]
-    title = f"{train.agent.name} on {train.environment.label}"
-    return page("Search", title, _state(folder, trials), sections, command)
+    return page("Search", settings.work.title, _state(folder, trials), sections, command)
 
 
-def _head(
-    trials: Trials, settings: SearchSettings, code: dict[str, Any], environment: str, agent: str
-) -> str:
+def _head(trials: Trials, settings: SearchSettings, code: dict[str, Any]) -> str:
     best, held = trials.best, (trials.heldout or {}).get("evaluation", {})
     version, commit = code_name(code)
     failed = trials.count("failed")
     stages = dict.fromkeys(trial.stage for trial in trials.all.values())
     return facts(
         [
-            ("environment", environment, ""),
-            ("agent", agent, ""),
+            *((what, which, "") for what, which in settings.work.facts),
             ("best score", best.score if best else None, f"trial {best.number}" if best else ""),
             ("held-out mean return", held.get("mean_return"), "of the winner, trained again"),
             ("trials", len(trials.scored) + failed, f"{number(failed)} failed"),
@@ -151,9 +146,12 @@ def _proof(best: Trial, trials: Trials, settings: SearchSettings) -> str:
         title
         + table(names, rows, kinds=[*[""] * (len(rows) - 2), "best", ""])
         + paragraph(_optimism(best, len(trials.scored), settings))
-        + heading("Its held-out episodes")
-        + histogram(held["returns"], "heldout")
+        + (_episodes(held["returns"]) if len(held["returns"]) > 1 else "")
     )
+
+
+def _episodes(returns: list[float]) -> str:
+    return heading("Its held-out episodes") + histogram(returns, "heldout")
 
 
 def _result(found: dict[str, Any]) -> list[Any]:
@@ -176,8 +174,8 @@ def _optimism(best: Trial, count: int, settings: SearchSettings) -> str:
         "intervals cover chance in the episodes, not in the training."
     )
     changed = differences(
-        settings.settings_of(best.point, 0).dump(),
-        settings.settings_of(best.point, 0, settings.heldout.settings).dump(),
+        settings.work.settings(best.point, 0, {}),
+        settings.work.settings(best.point, 0, settings.heldout.settings),
     )
     if changed:
         text += (

@@ -27,6 +27,7 @@ It ends with exit code 0 at VELDT_STEPS, or where it was paused. It may be kille
 and is begun again with the same folder; SIGTERM comes some seconds before.
 """
 
+import itertools
 import shlex
 import shutil
 from typing import Any, ClassVar
@@ -82,7 +83,8 @@ class Command:
 
     @property
     def title(self) -> str:
-        return shlex.join(self._settings.run)
+        plain = itertools.takewhile(lambda x: not x.startswith("-"), self._settings.run)
+        return " ".join(plain)
 
     @property
     def facts(self) -> list[tuple[str, str]]:
@@ -90,14 +92,17 @@ class Command:
 
     def check(self, over: dict[str, Any], forks: bool) -> None:
         if forks and not self._settings.resume:
-            raise ValueError(
+            raise SettingsError(
                 "command.resume: with this scheduler trials go on from others' folders; "
-                "it is for commands that do"
+                "expected a command that does."
             )
         corners = [self._space.values(point) for point in self._space.corners()]
         taken = sorted({name.partition(".")[0] for values in corners for name in values} & {*OWN})
         if taken:
-            raise ValueError(f"space: {', '.join(taken)}: this placeholder has a meaning already")
+            raise SettingsError(
+                f"space: {', '.join(taken)}: this placeholder has a meaning already; "
+                "take another name."
+            )
         for point in self._space.corners():
             self._try(self.settings(point, 0, {}))
         self._check_over(over, {name for values in corners for name in values})
@@ -116,9 +121,11 @@ class Command:
         for name, value in over.items():
             if name not in names | {"steps"}:
                 known = ", ".join(sorted(names))
-                raise ValueError(f"heldout.settings.{name}: expected steps or one of {known}")
+                raise SettingsError(f"heldout.settings.{name}: expected steps or one of {known}.")
             if name == "steps" and (type(value) is not int or value < 1):
-                raise ValueError(f"heldout.settings.steps: expected a whole number, got {value!r}")
+                raise SettingsError(
+                    f"heldout.settings.steps: expected a whole number, got {value!r}."
+                )
 
     def demand(self) -> None:
         program = self._settings.run[0]

@@ -42,12 +42,12 @@ GRACE_S = 8.0  # after SIGTERM; less than a supervisor waits
 LAST_LINES, LAST_LETTERS = 8, 1000  # of the output, in a reason
 
 
-def run(job: Job, stop: Callable[[], bool]) -> Outcome:
+def run(job: Job, stop: Callable[[], bool], grace_s: float = GRACE_S) -> Outcome:
     """Runs the command once, to the end of the stretch or to where it is paused."""
     folder = Path(job.folder).resolve()
     home = RunFolder(folder, job.settings, resume=True, may_grow=("frames",))
     try:
-        return _Attempt(job, folder, home).run(stop)
+        return _Attempt(job, folder, home).run(stop, grace_s)
     finally:
         home.close()
 
@@ -72,7 +72,7 @@ class _Attempt:
         write_json(folder / VALUES, job.settings["values"])
         self._said = Said(folder / SAID)
 
-    def run(self, stop: Callable[[], bool]) -> Outcome:
+    def run(self, stop: Callable[[], bool], grace_s: float) -> Outcome:
         job, begun = self._job, time.monotonic()
         reports = Reports(self._folder, job.settings["frames"]) if job.listen else None
         output = self._folder / OUTPUT
@@ -85,7 +85,7 @@ class _Attempt:
                 if stop():
                     _tell(process, signal.SIGTERM)
                     with contextlib.suppress(subprocess.TimeoutExpired):
-                        process.wait(GRACE_S)
+                        process.wait(grace_s)
                     raise Interrupted("stopped; it goes on from what is in its folder.")
         finally:
             _tell(process, signal.SIGKILL)  # and what it left running

@@ -1,6 +1,7 @@
 """Placeholders: "{lr}" in a command's arguments stands for what the setting is.
 
-"{optimizer.name}" is a part of a setting that has parts; "{{" and "}}" are braces.
+"{optimizer.name}" is a part of a setting that has parts. Braces around anything but a name are
+braces (JSON, awk), and "{{lr}}" is "{lr}".
 """
 
 import json
@@ -10,26 +11,25 @@ from typing import Any
 
 from veldt.platform.errors import SettingsError, unknown
 
-_FOUND = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
+_NAME = r"\{\s*([A-Za-z_][\w.-]*)\s*\}"
+_FOUND = re.compile(rf"\{{{_NAME}\}}|{_NAME}")
 
 
 def fill(text: str, values: Mapping[str, Any]) -> str:
     """The text with all placeholders replaced; tables and arrays are written as JSON.
 
     Raises:
-        SettingsError: for one that nobody has, and for a brace that stands alone.
+        SettingsError: for one that nobody has.
     """
 
     def replaced(match: re.Match[str]) -> str:
-        whole, name = match.group(), match.group(1)
-        if whole in ("{{", "}}"):
-            return whole[0]
-        if name is None:
-            raise SettingsError(f"{text!r} has a {whole!r} alone; write {whole * 2!r} for one.")
+        literal, name = match.groups()
+        if literal is not None:
+            return match.group()[1:-1]
         found = dict(leaves(values))
         if name not in found:
             raise SettingsError(
-                f"{unknown('placeholder', name, found)} Write {{{{ and }}}} for braces."
+                f"{unknown('placeholder', name, found)} For the text itself write {{{{{name}}}}}."
             )
         value = found[name]
         return value if isinstance(value, str) else json.dumps(value)

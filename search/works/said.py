@@ -82,7 +82,8 @@ class Said:
         said = [line for line in self.now if line.result is not None]
         if not said:
             # One that was there already, and only its result was lost: nothing was left to do.
-            said = [x for x in self.before if x.result is not None and (x.steps or 0) >= end][-1:]
+            before = [line for line in self.before if line.result is not None]
+            said = [line for line in before if paused or (line.steps or 0) >= end][-1:]
         if not said:
             raise BrokenContract(f"it ended without having reported anything; {EXPECTED}.")
         chosen = next((x for x in reversed(said) if x.score is not None), said[-1])
