@@ -109,7 +109,7 @@ class Zygote:
                 ],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
-                env=_environment(),
+                env=child_environment(),
                 start_new_session=True,  # Ctrl-C is the owner's to deal with
             )
             self.pid = self._process.pid
@@ -207,8 +207,8 @@ def _can_fork() -> bool:
     return _in_zygotes_child
 
 
-def _environment() -> dict[str, str]:
-    """A zygote's: one thread, and no rank of its owner's job."""
+def child_environment() -> dict[str, str]:
+    """A zygote's and its children's: one thread, and no rank of its owner's job."""
     kept = {
         name: value for name, value in os.environ.items() if not name.startswith(LAUNCHER_PREFIXES)
     }
@@ -228,7 +228,7 @@ def _forget_owner(kept: socket.socket) -> None:
     signal.set_wakeup_fd(-1)
     for number in Interrupts.SIGNALS:
         signal.signal(number, signal.SIG_DFL)
-    environment = _environment()
+    environment = child_environment()
     for name in set(os.environ) - set(environment):
         del os.environ[name]
     os.environ.update(environment)

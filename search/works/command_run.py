@@ -29,7 +29,7 @@ from veldt.platform.errors import (
     SettingsError,
 )
 from veldt.platform.runs import Heartbeat, RunFolder, write_json
-from veldt.platform.zygote import die_with_parent, exit_reason
+from veldt.platform.zygote import child_environment, die_with_parent, exit_reason
 from veldt.search.trial import PAUSE, Job, Outcome, Reports
 from veldt.search.works.command import no_program
 from veldt.search.works.kept import copy, keep, kept
@@ -113,7 +113,7 @@ class _Attempt:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=os.environ | more | protocol,
+                env=child_environment() | more | protocol,
                 process_group=0,
                 pass_fds=[self._home.fileno()],  # nobody else is begun there while it lives
                 preexec_fn=functools.partial(die_with_parent, os.getpid()),
