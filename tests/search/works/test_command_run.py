@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 
 import psutil
 import pytest
@@ -69,6 +70,26 @@ def test_what_goes_wrong_is_said(start, script, words, wrong):
     found = outcome(start(script))
     assert found.score is None and words in found.reason
     assert found.wrong_input == wrong and (wrong or not found.final)
+
+
+GUEST = """
+import sys
+from veldt.search.guest import Guest
+guest = Guest()
+assert guest.settings == {"lr": 0.5} and (guest.seed, guest.steps, guest.trial) == (7, 100, "x")
+assert guest.total_steps == 100 and guest.folder.is_dir() and not guest.should_pause()
+assert not {"numpy", "torch", "pydantic"} & sys.modules.keys()
+guest.report(50, 0.25)
+guest.report(60)
+guest.score(0.75)
+"""
+
+
+def test_a_guest_in_python(start):
+    crew = start("", run=[sys.executable, "-c", GUEST])
+    heard = [found for _ in range(100) if (found := crew.poll(0.05)) is not None]
+    assert [(x.frames, x.value) for x in heard[:-1]] == [(50, 0.25)]
+    assert heard[-1].score == 0.75 and heard[-1].frames == 100, heard[-1].reason
 
 
 def test_nan_is_a_result(start):
