@@ -305,19 +305,31 @@ def list_(
 @app.command(epilog="Example: veldt check agent impala --set network.core=lstm")
 def check(
     kind: Annotated[Checked, typer.Argument(help="What it is.")],
-    name: Annotated[str, typer.Argument(help="Ours, or an installed plug-in's.")],
+    name: Annotated[
+        str, typer.Argument(help="Ours, or an installed plug-in's; of a command: the recipe.")
+    ],
     assignments: Assignments = None,
-    steps: Annotated[int, typer.Option(min=1, help="Of an environment, in each run.")] = 200,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Of an environment, in each run: 200; of a command: a tenth of a trial."
+        ),
+    ] = None,
 ) -> None:
-    """Run the conformance suite on an agent or an environment, and say what fails and why."""
+    """Run the conformance suite on an agent, an environment or a search's own command, and say
+    what fails and why."""
     from veldt.launch import checks
 
-    console, settings = Console(), override({}, assignments or ())
-    kept = (
-        checks.check_agent(name, settings, console)
-        if kind == Checked.agent
-        else checks.check_environment(name, settings, steps, console)
-    )
+    console = Console()
+    match kind:
+        case Checked.agent:
+            kept = checks.check_agent(name, override({}, assignments or ()), console)
+        case Checked.environment:
+            options = override({}, assignments or ())
+            kept = checks.check_environment(name, options, steps or 200, console)
+        case Checked.command:
+            data = cookbook.load(name, "search", assignments or ())
+            kept = checks.check_command(data, steps, console)
     if not kept:
         raise typer.Exit(1)
 

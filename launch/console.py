@@ -83,7 +83,7 @@ class Console:
             f"{min(share, 1):4.0%}  frames {record['frames']:>11,}  "
             f"{found}episodes {record['episodes']:>6,}  "
             f"{record['steps_per_second']:>8,.0f} steps/s  lag {record['policy_lag_mean']:.1f}  "
-            f"{duration(left)} left"
+            f"{duration(max(0.0, left))} left"
         )
 
 

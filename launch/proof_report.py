@@ -93,8 +93,8 @@ def _optimism(
     changed = []
     if settings.train:
         changed = differences(
-            settings.settings_of(best.point, 0).dump(),
-            settings.settings_of(best.point, 0, heldout.settings).dump(),
+            settings.work.settings(best.point, 0, {}),
+            settings.work.settings(best.point, 0, heldout.settings),
         )
     if changed:
         text += (

@@ -123,11 +123,17 @@ def curve(records: Sequence[Record], limit: int | None = None) -> tuple[list[int
         records: Of a run.
         limit: Points at most; the last one is always there.
     """
-    points = [(r["frames"], r["mean_return"]) for r in records if r["mean_return"] is not None]
+    return thinned(
+        [(r["frames"], r["mean_return"]) for r in records if r["mean_return"] is not None], limit
+    )
+
+
+def thinned(points: list[tuple[int, float]], limit: int | None) -> tuple[list[int], list[float]]:
+    """The coordinates of points, of `limit` at most, the last one among them."""
     if limit is not None and len(points) > limit:
         stride = -(-len(points) // limit)
         points = points[:-1:stride] + points[-1:]
-    return [frames for frames, _ in points], [value for _, value in points]
+    return [x for x, _ in points], [y for _, y in points]
 
 
 def learning(

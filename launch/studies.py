@@ -47,15 +47,19 @@ class Progress:
         if name.startswith("trial"):
             best = self._best is None or body["score"] > self._best
             self._best = body["score"] if best else self._best
-            rate = body["summary"].get("steps_per_second", 0.0)
+            rate = body["summary"].get("steps_per_second")
             self._say(
                 f"{name:>15}  score {number(body['score']):>8}  best {number(self._best):>8}"
-                f"  {body['frames']:>12,} frames  {rate:>7,.0f} steps/s"
+                f"  {body['frames']:>12,} frames"
+                f"{'' if rate is None else f'  {rate:>7,.0f} steps/s'}"
                 f"{'  new best' if best else ''}"
             )
             return
         found = body["evaluation"]
         what = "on a validation seed" if name.startswith("validate") else "again on a fresh seed"
+        if found["standard_error"] is None:  # a command, which scores itself
+            self._say(f"{name:>15}  run {what}: score {number(body['score'])}")
+            return
         self._say(
             f"{name:>15}  trained {what}: mean return {number(found['mean_return'])} +- "
             f"{number(found['standard_error'])} over {found['episodes']} episodes"

@@ -21,10 +21,9 @@ from veldt.launch.plots import (
     plot,
     resumptions,
 )
-from veldt.launch.run_report import curve
 from veldt.launch.setting_axis import SettingAxis
+from veldt.launch.trial_curve import trial_curve
 from veldt.launch.trials import Trial, Trials, is_proof
-from veldt.platform.records import read
 
 CURVES = 100  # drawn at most, the best
 POINTS = 150  # of each
@@ -182,7 +181,7 @@ def curves(folder: Path, trials: Trials) -> str:
     count = 0
     paused: list[tuple[int, float, str]] = []
     for trial in drawn[::-1]:
-        frames, returns = curve(read(folder / "trials" / trial.name), POINTS)
+        frames, returns = trial_curve(folder / "trials" / trial.name, POINTS)
         best = trial is trials.best
         if frames and trial.state == "paused":
             paused.append((frames[-1], returns[-1], _name(trial)))

@@ -51,10 +51,9 @@ def study_report(folder: Path, document: dict[str, Any], command: str) -> str:
     """
     settings = SearchSettings.parse(document["settings"])
     trials = Trials(folder, settings)
-    train = settings.settings_of(settings.searched.corners()[0], 0)
     axes = [SettingAxis(name, node) for name, node in settings.searched.nodes.items()]
     sections = [
-        _head(trials, settings, document["code"], train.environment.label, train.agent.name),
+        _head(trials, settings, document["code"]),
         section(
             "Winner" if trials.heldout else "Best trial", *_winner(folder, trials, settings, axes)
         ),
@@ -70,21 +69,17 @@ def study_report(folder: Path, document: dict[str, Any], command: str) -> str:
         section("All trials", _table(trials)),
         section("Settings", settings_table(document["settings"])),
     ]
-    title = f"{train.agent.name} on {train.environment.label}"
-    return page("Search", title, _state(folder, trials), sections, command)
+    return page("Search", settings.work.title, _state(folder, trials), sections, command)
 
 
-def _head(
-    trials: Trials, settings: SearchSettings, code: dict[str, Any], environment: str, agent: str
-) -> str:
+def _head(trials: Trials, settings: SearchSettings, code: dict[str, Any]) -> str:
     best, held = trials.best, replicates(trials.tests)
     version, commit = code_name(code)
     failed = trials.count("failed")
     stages = dict.fromkeys(trial.stage for trial in trials.all.values())
     return facts(
         [
-            ("environment", environment, ""),
-            ("agent", agent, ""),
+            *((what, which, "") for what, which in settings.work.facts),
             ("best score", best.score if best else None, f"trial {best.number}" if best else ""),
             ("held-out mean return", held.mean, _held(held)),
             ("trials", len(trials.scored) + failed, f"{number(failed)} failed"),

@@ -69,9 +69,11 @@ def tests(view: View, trial: int) -> list[dict[str, Any]]:
 
 def steps(view: View) -> int:
     """Environment steps of all trainings, what a fork began with not counted again."""
-    furthest: dict[str, dict[str, Any]] = {}
+    furthest: dict[Any, dict[str, Any]] = {}
     for number, body in view.results.items():
-        furthest[view.segments[number].name] = body
+        # Where each stretch begins from 0, each counts.
+        again = number if body["summary"].get("from_zero") else None
+        furthest[view.segments[number].name, again] = body
     total: int = sum(body["summary"].get("steps", 0) for body in furthest.values())
     for trial in view.trials.values():
         if trial.parent is not None and trial.scores:

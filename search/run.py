@@ -79,6 +79,7 @@ class Desk:
     def __init__(
         self, settings: SearchSettings, folder: Path, resume: bool, report: Report
     ) -> None:
+        settings.work.demand()
         settings = settled(settings, folder)
         self._settings, self._folder, self._report = settings, folder, report
         self._run = RunFolder(folder, settings.dump(), resume)

@@ -9,11 +9,14 @@ from veldt.agents.evaluate import EvaluationSettings
 from veldt.agents.settings import TrainSettings
 from veldt.platform import plugins
 from veldt.platform.errors import SettingsError
-from veldt.platform.settings import Path, Settings, dotted, merge
+from veldt.platform.settings import Path, Settings, dotted
 from veldt.search.catalogue import searcher
 from veldt.search.schedulers.catalogue import SCHEDULERS
 from veldt.search.schedulers.whole import WholeSettings
 from veldt.search.space.space import Point, Space
+from veldt.search.works.command import Command, CommandSettings
+from veldt.search.works.training import Training
+from veldt.search.works.work import Work
 
 
 class TrialSettings(Settings):
@@ -51,8 +54,10 @@ class HeldoutSettings(Settings):
 class SearchSettings(Settings):
     """One study."""
 
-    train: dict[str, Any]
+    train: dict[str, Any] | None = None
     """What every trial trains, as in a training's recipe"""
+    command: CommandSettings | None = None
+    """Or a program of one's own, which every trial runs"""
     space: dict[str, Any] = pydantic.Field(min_length=1)
     """path of a setting -> the values it may take: see `search/space`"""
     shared: dict[str, Any] = {}
@@ -88,35 +93,31 @@ class SearchSettings(Settings):
         return data
 
     @pydantic.model_validator(mode="after")
-    def _trains(self) -> "SearchSettings":
-        # What a trial would refuse after minutes is refused now: every bound and choice
-        # of the space is tried on.
-        self._try(None, {}, "train")
-        corners = self.searched.corners()
-        for point in corners:
-            self._try(point, {}, "space")
-        self._try(corners[0], self.heldout.settings, "heldout.settings")
-        if self.build_scheduler().forks:
-            first, *others = [_inherited(self.settings_of(point, 0)) for point in corners]
-            differing = {name for other in others for name in first if other[name] != first[name]}
-            if differing:
-                raise ValueError(
-                    f"space: {', '.join(sorted(differing))} cannot be searched by a scheduler "
-                    "whose trials go on from others' checkpoints"
-                )
+    def _works(self) -> "SearchSettings":
+        if (self.train is None) == (self.command is None):
+            raise ValueError(
+                "a search has [train], what its trials train, or [command], a program of your "
+                f"own that they run; this one has {'neither' if self.train is None else 'both'}"
+            )
+        # What a trial would refuse after minutes is refused now.
+        self.work.check(self.heldout.settings, self.build_scheduler().forks)
+        if self.command is not None:
+            for place, one in (("", self), ("heldout.", self.heldout)):
+                if one.evaluation != type(one).model_fields["evaluation"].default:
+                    raise ValueError(f"{place}evaluation: a command scores itself")
         return self
 
-    def _try(self, point: Point | None, over: dict[str, Any], part: str) -> None:
-        try:
-            self.settings_of(point, 0, over)
-        except SettingsError as error:
-            lines = "\n".join(f"{part}: {line}" for line in str(error).splitlines())
-            raise SettingsError(lines) from None
+    @property
+    def work(self) -> Work:
+        """What every trial does."""
+        if self.command is not None:
+            return Command(self.command, self.searched)
+        return Training(self.train or {}, self.searched)
 
     @property
     def frames(self) -> int:
         """Of a whole trial."""
-        return TrainSettings.parse(self.train).frames
+        return self.work.frames
 
     def build_scheduler(self) -> Any:
         """The class that makes the scheduler."""
@@ -131,21 +132,7 @@ class SearchSettings(Settings):
         self, point: Point | None, seed: int, over: dict[str, Any] | None = None
     ) -> TrainSettings:
         """The training that a point stands for; None: what all trials have in common."""
-        bound = self.train if point is None else self.searched.bind(self.train, point)
-        return TrainSettings.parse(merge(bound, (over or {}) | {"seed": seed}))
-
-
-def _inherited(settings: TrainSettings) -> dict[str, Any]:
-    """What trials have in common of which one begins with another's checkpoint."""
-    return {
-        "environment": settings.environment,
-        "agent.name": settings.agent.name,
-        "agent.network": getattr(settings.agent, "network", None),
-        "optimizer.name": settings.optimizer.name,
-        "frames": settings.frames,
-        "steps of an update": settings.steps_per_update,
-        "learner.checkpoint_updates": settings.learner.checkpoint_updates,
-    }
+        return Training(self.train or {}, self.searched).settings_of(point, seed, over)
 
 
 def _stage(stage: Any, at: Path) -> Any:

@@ -57,12 +57,14 @@ class Study:
         self._settings, self.folder, self._journal = settings, folder, journal
         self._report = report
         self._key = Key(settings.seed)
+        self._trial_work = settings.work
         space, self._frames = settings.searched, settings.frames
         self.searcher = Stages(settings.stages, space, self._key.child("searcher"))
         plan = Plan(self._frames, space, self._key.child("scheduler"))
         self._scheduler: Scheduler = settings.build_scheduler()(settings.scheduler, plan)
         self.view = View(self._frames)
-        self.proving = Proving(settings.heldout, self.view, self._frames, self._segment)
+        proof = self._trial_work.length(settings.heldout.settings)
+        self.proving = Proving(settings.heldout, self.view, proof, self._segment)
         self._questions: dict[int, int] = {}  # trial -> the searcher's question
         self._waiting: list[Segment] = []  # begun, and nobody at work on it
         self._working: dict[int, Segment] = {}  # somebody is at work on it
@@ -118,8 +120,7 @@ class Study:
                 f"has {self._frames:,}."
             )
         for trial in best:
-            train = self._settings.settings_of(trial.point, 0, {"frames": frames})
-            train.demand_horizon(self._frames)
+            self._trial_work.demand_longer(trial.point, frames)
         numbers = [trial.number for trial in best]
         meant = {n for trials, end in self.view.extensions if end == frames for n in trials}
         if not meant.issuperset(numbers):  # else somebody goes on with it
@@ -353,7 +354,7 @@ class Study:
             key = key.child("again", segment.replicate) if segment.replicate else key
         evaluation = settings.evaluation if tuning else settings.heldout.evaluation
         seed = key.child("train").integer()
-        train = settings.settings_of(trial.point, seed, over).dump()
+        train = self._trial_work.settings(trial.point, seed, over)
         # What was meant to be shorter once is made longer, and costs the difference.
         train["frames"] = max(train["frames"], segment.end)
         parent = None
@@ -376,6 +377,7 @@ class Study:
             listen=tuning and self._scheduler.listens,
             timeout_s=settings.trial.timeout_s,
             silence_s=settings.trial.silence_s,
+            work=self._trial_work.kind,
         )
 
 

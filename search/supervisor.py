@@ -24,6 +24,7 @@ from veldt.search.trial import (
 TARGET = "veldt.search.trial:main"
 PRELOAD = (
     "veldt.search.trial",
+    "veldt.search.works.training_run",
     "veldt.agents.impala",
     "veldt.agents.actor",
     "veldt.platform.envs.gymnasium_vector",
@@ -124,7 +125,7 @@ class Supervisor:
         if time.monotonic() - self._begun > timeout_s:
             return Outcome(job.segment, None, f"took longer than trial.timeout_s = {timeout_s:g}")
         if self._heartbeat.silence_s > silence_s:
-            reason = f"hung: no update for trial.silence_s = {silence_s:g}"
+            reason = f"hung: no update and no report for trial.silence_s = {silence_s:g}"
             return Outcome(job.segment, None, reason, final=False)
         return None
 

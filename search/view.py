@@ -187,7 +187,8 @@ class View:
             return
         frames = body["frames"]
         trial.scores[frames] = score
-        trial.updates[frames] = body["summary"].get("updates", 0)
+        summary = body["summary"]
+        trial.updates[frames] = summary.get("checkpoint", summary.get("updates", 0))
         trial.state = "done" if frames >= self.frames else "paused"
 
     def open(self) -> Iterator[Segment]:
