@@ -7,10 +7,13 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from simulated_study import simulated
+
+from veldt.launch import dashboard
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
@@ -203,3 +206,18 @@ def test_a_mirror_of_a_log_that_cannot_be_read_says_so(veldt, until, port):
     assert status == 503 and "not a study's log" in text
     assert "file is not a database" in get(port, "/body")[1]
     server.kill()
+
+
+def test_without_optuna_dashboard_there_is_no_link_and_a_word_what_to_install(
+    tmp_path, monkeypatch
+):
+    simulated(tmp_path, trials=2)
+    monkeypatch.setattr(dashboard, "installed", lambda: False)
+    with dashboard.listen(0) as listening:
+        port = listening.getsockname()[1]
+        with dashboard.Dashboard(tmp_path, listening) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            assert "/dashboard/studies" not in get(port, "/")[1]
+            status, text, _ = get(port, "/dashboard/studies/0")
+            assert status == 404 and "pip install 'veldt[dashboard]'" in text
+            server.shutdown()
