@@ -11,7 +11,7 @@
 #   bash launch/results.sh peers            1 hour: small recipes beside stable-baselines3
 #   bash launch/results.sh evolution        2 hours: population searches, 3 seeds each
 #   bash launch/results.sh comparison       1 hour: every strategy on several problems
-#   bash launch/results.sh searchers        8 hours: searchers on COCO's functions and on two tables
+#   bash launch/results.sh searchers        3 hours: searchers on COCO's functions and on two tables
 #   bash launch/results.sh long             4 hours: Walker2d, Ant, Freeway
 #   bash launch/results.sh epg              6 hours: losses that evolution writes, and their ablations
 #   bash launch/results.sh slow             10 minutes: the tests that take too long for every day,

@@ -11,7 +11,7 @@ else, one after another,
 Each learns from every answer. Functions with one valley belong to the first, rugged ones with a
 trend to the last three; the order was tuned on COCO's instances 1 to 5 only. What the Gaussian
 process sees is the logarithm of how far scores lie below the best, so that near the best it
-tells apart what a bad score would flatten. Beyond a few hundred answers, or where the space is
+tells apart what a bad score would flatten. Beyond two hundred answers, or where the space is
 a grammar, it is left out; in a grammar the best are mutated instead of cma.
 
 Scores of shorter trainings are kept apart by their length. The model looks at the longest that
@@ -41,7 +41,7 @@ RANDOM = 10  # every so many
 TURNS = ("everywhere", "nearby", "tpe", "everywhere", "nearby", "cma")
 SMALL_TURNS = ("tpe", "cma")
 GRAMMAR_TURNS = ("tpe", "mutation")
-MODELLED = 300  # answers; more make the Gaussian process slow
+MODELLED = 200  # answers; more make the Gaussian process slow
 LEAST = 4  # answers that a model needs
 GLOBAL, LOCAL, TOP = 512, 128, 8  # candidates
 SCALES = (0.1, 0.03, 0.01, 0.003)
@@ -96,7 +96,7 @@ class AutoSearch:
             return self._start
         if number < self._settings.first and not self._space.grammar:
             return self._sobol.point(number)
-        scored = [n for n in known if self._scores[n][self._trusted()] is not None]
+        scored = [n for n in known if self._scores[n].get(self._trusted()) is not None]
         if number % RANDOM == RANDOM - 1 or len(scored) < LEAST:
             return self._space.sample(random)
         turn = self._turn(number, len(known))
@@ -118,7 +118,8 @@ class AutoSearch:
 
     def _trusted(self) -> float:
         """The longest share that enough trials have come to, or most."""
-        shares = [share for scores in self._scores.values() for share in scores]
+        answers = [pair for scores in self._scores.values() for pair in scores.items()]
+        shares = [share for share, score in answers if score is not None]
         enough = len(self._space.nodes) + 2
         there = [share for share in set(shares) if shares.count(share) >= enough]
         return (
@@ -128,9 +129,13 @@ class AutoSearch:
         )
 
     def _known(self) -> list[int]:
-        """Questions that were answered at the trusted share, or failed on the way."""
+        """Questions that were answered at the trusted share, or failed."""
         share = self._trusted()
-        return [n for n in sorted(self._scores) if share in self._scores[n]]
+        return [
+            n
+            for n, scores in sorted(self._scores.items())
+            if share in scores or None in scores.values()
+        ]
 
     def _mutated(self, scored: list[int], random: Any) -> Point:
         share = self._trusted()
@@ -142,7 +147,7 @@ class AutoSearch:
     def _modelled(self, known: list[int], nearby: bool, random: Any) -> Point:
         """Where the Gaussian process would like to look."""
         share = self._trusted()
-        told = [self._scores[n][share] for n in known]
+        told = [self._scores[n].get(share) for n in known]
         encoded = {n: self._space.encode(point) for n, point in enumerate(self._points)}
         x, y = np.array([encoded[n] for n in known]), warped(told)
         process = GaussianProcess(x, y, self._theta)

@@ -191,6 +191,21 @@ def test_candidates_are_points(space):
             np.testing.assert_allclose(again, vector, atol=1e-4)
 
 
+def test_the_portfolio_looks_at_one_length_and_at_failures_of_any():
+    searcher = AutoSearch(AutoSettings(trials=60), MIXED, Key(0), None)
+    enough = len(MIXED.nodes) + 2
+    for _ in range(enough):
+        searcher.tell(searcher.ask().number, None, 0.0)  # nothing came of it
+    short = [searcher.ask() for _ in range(enough + 5)]
+    for question in short:
+        searcher.tell(question.number, mixed(question.point), 1 / 9)
+    assert searcher._trusted() == 1 / 9 and len(searcher._known()) == 2 * enough + 5
+    for question in short[:enough]:
+        searcher.tell(question.number, -1.0, 1.0)
+    assert searcher._trusted() == 1.0 and len(searcher._known()) == 2 * enough
+    assert searcher.ask() is not None
+
+
 def test_warping_keeps_the_order_and_puts_failures_last():
     scores = [3.0, None, -1e9, 2.999, 3.0, 0.0]
     z = warped(scores)
