@@ -88,7 +88,8 @@ def table(suite: str, name: str, seed: int, shuffled: bool = False) -> BlackBox:
     levels, better, rows = _rows(suite, name)
     order = np.arange(len(rows))
     if shuffled:
-        Key(seed).child("shuffle").generator().shuffle(order)
+        which = names(suite).index(name)
+        Key(seed).child("shuffle", which).generator().shuffle(order)
     space = {
         f"{AT}{path}": {"kind": "choice", "values": values} for path, values in levels.items()
     }
