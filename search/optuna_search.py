@@ -114,6 +114,10 @@ class _Optuna:
             self._models[asked[0]].tell(asked[1], None)
         model.add(self._space, self._asked[number], score)
 
+    def learn(self, point: Point, score: float, share: float = 1.0) -> None:
+        """Takes in what somebody else asked about."""
+        self._model(share).add(self._space, point, score)
+
     @property
     def done(self) -> bool:
         return bool(len(self._scores) == self._settings.trials)

@@ -6,6 +6,7 @@ import numpy as np
 
 from veldt.platform.errors import Interrupted
 from veldt.platform.runs import RunFolder, write_json
+from veldt.search.coordinator import conduct
 from veldt.search.journal import Journal
 from veldt.search.settings import SearchSettings
 from veldt.search.simulator import Played, Simulator
@@ -86,7 +87,8 @@ def simulated(
     journal = Journal(folder / "study.sqlite")
     study = Study(settings, folder, journal, report or (lambda kind, body: None))
     try:
-        summary = study.run(
+        summary = conduct(
+            study,
             Simulator(landscape or Landscape(), workers),
             lambda: events is not None and len(journal.events) >= events,
         )

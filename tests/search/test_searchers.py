@@ -23,6 +23,8 @@ SETTINGS = {
     "sobol": {"trials": 12},
     "tpe": {"trials": 16, "first": 6},
     "gp": {"trials": 8, "first": 6},
+    "auto": {"trials": 13, "first": 4},
+    "cma": {"trials": 24, "population": 5},
     "evolution": {"trials": 40, "population": 8, "sample": 3},
     "nelder-mead": {"trials": 40},
     "particle-swarm": {"trials": 30, "particles": 4},
