@@ -141,6 +141,11 @@ def run(
             )
         if summary is not None:
             console.say(trials_table(folder))
+            if names := summary.get("at_border"):
+                console.say(
+                    f"at the border of what was searched in: {', '.join(names)}; "
+                    "a better value may lie beyond"
+                )
             path = write(folder, folder / "report.html")
             console.summary(summary | {"report": str(path)}, f"{title}: {folder}")
 

@@ -3,17 +3,20 @@
 import math
 from typing import Any
 
+from veldt.search.border import at_border
 from veldt.search.searcher import digest
+from veldt.search.space.space import Space
 from veldt.search.view import Purpose, Trial, View
 
 
-def findings(view: View, winner: Trial, searcher: dict[str, Any]) -> dict[str, Any]:
+def findings(view: View, winner: Trial, searcher: dict[str, Any], space: Space) -> dict[str, Any]:
     """The numbers of summary.json; "best" is the winner.
 
     Args:
         view: Of a study that is over.
         winner: Of it.
         searcher: Its state.
+        space: That was searched.
     """
     best = view.best
     tested = [body["evaluation"] for body in tests(view, winner.number)]
@@ -33,6 +36,7 @@ def findings(view: View, winner: Trial, searcher: dict[str, Any]) -> dict[str, A
         "best_trial": winner.number,
         "best_score": winner.score,
         "best_settings": winner.point,
+        "at_border": at_border(space, winner.point),
         "validation_mean_return": view.mean("validate", winner.number),
         "heldout_mean_return": math.fsum(means) / len(means),
         "heldout_standard_error": error,

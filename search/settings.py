@@ -1,6 +1,7 @@
 """What a search is made of, as settings; a recipe is these in TOML."""
 
 import functools
+import math
 from typing import Any
 
 import pydantic
@@ -11,6 +12,7 @@ from veldt.platform import plugins
 from veldt.platform.errors import SettingsError
 from veldt.platform.settings import Path, Settings, dotted
 from veldt.search.catalogue import searcher
+from veldt.search.policy import preset, tuning
 from veldt.search.schedulers.catalogue import SCHEDULERS
 from veldt.search.schedulers.whole import WholeSettings
 from veldt.search.space.space import Point, Space
@@ -66,6 +68,9 @@ class SearchSettings(Settings):
     """Of a grammar, by name"""
     rule_depth: int = pydantic.Field(8, ge=1, le=100)
     """Rules within rules, at most"""
+    budget: float | None = pydantic.Field(None, ge=1.0, le=1e6)
+    """Whole trials that tuning and validating may cost; see `policy.py` for a search that says
+    nothing else. What is under way when it is spent comes to its stretch's end."""
     stages: tuple[pydantic.SerializeAsAny[Settings], ...] = pydantic.Field(min_length=1)
     """Searchers, one after another, each beginning at the best point so far"""
     scheduler: pydantic.SerializeAsAny[Settings] = WholeSettings()
@@ -78,7 +83,16 @@ class SearchSettings(Settings):
 
     @classmethod
     def prepare(cls, data: dict[str, Any], at: Path) -> dict[str, Any]:
+        if "stages" not in data and isinstance(data.get("budget"), int | float):
+            data = preset(data["budget"], data.get("heldout", {})) | {
+                name: value for name, value in data.items() if name != "heldout"
+            }
         stages = data.get("stages")
+        if stages is None:
+            raise SettingsError(
+                f"{dotted((*at, 'stages'))}: name searchers, or say what the search may cost "
+                "in whole trials (budget = 12), and the rest is chosen."
+            )
         if isinstance(stages, list | tuple):
             data["stages"] = tuple(
                 _stage(stage, (*at, "stages", i)) for i, stage in enumerate(stages)
@@ -99,6 +113,11 @@ class SearchSettings(Settings):
                 "a search has [train], what its trials train, or [command], a program of your "
                 f"own that they run; this one has {'neither' if self.train is None else 'both'}"
             )
+        if self.tuning_frames <= 0:
+            raise ValueError(
+                f"budget: {self.heldout.finalists} finalists validated "
+                f"{self.heldout.validations} times leave nothing of {self.budget:g} trials"
+            )
         # What a trial would refuse after minutes is refused now.
         self.work.check(self.heldout.settings, self.build_scheduler().forks)
         if self.command is not None:
@@ -113,6 +132,14 @@ class SearchSettings(Settings):
         if self.command is not None:
             return Command(self.command, self.searched)
         return Training(self.train or {}, self.searched)
+
+    @property
+    def tuning_frames(self) -> float:
+        """That tuning may take."""
+        if self.budget is None:
+            return math.inf
+        held = self.heldout
+        return self.frames * tuning(self.budget, held.finalists, held.validations)
 
     @property
     def frames(self) -> int:

@@ -59,6 +59,7 @@ class Study:
         self._key = Key(settings.seed)
         self._trial_work = settings.work
         space, self._frames = settings.searched, settings.frames
+        self._limit = settings.tuning_frames
         self.searcher = Stages(settings.stages, space, self._key.child("searcher"))
         plan = Plan(self._frames, space, self._key.child("scheduler"))
         self._scheduler: Scheduler = settings.build_scheduler()(settings.scheduler, plan)
@@ -235,7 +236,9 @@ class Study:
         Args:
             ranks: That it was done on.
         """
-        return findings(self.view, self.proving.winner, self.searcher.state()) | {
+        return findings(
+            self.view, self.proving.winner, self.searcher.state(), self._settings.searched
+        ) | {
             "wall_seconds": round(self._seconds_before + time.monotonic() - self._begun, 3),
             "ranks": ranks,
             "seed": self._settings.seed,
@@ -265,6 +268,8 @@ class Study:
         return None
 
     def _scheduled(self) -> Segment | None:
+        if self.view.given >= self._limit:
+            return None
         wish = self._scheduler.next(self.view, refused=False)
         if not isinstance(wish, Begin):
             return None if wish is None else self._granted(wish, None)

@@ -111,6 +111,8 @@ class View:
         self._lost_of_job = 0
         self.extensions: list[tuple[list[int], int]] = []
         """trials that were to go on after all, and how far"""
+        self.given = 0
+        """frames of tuning that were given out, less what was not needed"""
         self.exhausted = False
         """the searcher will have no more points"""
         self.changed: list[int] = []
@@ -142,6 +144,7 @@ class View:
                 )
                 begun.add(segment.replicate)
                 if segment.purpose == "tune":
+                    self.given += segment.end - segment.begin
                     self.trials[segment.trial].state = "running"
                     self.changed.append(segment.trial)
             case "session":
@@ -186,6 +189,7 @@ class View:
             trial.state, trial.reason = "condemned", body["reason"] or trial.reason
             return
         frames = body["frames"]
+        self.given -= segment.end - max(frames, segment.begin)
         trial.scores[frames] = score
         summary = body["summary"]
         trial.updates[frames] = summary.get("checkpoint", summary.get("updates", 0))
