@@ -17,6 +17,7 @@ from veldt.launch.page import (
     settings_table,
     table,
 )
+from veldt.launch.replay_report import replays_section
 from veldt.launch.run_report import EVALUATION, learning
 from veldt.launch.setting_axis import SettingAxis, short_names
 from veldt.launch.study_plots import (
@@ -52,6 +53,7 @@ def study_report(folder: Path, document: dict[str, Any], command: str) -> str:
         section(
             "Winner" if trials.heldout else "Best trial", *_winner(folder, trials, settings, axes)
         ),
+        replays_section(folder),
         section("Trials by score", scores(trials)),
         section("Settings and scores", parallel_coordinates(trials, axes)),
         section("Score against each setting", score_by_setting(trials, axes)),

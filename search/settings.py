@@ -4,7 +4,6 @@ from typing import Any
 
 import pydantic
 
-from veldt.agents.evaluate import EvaluationSettings
 from veldt.agents.settings import TrainSettings
 from veldt.platform import plugins
 from veldt.platform.errors import SettingsError
@@ -12,6 +11,7 @@ from veldt.platform.settings import Path, Settings, dotted, merge
 from veldt.search.catalogue import searcher
 from veldt.search.schedulers.catalogue import SCHEDULERS
 from veldt.search.schedulers.whole import WholeSettings
+from veldt.search.scoring import ScoringSettings, demand_scores
 from veldt.search.space.space import Point, Space
 
 
@@ -36,8 +36,8 @@ class HeldoutSettings(Settings):
 
     settings: dict[str, Any] = {}
     """Put over the finalists' and the winner's settings, e.g. a longer training."""
-    evaluation: EvaluationSettings = EvaluationSettings()
-    """Of the winner, and of each validation."""
+    evaluation: ScoringSettings = ScoringSettings()
+    """Of the winner, and of each validation; counted as a trial's"""
     finalists: int = pydantic.Field(1, ge=1, le=1000)
     """The best so many trials are validated; 1 takes the highest score at its word."""
     validations: int = pydantic.Field(2, ge=1, le=1000)
@@ -64,8 +64,8 @@ class SearchSettings(Settings):
     """Searchers, one after another, each beginning at the best point so far"""
     scheduler: pydantic.SerializeAsAny[Settings] = WholeSettings()
     """Which trial gets the next stretch of training, and how long: see `veldt list schedulers`"""
-    evaluation: EvaluationSettings = EvaluationSettings(episodes=20)
-    """A trial's score is its mean return over these episodes."""
+    evaluation: ScoringSettings = ScoringSettings(episodes=20)
+    """What makes a trial's score"""
     trial: TrialSettings = TrialSettings()
     heldout: HeldoutSettings = HeldoutSettings()
     seed: int = pydantic.Field(0, ge=0, lt=2**63)
@@ -77,6 +77,11 @@ class SearchSettings(Settings):
             data["stages"] = tuple(
                 _stage(stage, (*at, "stages", i)) for i, stage in enumerate(stages)
             )
+        evaluation, held = data.get("evaluation", {}), data.get("heldout", {})
+        if isinstance(evaluation, dict) and "score" in evaluation and isinstance(held, dict):
+            # Proved in the unit it was tuned in.
+            shared = {"evaluation": {"score": evaluation["score"]}}
+            data["heldout"] = merge(shared, held)
         scheduler = data.get("scheduler")
         if isinstance(scheduler, str | dict):
             table = {"name": scheduler} if isinstance(scheduler, str) else scheduler
@@ -95,6 +100,9 @@ class SearchSettings(Settings):
         for point in corners:
             self._try(point, {}, "space")
         self._try(corners[0], self.heldout.settings, "heldout.settings")
+        demand_scores(self.evaluation, self.settings_of(corners[0], 0))
+        if self.heldout.evaluation.score != self.evaluation.score:
+            raise ValueError("heldout.evaluation.score must be what evaluation.score is")
         if self.build_scheduler().forks:
             first, *others = [_inherited(self.settings_of(point, 0)) for point in corners]
             differing = {name for other in others for name in first if other[name] != first[name]}

@@ -149,6 +149,7 @@ class Study:
             self._journal.append("pause")
         return findings(self.view, self.proving.winner, self.searcher.state()) | {
             "wall_seconds": round(self._seconds_before + time.monotonic() - self._begun, 3),
+            "scored_by": self._settings.evaluation.score,
             "ranks": crew.ranks,
             "seed": self._settings.seed,
         }

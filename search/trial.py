@@ -14,7 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from veldt.agents.evaluate import EvaluationSettings, evaluate, load_run
+from veldt.agents.evaluate import load_run
+from veldt.agents.evaluate import score as played
 from veldt.agents.settings import TrainSettings
 from veldt.agents.train import train
 from veldt.platform import checkpoints
@@ -30,6 +31,7 @@ from veldt.platform.errors import (
 from veldt.platform.interrupts import Interrupts
 from veldt.platform.keys import Key
 from veldt.platform.runs import Heartbeat, read_json, write_json
+from veldt.search.scoring import ScoringSettings, scored
 
 WRONG_INPUT = (SettingsError, UnknownName, UnsupportedSpace)
 FINAL = (EnvironmentFault, Diverged)
@@ -44,7 +46,7 @@ class Job:
 
     name: str  # "trial-0003", "winner"
     settings: dict[str, Any]  # a TrainSettings
-    evaluation: dict[str, Any]  # an EvaluationSettings
+    evaluation: dict[str, Any]  # a ScoringSettings
     evaluation_seed: int
     folder: str
     segment: int = 0
@@ -62,7 +64,7 @@ class Outcome:
     """What became of a job; plain JSON."""
 
     segment: int
-    score: float | None  # mean return of the evaluation; None if it failed
+    score: float | None  # what the evaluation came to; None if it failed
     reason: str = ""  # of the failure
     final: bool = True  # trying again would end the same way
     wrong_input: bool = False  # it was refused: the search as a whole is at fault
@@ -132,13 +134,9 @@ def run(job: Job, stop: Callable[[], bool]) -> Outcome:
             raise
         summary = {name: loaded[2][name] for name in ("updates", "steps", "frames")}
     agent, _, update = load_run(folder)
-    evaluation = evaluate(
-        agent,
-        settings,
-        EvaluationSettings.parse(job.evaluation),
-        Key(job.evaluation_seed).child("evaluation"),
-        beat,
-    ).summary()
+    protocol = ScoringSettings.parse(job.evaluation)
+    key = Key(job.evaluation_seed).child("evaluation")
+    evaluation = scored(played(agent, settings, protocol, key, beat), settings, protocol)
     if job.keep:
         keep(folder, update)
     score, frames = evaluation["mean_return"], summary["frames"]
