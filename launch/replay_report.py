@@ -31,9 +31,9 @@ def found(summary: dict[str, Any]) -> dict[str, Any]:
         "replays": len(scores),
         "failed_replays": sum(bool(one["reason"]) for one in summary["replays"]),
         "replay_mean": _mean(scores),
-        "replay_interval": interval(scores),
+        "replay_interval": _listed(scores),
         "heldout_mean_return": _mean(summary["heldout"]),
-        "heldout_interval": interval(summary["heldout"]),
+        "heldout_interval": _listed(summary["heldout"]),
         "same_weights": summary["same_weights"],
     }
 
@@ -146,6 +146,11 @@ def _scores(summary: dict[str, Any]) -> list[float]:
 
 def _mean(scores: Sequence[float]) -> float | None:
     return math.fsum(scores) / len(scores) if scores else None
+
+
+def _listed(scores: Sequence[float]) -> list[float] | None:
+    bounds = interval(scores)
+    return None if bounds is None else list(bounds)
 
 
 def _text(scores: Sequence[float]) -> str | None:

@@ -1,13 +1,19 @@
 """Population-based training as IMPALA's authors ran it, and its schedules replayed: for real."""
 
+import dataclasses
 import json
 
 import pytest
 
+from veldt.launch import cookbook
 from veldt.launch.trials import Trials, settings_of
 from veldt.platform import checkpoints
+from veldt.platform.ranks import OneRank
 from veldt.search.journal import InputError, read
+from veldt.search.replay import OWN, Replay, replay
 from veldt.search.schedulers import pbt
+from veldt.search.settings import SearchSettings, TrialSettings
+from veldt.search.supervisor import Supervisor
 
 RECIPE = """
 [[stages]]
@@ -106,19 +112,26 @@ def test_on_its_own_seeds_a_replay_comes_to_the_same_bits(undisturbed):
     assert all((last[1][name] == array).all() for name, array in theirs[1].items())
     saved = json.loads((home / "replay.json").read_text())
     assert saved["own_seeds"]["scores"][-1] == [trial.frames, trial.score]
-    # With settings that are none of its ancestors' the bits are others.
-    wrong = saved["legs"][1]["point"] | {"agent.entropy_cost": 0.05}
-    assert wrong != saved["legs"][1]["point"]
+    assert found["replays"] == 0 and found["population_score"] == trial.score
+    # Were a leg's settings another's, the bits would be others.
+    plan = _plan(line.folder / "s", trial.number)
+    plan.folder = line.folder / "wrong"
+    plan.legs[0] = dataclasses.replace(plan.legs[0], point=plan.legs[-1].point)
+    supervisor = Supervisor(TrialSettings(), line.folder / "logs")
+    wrong = replay(plan, [OWN], OneRank(), [supervisor], retries=0)
+    assert wrong["same_weights"] is False and wrong["own_seeds"]["score"] is not None
+
+
+def _plan(folder, number):
+    settings = settings_of(folder)
+    view = Trials(folder, settings).view
+    return Replay(settings, folder, view, view.trials[number])
 
 
 def test_a_replay_goes_on_after_sigkill_and_sigint(undisturbed, until):
     line, summary = undisturbed
     arguments = ("study", "replay", "s", "--seeds", 3, "--workers", 2)
-    home = next(
-        line.folder / "s" / "replays" / f"trial-{t.number:04d}-{t.frames}"
-        for t in Trials(line.folder / "s", settings_of(line.folder / "s")).view.trials.values()
-        if t.number == summary["best_trial"]
-    )
+    home = _plan(line.folder / "s", summary["best_trial"]).folder
 
     def legs():
         return [p for p in home.glob("seed-*/leg-*/result.json")]
@@ -140,8 +153,8 @@ def test_a_replay_goes_on_after_sigkill_and_sigint(undisturbed, until):
     assert found["population_score"] == summary["best_score"]
     assert found["heldout_mean_return"] == summary["heldout_mean_return"]
     low, high = found["replay_interval"]
-    assert low <= found["replay_mean"] <= high and found["same_weights"] is None
-    # Undisturbed, in another copy of nothing, it is the same: seeds are keys.
+    assert low <= found["replay_mean"] <= high
+    # Trained once more, a replay is the same: its seeds are keys.
     scores = [one["score"] for one in json.loads((home / "replay.json").read_text())["replays"]]
     for path in home.glob("seed-1/leg-*/result.json"):
         path.unlink()
@@ -166,3 +179,16 @@ def test_what_cannot_be_replayed(undisturbed):
         assert "Traceback" not in done.stderr
     done = line("study", "replay", "nowhere")
     assert done.returncode == 2 and "no search over settings" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["pbt-cartpole", "pbt-atari-multitask"])
+def test_the_recipes_stretches_end_at_checkpoints(name):
+    """Else a stretch would be longer than meant: it ends where a checkpoint is."""
+    made = SearchSettings.parse(cookbook.load(f"search/{name}", "search"))
+    train = made.settings_of(made.searched.corners()[0], 0)
+    frames_per_step = 4 if "atari" in name else 1
+    stretch = made.frames // made.scheduler.stretches
+    update = train.steps_per_update * frames_per_step
+    assert stretch % (update * train.learner.checkpoint_updates) == 0
+    assert made.stages[0].trials == made.scheduler.population
+    assert made.scheduler.exploit == "rival" and made.scheduler.mutants == "all"
