@@ -82,6 +82,11 @@ def _replayed(summary: dict[str, Any]) -> str:
         text += " Trained once more on the seeds that they had, it came to " + (
             "the same weights, bit by bit." if summary["same_weights"] else "OTHER weights."
         )
+    failed = [one for one in summary["replays"] if one["reason"]]
+    lost = "".join(
+        paragraph(f"The replay on seed {one['replay']} came to nothing: {one['reason']}.")
+        for one in failed
+    )
     names = sorted({name for leg in legs for name in leg["point"]})
     schedule = [
         [
@@ -95,6 +100,7 @@ def _replayed(summary: dict[str, Any]) -> str:
         heading(f"Trial {trial}")
         + paragraph(text)
         + table(HEAD, _rows(summary), kinds=["", "best", ""])
+        + lost
         + _curves(summary)
         + heading("Its schedule")
         + table(["trial", "frames", *names], schedule, sortable=True)
