@@ -21,6 +21,7 @@ from veldt.launch.page import (
 )
 from veldt.launch.proof_report import border, proof
 from veldt.launch.race_report import race
+from veldt.launch.replay_report import replays_section
 from veldt.launch.replicates import Replicates, replicates
 from veldt.launch.run_report import EVALUATION, learning
 from veldt.launch.rung_plot import rungs
@@ -58,6 +59,7 @@ def study_report(folder: Path, document: dict[str, Any], command: str) -> str:
             "Winner" if trials.heldout else "Best trial", *_winner(folder, trials, settings, axes)
         ),
         section("Trained again on other seeds", race(trials, settings)),
+        replays_section(folder),
         section("Trials by score", scores(trials)),
         section("Rungs", rungs(trials)),
         section("Lineage", lineages(trials, axes)),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from veldt.platform.errors import InputError
+from veldt.platform.runs import read_settings
 from veldt.search.findings import results, steps, tests
 from veldt.search.journal import Event, read
 from veldt.search.settings import SearchSettings
@@ -207,6 +208,17 @@ class Trials:
 
     def count(self, state: str) -> int:
         return sum(trial.state == state for trial in self.all.values())
+
+
+def settings_of(folder: Path) -> SearchSettings:
+    """Of the study in a folder.
+
+    Raises:
+        InputError: if there is none.
+    """
+    if not (folder / "study.sqlite").exists():
+        raise InputError(f"{folder}: holds no search over settings (no study.sqlite).")
+    return SearchSettings.parse(read_settings(folder))
 
 
 def _stage_names(settings: SearchSettings) -> list[str]:

@@ -6,15 +6,15 @@ from typing import Any
 
 import pydantic
 
-from veldt.agents.evaluate import EvaluationSettings
 from veldt.agents.settings import TrainSettings
 from veldt.platform import plugins
 from veldt.platform.errors import SettingsError
-from veldt.platform.settings import Path, Settings, dotted
+from veldt.platform.settings import Path, Settings, dotted, merge
 from veldt.search.catalogue import searcher
 from veldt.search.policy import preset, tuning
 from veldt.search.schedulers.catalogue import SCHEDULERS
 from veldt.search.schedulers.whole import WholeSettings
+from veldt.search.scoring import ScoringSettings, demand_scores
 from veldt.search.space.space import Point, Space
 from veldt.search.works.command import Command, CommandSettings
 from veldt.search.works.training import Training
@@ -42,8 +42,8 @@ class HeldoutSettings(Settings):
 
     settings: dict[str, Any] = {}
     """Put over the finalists' and the winner's settings, e.g. a longer training."""
-    evaluation: EvaluationSettings = EvaluationSettings()
-    """Of the winner, and of each validation."""
+    evaluation: ScoringSettings = ScoringSettings()
+    """Of the winner, and of each validation; counted as a trial's"""
     finalists: int = pydantic.Field(1, ge=1, le=1000)
     """The best so many trials are validated; 1 takes the highest score at its word."""
     validations: int = pydantic.Field(2, ge=1, le=1000)
@@ -75,8 +75,8 @@ class SearchSettings(Settings):
     """Searchers, one after another, each beginning at the best point so far"""
     scheduler: pydantic.SerializeAsAny[Settings] = WholeSettings()
     """Which trial gets the next stretch of training, and how long: see `veldt list schedulers`"""
-    evaluation: EvaluationSettings = EvaluationSettings(episodes=20)
-    """A trial's score is its mean return over these episodes."""
+    evaluation: ScoringSettings = ScoringSettings(episodes=20)
+    """What makes a trial's score"""
     trial: TrialSettings = TrialSettings()
     heldout: HeldoutSettings = HeldoutSettings()
     seed: int = pydantic.Field(0, ge=0, lt=2**63)
@@ -97,6 +97,11 @@ class SearchSettings(Settings):
             data["stages"] = tuple(
                 _stage(stage, (*at, "stages", i)) for i, stage in enumerate(stages)
             )
+        evaluation, held = data.get("evaluation", {}), data.get("heldout", {})
+        if isinstance(evaluation, dict) and "score" in evaluation and isinstance(held, dict):
+            # Proved in the unit it was tuned in.
+            shared = {"evaluation": {"score": evaluation["score"]}}
+            data["heldout"] = merge(shared, held)
         scheduler = data.get("scheduler")
         if isinstance(scheduler, str | dict):
             table = {"name": scheduler} if isinstance(scheduler, str) else scheduler
@@ -120,6 +125,10 @@ class SearchSettings(Settings):
             )
         # What a trial would refuse after minutes is refused now.
         self.work.check(self.heldout.settings, self.build_scheduler().forks)
+        if self.train is not None:
+            demand_scores(self.evaluation, self.settings_of(self.searched.corners()[0], 0))
+            if self.heldout.evaluation.score != self.evaluation.score:
+                raise ValueError("heldout.evaluation.score must be what evaluation.score is")
         if self.command is not None:
             for place, one in (("", self), ("heldout.", self.heldout)):
                 if one.evaluation != type(one).model_fields["evaluation"].default:

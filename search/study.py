@@ -240,6 +240,7 @@ class Study:
             self.view, self.proving.winner, self.searcher.state(), self._settings.searched
         ) | {
             "wall_seconds": round(self._seconds_before + time.monotonic() - self._begun, 3),
+            "scored_by": self._settings.evaluation.score if self._settings.train else "command",
             "ranks": ranks,
             "seed": self._settings.seed,
         }

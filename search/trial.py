@@ -45,7 +45,7 @@ class Job:
     name: str  # "trial-0003", "winner"
     study: str  # its folder
     settings: dict[str, Any]  # of its work
-    evaluation: dict[str, Any]  # an EvaluationSettings
+    evaluation: dict[str, Any]  # a ScoringSettings
     evaluation_seed: int
     folder: str
     segment: int = 0
@@ -72,7 +72,7 @@ class Outcome:
     """What became of a job; plain JSON."""
 
     segment: int
-    score: float | None  # mean return of the evaluation; None if it failed
+    score: float | None  # what the evaluation came to; None if it failed
     reason: str = ""  # of the failure
     final: bool = True  # trying again would end the same way
     wrong_input: bool = False  # it was refused: the search as a whole is at fault

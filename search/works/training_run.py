@@ -5,13 +5,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from veldt.agents.evaluate import EvaluationSettings, evaluate, load_run
+from veldt.agents.evaluate import load_run
+from veldt.agents.evaluate import score as played
 from veldt.agents.settings import TrainSettings
 from veldt.agents.train import train
 from veldt.platform import checkpoints
 from veldt.platform.errors import Interrupted
 from veldt.platform.keys import Key
 from veldt.platform.runs import Heartbeat
+from veldt.search.scoring import ScoringSettings, scored
 from veldt.search.trial import PAUSE, Job, Outcome, Reports
 from veldt.search.works.kept import keep, kept
 
@@ -46,13 +48,9 @@ def run(job: Job, stop: Callable[[], bool]) -> Outcome:
             raise
         summary = {name: loaded[2][name] for name in ("updates", "steps", "frames")}
     agent, _, update = load_run(folder)
-    evaluation = evaluate(
-        agent,
-        settings,
-        EvaluationSettings.parse(job.evaluation),
-        Key(job.evaluation_seed).child("evaluation"),
-        beat,
-    ).summary()
+    protocol = ScoringSettings.parse(job.evaluation)
+    key = Key(job.evaluation_seed).child("evaluation")
+    evaluation = scored(played(agent, settings, protocol, key, beat), settings, protocol)
     if job.keep:
         keep(folder, folder / "checkpoints" / f"{update:09d}", update)
     score, frames = evaluation["mean_return"], summary["frames"]
