@@ -123,7 +123,7 @@ def work(ranks: Ranks, supervisor: Supervisor, stop: Callable[[], bool]) -> None
     """
     try:
         while True:
-            received = ranks.receive(POLL_S)
+            received = ranks.receive(RANK_POLL_S)
             if received is not None:
                 _, message = received
                 if "stop" in message:

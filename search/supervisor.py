@@ -37,10 +37,11 @@ class Supervisor:
     Args:
         settings: How long a trial may take, and be silent.
         logs: The folder for what the children print.
+        target: What the children run, if not a trial.
     """
 
-    def __init__(self, settings: TrialSettings, logs: Path) -> None:
-        self._settings, self._logs = settings, logs
+    def __init__(self, settings: TrialSettings, logs: Path, target: str | None = None) -> None:
+        self._settings, self._logs, self._target = settings, logs, target
         self._zygote: Zygote | None = Zygote(PRELOAD)
         self._job: Job | None = None
         self._child: Child | None = None
@@ -71,7 +72,7 @@ class Supervisor:
             self._zygote = None
         if self._zygote is None:
             self._zygote = Zygote(PRELOAD)
-        return self._zygote.spawn(TARGET, job.plain(), self._log(job))
+        return self._zygote.spawn(self._target or TARGET, job.plain(), self._log(job))
 
     def poll(self) -> Heard | None:
         """The outcome, once, and before it what was reported; None while there is nothing."""

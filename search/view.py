@@ -134,7 +134,9 @@ class View:
             case "segment":
                 segment = Segment(**{name: body[name] for name in FIELDS if name in body})
                 self.segments[segment.number] = segment
-                begun = self._asked.setdefault((segment.purpose, segment.trial, segment.end), set())
+                begun = self._asked.setdefault(
+                    (segment.purpose, segment.trial, segment.end), set()
+                )
                 begun.add(segment.replicate)
                 if segment.purpose == "tune":
                     self.trials[segment.trial].state = "running"
