@@ -25,6 +25,7 @@ class Benchmark(enum.StrEnum):
     learner = "learner"
     epg = "epg"
     lives = "lives"
+    search = "search"
 
 
 def bench(
@@ -65,6 +66,14 @@ def bench(
             console.summary(measured, "transport")
         else:
             transport_bench.show(measured, console)
+        return
+    if what == Benchmark.search:
+        from veldt.launch import search_bench
+
+        if recipe is not None or assignments:
+            raise InputError("bench search takes no recipe: its trials are simulated.")
+        measured = search_bench.overhead(seconds, console)
+        console.summary(measured, "search") if json else search_bench.show(measured, console)
         return
     if what == Benchmark.epg:
         from veldt.launch import epg_bench

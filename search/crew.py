@@ -345,7 +345,7 @@ def work(ranks: Ranks, supervisor: Supervisor, stop: Callable[[], bool]) -> list
 
 def _serve(ranks: Ranks, supervisor: Supervisor, seat: Seat, stop: Callable[[], bool]) -> bool:
     """One look at what there is to do; whether it was told to stop."""
-    received = ranks.receive(POLL_S)
+    received = ranks.receive(RANK_POLL_S)
     if received is not None:
         _, message = received
         if "stop" in message:

@@ -13,6 +13,7 @@ the longest that enough trials have come to. TPE with `random = 0.33` under the 
 from collections.abc import Callable
 from typing import Any, Literal
 
+import numpy as np
 import pydantic
 
 from veldt.platform.keys import Key
@@ -50,20 +51,26 @@ class GpSettings(Settings):
     """This share of the questions is random, whatever the model thinks"""
 
 
-def _tpe(settings: TpeSettings, seed: int) -> Any:
+def _tpe(settings: TpeSettings, seed: int, known: "_Known") -> Any:
     from optuna.samplers import TPESampler
 
-    return TPESampler(
+    together = settings.multivariate
+    # Where all points have the same settings, there is nothing to group.
+    flat = together and known.distributions is not None
+    sampler = TPESampler(
         n_startup_trials=settings.first,
         n_ei_candidates=settings.candidates,
-        multivariate=settings.multivariate,
-        group=settings.multivariate,
+        multivariate=together,
+        group=together and not flat,
         constant_liar=True,
         seed=seed,
     )
+    if flat:
+        known.teach(sampler)
+    return sampler
 
 
-def _gp(settings: GpSettings, seed: int) -> Any:
+def _gp(settings: GpSettings, seed: int, known: "_Known") -> Any:
     from optuna.samplers import GPSampler
 
     return GPSampler(n_startup_trials=settings.first, deterministic_objective=False, seed=seed)
@@ -74,7 +81,7 @@ class _Optuna:
 
     learns_at_once = True
 
-    sampler: Callable[[Any, int], Any]
+    sampler: Callable[[Any, int, "_Known"], Any]
 
     def __init__(self, settings: Any, space: Space, key: Key, start: Point | None) -> None:
         self._settings, self._space, self._key = settings, space, key
@@ -94,17 +101,19 @@ class _Optuna:
             share = self._trusted()
             model = self._model(share)
             seed = self._key.child("point", number).integer()
-            mine, point = model.ask(self._sampled(seed), self._space)
+            mine, point = model.ask(self._sampled(seed, model.known), self._space)
             self._waiting[number] = share, mine
         self._asked.append(point)
         return Question(number, point)
 
-    def _sampled(self, seed: int) -> Any:
+    def _sampled(self, seed: int, known: "_Known") -> Any:
         with quiet():
-            return type(self).sampler(self._settings, seed)
+            return type(self).sampler(self._settings, seed, known)
 
     def _model(self, share: float) -> "_Model":
-        return self._models.setdefault(share, _Model())
+        if share not in self._models:
+            self._models[share] = _Model(self._space)
+        return self._models[share]
 
     def _trusted(self) -> float:
         """The longest that enough trials have come to."""
@@ -141,11 +150,12 @@ class _Optuna:
 class _Model:
     """An Optuna study of trials of one length."""
 
-    def __init__(self) -> None:
+    def __init__(self, space: Space) -> None:
         import optuna  # 0.2 seconds, which other searches need not wait for
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._study = optuna.create_study(direction="maximize")
+        self.known = _Known(space)
         self.scored = 0
 
     def ask(self, sampler: Any, space: Space) -> tuple[int, Point]:
@@ -181,6 +191,53 @@ class _Model:
                 )
             )
         self.scored += 1
+
+
+class _Known:
+    """What a sampler that is made anew for each question would find out anew from all trials:
+    which settings there are, and their values as the model has them. The answers are the same.
+
+    Args:
+        space: If all its points have the same settings; of others nothing is known.
+    """
+
+    def __init__(self, space: Space) -> None:
+        self.distributions: dict[str, Any] | None = None
+        if not space.grammar and all(p.keys() == space.nodes.keys() for p in space.corners()):
+            found: dict[str, Any] = {}
+            point = space.corners()[0]
+
+            def decide(site: walk.Site) -> Scalar:
+                found[site.address] = distribution(site)
+                return point[site.address]
+
+            walk.fill(space.tree, decide)
+            ordered = sorted(found.items())
+            self.distributions = {name: d for name, d in ordered if not d.single()}
+        self._rows: dict[int, list[float]] = {}  # of trials that are over
+
+    def teach(self, sampler: Any) -> None:
+        """Has a TPE sampler ask here."""
+        literal = sampler._get_internal_repr
+
+        def values(trials: list[Any], searched: dict[str, Any], study: Any) -> Any:
+            if searched.keys() != (self.distributions or {}).keys():
+                return literal(trials, searched, study)
+            rows = [self._rows.get(t.number) or self._row(sampler, t, study) for t in trials]
+            columns = np.array([row for row in rows if row], float).reshape(-1, len(searched)).T
+            return dict(zip(searched, columns, strict=True))
+
+        sampler.infer_relative_search_space = lambda study, trial: self.distributions
+        sampler._get_internal_repr = values
+
+    def _row(self, sampler: Any, trial: Any, study: Any) -> list[float] | None:
+        params, distributions = sampler._get_params(trial, study), self.distributions or {}
+        if not distributions.keys() <= params.keys():
+            return None
+        row = [d.to_internal_repr(params[name]) for name, d in distributions.items()]
+        if trial.state.is_finished():
+            self._rows[trial.number] = row
+        return row
 
 
 def _suggested(trial: Any, site: walk.Site) -> Scalar:

@@ -35,9 +35,13 @@ class Supervisor:
     """Starts a job, is asked now and then, never waits.
 
     Made before this process joins an MPI job, it is up at once: see `Zygote`.
+
+    Args:
+        target: What the children run, if not a trial.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, target: str | None = None) -> None:
+        self._target = target
         self._zygote: Zygote | None = Zygote(PRELOAD)
         self._job: Job | None = None
         self._child: Child | None = None
@@ -69,7 +73,7 @@ class Supervisor:
             self._zygote = None
         if self._zygote is None:
             self._zygote = Zygote(PRELOAD)
-        return self._zygote.spawn(TARGET, job.plain(), self._log(job))
+        return self._zygote.spawn(self._target or TARGET, job.plain(), self._log(job))
 
     def poll(self) -> Heard | None:
         """The outcome, once, and before it what was reported; None while there is nothing."""
