@@ -28,10 +28,10 @@ from veldt.platform.keys import Key
 from veldt.platform.ranks import Ranks
 from veldt.platform.runs import RunFolder, write_json
 from veldt.search.crew import POLL_S, Crew, Hands, Lost, lead
+from veldt.search.jobs import FOLDERS
 from veldt.search.schedulers.pbt import lineage
 from veldt.search.settings import SearchSettings
 from veldt.search.space.space import Point
-from veldt.search.study import FOLDERS
 from veldt.search.supervisor import Supervisor
 from veldt.search.trial import Job, Outcome, read_result
 from veldt.search.view import Trial, View, trial_name

@@ -23,16 +23,16 @@ from veldt.platform.errors import InputError, RunFailed
 from veldt.platform.keys import Key
 from veldt.search.crew import Crew
 from veldt.search.findings import findings, results
+from veldt.search.jobs import Jobs
 from veldt.search.journal import Event, Journal
 from veldt.search.proving import Proving
 from veldt.search.schedulers.scheduler import Begin, Continue, Fork, Plan, Scheduler, Wish
 from veldt.search.settings import SearchSettings
 from veldt.search.stages import Stages
 from veldt.search.trial import GivenUp, Heard, Job, Outcome, Reported
-from veldt.search.view import Purpose, Segment, View, trial_name
+from veldt.search.view import Purpose, Segment, View
 
 Report = Callable[[str, dict[str, Any]], None]
-FOLDERS = {"tune": "trials", "validate": "validations", "test": "."}
 
 
 class Study:
@@ -57,14 +57,14 @@ class Study:
         self._settings, self.folder, self._journal = settings, folder, journal
         self._report = report
         self._key = Key(settings.seed)
-        self._trial_work = settings.work
         space, self._frames = settings.searched, settings.frames
         self._limit = settings.tuning_frames
         self.searcher = Stages(settings.stages, space, self._key.child("searcher"))
         plan = Plan(self._frames, space, self._key.child("scheduler"))
         self._scheduler: Scheduler = settings.build_scheduler()(settings.scheduler, plan)
         self.view = View(self._frames)
-        proof = self._trial_work.length(settings.heldout.settings)
+        self._jobs = Jobs(settings, folder, self.view, self._scheduler)
+        proof = settings.work.length(settings.heldout.settings)
         self.proving = Proving(settings.heldout, self.view, proof, self._segment)
         self._questions: dict[int, int] = {}  # trial -> the searcher's question
         self._waiting: list[Segment] = []  # begun, and nobody at work on it
@@ -121,7 +121,7 @@ class Study:
                 f"has {self._frames:,}."
             )
         for trial in best:
-            self._trial_work.demand_longer(trial.point, frames)
+            self._settings.work.demand_longer(trial.point, frames)
         numbers = [trial.number for trial in best]
         meant = {n for trials, end in self.view.extensions if end == frames for n in trials}
         if not meant.issuperset(numbers):  # else somebody goes on with it
@@ -173,7 +173,7 @@ class Study:
             return None
         segment = self._waiting.pop(0)
         self._start(worker, segment)
-        return self._job(segment)
+        return self._jobs.job(segment)
 
     def ready(self) -> bool:
         """Whether there is something to do now, which is decided then."""
@@ -344,47 +344,6 @@ class Study:
         if pause:
             self._event("pausing", segment=reported.segment)
         return pause
-
-    def _job(self, segment: Segment) -> Job:
-        """What a worker is to do; its key is all it draws from."""
-        settings, trial = self._settings, self.view.trials[segment.trial]
-        folder = self.folder / FOLDERS[segment.purpose] / segment.name
-        tuning = segment.purpose == "tune"
-        if tuning:
-            key, over = self._key.child("trial", trial.number), {}
-        elif segment.purpose == "validate":
-            key = self._key.child("validate", trial.number, segment.replicate)
-            over = settings.heldout.settings
-        else:
-            key, over = self._key.child("heldout"), settings.heldout.settings
-            key = key.child("again", segment.replicate) if segment.replicate else key
-        evaluation = settings.evaluation if tuning else settings.heldout.evaluation
-        seed = key.child("train").integer()
-        train = self._trial_work.settings(trial.point, seed, over)
-        # What was meant to be shorter once is made longer, and costs the difference.
-        train["frames"] = max(train["frames"], segment.end)
-        parent = None
-        if trial.parent is not None and tuning:
-            origin = self.view.trials[trial.parent[0]]
-            home = self.folder / FOLDERS["tune"] / trial_name(origin.number)
-            parent = str(home), origin.updates[trial.parent[1]]
-        return Job(
-            name=segment.name,
-            study=str(self.folder),
-            settings=train,
-            evaluation=evaluation.dump(),
-            evaluation_seed=key.child("evaluate").integer(),
-            folder=str(folder),
-            segment=segment.number,
-            attempt=self.view.attempts[segment.number],
-            until=segment.end if segment.end < train["frames"] else None,
-            parent=parent,
-            keep=tuning and self._scheduler.forks,
-            listen=tuning and self._scheduler.listens,
-            timeout_s=settings.trial.timeout_s,
-            silence_s=settings.trial.silence_s,
-            work=self._trial_work.kind,
-        )
 
 
 def sessions_seconds(events: list[Event]) -> float:
