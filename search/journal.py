@@ -15,6 +15,7 @@
     given_up  segment                                others wanted the worker; it waits again
     fail      segment, name, attempt, reason         the attempt came to nothing
     result    segment, name, score | null, ...       what it came to, told to the searcher
+    drop      trial, frames                          a checkpoint goes, -1: the trial's own
     pause                                            the process stopped working on the study
 
 The log is the study: everything else is rebuilt from it.

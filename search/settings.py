@@ -11,6 +11,7 @@ from veldt.platform import plugins
 from veldt.platform.errors import SettingsError
 from veldt.platform.settings import Path, Settings, dotted, merge
 from veldt.search.catalogue import searcher
+from veldt.search.keep_settings import KeepSettings
 from veldt.search.policy import preset, tuning
 from veldt.search.schedulers.catalogue import SCHEDULERS
 from veldt.search.schedulers.whole import WholeSettings
@@ -79,6 +80,8 @@ class SearchSettings(Settings):
     """What makes a trial's score"""
     trial: TrialSettings = TrialSettings()
     heldout: HeldoutSettings = HeldoutSettings()
+    keep: KeepSettings = KeepSettings()
+    """Which checkpoints stay on the disk"""
     seed: int = pydantic.Field(0, ge=0, lt=2**63)
 
     @classmethod

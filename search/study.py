@@ -26,6 +26,7 @@ from veldt.search.findings import findings, results
 from veldt.search.jobs import Jobs
 from veldt.search.journal import Event, Journal
 from veldt.search.proving import Proving
+from veldt.search.retention import OWN, Item, Retention
 from veldt.search.schedulers.scheduler import Begin, Continue, Fork, Plan, Scheduler, Wish
 from veldt.search.settings import SearchSettings
 from veldt.search.stages import Stages
@@ -64,6 +65,10 @@ class Study:
         self._scheduler: Scheduler = settings.build_scheduler()(settings.scheduler, plan)
         self.view = View(self._frames)
         self._jobs = Jobs(settings, folder, self.view, self._scheduler)
+        self._retention = Retention(
+            settings.keep, folder, self.view, self._scheduler, settings.train is not None
+        )
+        self._going: list[Item] = []
         proof = settings.work.length(settings.heldout.settings)
         self.proving = Proving(settings.heldout, self.view, proof, self._segment)
         self._questions: dict[int, int] = {}  # trial -> the searcher's question
@@ -122,6 +127,11 @@ class Study:
             )
         for trial in best:
             self._settings.work.demand_longer(trial.point, frames)
+            if trial.parent is not None and (trial.number, OWN) in self.view.dropped:
+                raise InputError(
+                    f"trial {trial.number} began with another's checkpoint, and its own is gone: "
+                    "it cannot go on."
+                )
         numbers = [trial.number for trial in best]
         meant = {n for trials, end in self.view.extensions if end == frames for n in trials}
         if not meant.issuperset(numbers):  # else somebody goes on with it
@@ -146,6 +156,7 @@ class Study:
             best_score=best.score if best else None,
             inherited=inherited,
         )
+        self._retention.begin()
         if inherited:
             self._event("lost", ranks=crew.lost, workers=[], segments=[])
         mine = []
@@ -225,6 +236,9 @@ class Study:
     def commit(self) -> None:
         """Whatever happened is on the disk when this returns."""
         self._journal.commit()
+        for item in self._going:
+            self._retention.delete(item.trial, item.frames)
+        self._going = []
 
     def leave(self) -> None:
         """The coordinator stops working on it."""
@@ -299,7 +313,8 @@ class Study:
         elif isinstance(wish, Continue):
             trial = wish.trial
         assert trial is not None
-        return self._segment(trial, "tune", 0, self.view.trials[trial].frames, wish.end)
+        begin = 0 if (trial, OWN) in self.view.dropped else self.view.trials[trial].frames
+        return self._segment(trial, "tune", 0, begin, wish.end)
 
     def _segment(
         self, trial: int, purpose: Purpose, replicate: int, begin: int, end: int
@@ -333,6 +348,11 @@ class Study:
         # The last update of a stretch goes past its end by a little, in some trials further.
         frames = min(outcome.frames, segment.end)
         self._event("result", name=segment.name, **outcome.plain() | {"frames": frames})
+        if segment.purpose == "tune":
+            self._retention.found(self.view.trials[segment.trial])
+            for item in self._retention.expendable():
+                self._event("drop", trial=item.trial, frames=item.frames)
+                self._going.append(item)
 
     def _hear(self, reported: Reported) -> bool:
         """A trial says how it goes; whether the scheduler has it paused."""

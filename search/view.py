@@ -111,6 +111,8 @@ class View:
         self._lost_of_job = 0
         self.extensions: list[tuple[list[int], int]] = []
         """trials that were to go on after all, and how far"""
+        self.dropped: set[tuple[int, int]] = set()
+        """(trial, frames) of checkpoints that are gone, -1 for a trial's own"""
         self.given = 0
         """frames of tuning that were given out, less what was not needed"""
         self.exhausted = False
@@ -172,6 +174,8 @@ class View:
                 segment = self.segments[body["segment"]]
                 if segment.purpose == "tune":
                     self.trials[segment.trial].reason = body["reason"]
+            case "drop":
+                self.dropped.add((body["trial"], body["frames"]))
             case "result":
                 self._result(body)
 
@@ -191,6 +195,7 @@ class View:
         frames = body["frames"]
         self.given -= segment.end - max(frames, segment.begin)
         trial.scores[frames] = score
+        self.dropped.discard((trial.number, -1))
         summary = body["summary"]
         trial.updates[frames] = summary.get("checkpoint", summary.get("updates", 0))
         trial.state = "done" if frames >= self.frames else "paused"

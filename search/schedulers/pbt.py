@@ -113,6 +113,12 @@ class Pbt:
             return Continue(trial.number, end)
         return Fork(parent.number, frames, point, end, member)
 
+    def floor(self, view: View) -> int:
+        line = members(view)
+        if len(line) < self._settings.population and not view.exhausted:
+            return 0
+        return min((trials[-1].frames for trials in line.values()), default=0)
+
     def judge(self, view: View, trial: Trial) -> bool:
         return True
 
