@@ -6,5 +6,7 @@ SCHEDULERS = {
     "hyperband": "veldt.search.schedulers.halving:Hyperband",
     "asha": "veldt.search.schedulers.asha:Asha",
     "median": "veldt.search.schedulers.median:Median",
+    "curve": "veldt.search.schedulers.curve:Stopping",
+    "freeze-thaw": "veldt.search.schedulers.freeze_thaw:FreezeThaw",
     "pbt": "veldt.search.schedulers.pbt:Pbt",
 }
