@@ -145,6 +145,10 @@ def search(
         int,
         typer.Option(min=0, help="If all of it dies, start it again with --resume, so often."),
     ] = 0,
+    store: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="A study's log: postgresql://USER@HOST/DATABASE."),
+    ] = None,
 ) -> None:
     """Search over an agent's settings or a policy's parameters; `mpirun` spreads it over ranks."""
     from veldt.launch import mpi
@@ -160,6 +164,12 @@ def search(
     folder = out or Path("runs") / Path(recipe).stem
     if workers is not None and (population or ranks is not None or launched_by_mpi()):
         raise InputError("--workers is for a study in one process; ranks have one worker each.")
+    if store is not None:
+        if population:
+            raise InputError("--store is for a study; a population search has no log.")
+        from veldt.search.study_log import hide_password
+
+        store = hide_password(store)
     if launched_by_mpi():
         if restarts:
             raise InputError("--restarts starts `mpirun` itself: use it with --ranks.")
@@ -188,6 +198,7 @@ def search(
                 console=console,
                 title=recipe,
                 workers=workers or 1,
+                store=store,
             )
 
 

@@ -32,8 +32,8 @@ HOST = "127.0.0.1"
 OWN_NAMES = frozenset({HOST, "localhost"})
 WATCH_S = 0.5  # between looks whether it is to end
 WATCHED = (
-    *("settings.json", "metrics.jsonl", "study.sqlite*", "summary.json", "evaluation.json"),
-    "evaluations/*.json",
+    *("settings.json", "metrics.jsonl", "study.sqlite*", "store.json", "summary.json"),
+    *("evaluation.json", "evaluations/*.json"),
 )
 
 

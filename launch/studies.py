@@ -69,6 +69,7 @@ def run(
     title: str,
     workers: int = 1,
     extend: tuple[int, int] | None = None,
+    store: str | None = None,
 ) -> None:
     """Searches on the ranks this process belongs to; rank 0 does the talking."""
     supervisors = [Supervisor(settings.trial, folder / "logs") for _ in range(workers)]
@@ -86,6 +87,7 @@ def run(
             supervisors,
             resume=resume,
             extend=extend,
+            store=store,
             report=Progress(console),
             stop=stop,
         )

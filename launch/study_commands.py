@@ -19,10 +19,11 @@ Folder = Annotated[Path, typer.Argument(help="The folder of a search over settin
 
 def _settings(folder: Path) -> Any:
     from veldt.platform.runs import read_settings
+    from veldt.search import study_log
     from veldt.search.settings import SearchSettings
 
-    if not (folder / "study.sqlite").exists():
-        raise InputError(f"{folder}: holds no search over settings (no study.sqlite).")
+    if not study_log.exists(folder):
+        raise InputError(f"{folder}: holds no search over settings.")
     return SearchSettings.parse(read_settings(folder))
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from veldt.platform.ranks import Ranks
 from veldt.platform.runs import RunFolder, write_json
+from veldt.search import study_log
 from veldt.search.crew import FEW, Hands, work
-from veldt.search.journal import Journal
 from veldt.search.settings import SearchSettings
 from veldt.search.study import Report, Study
 from veldt.search.supervisor import Supervisor
@@ -21,6 +21,7 @@ def search(
     *,
     resume: bool = False,
     extend: tuple[int, int] | None = None,
+    store: str | None = None,
     report: Report = lambda kind, body: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any] | None:
@@ -34,6 +35,7 @@ def search(
             of many ranks coordinates only.
         resume: Go on with the study in the folder, if there is one.
         extend: (top, frames): have the best so many of its trials go on as far as that.
+        store: URL of the database that the log is in; None: where it is, else in the folder.
         report: Called on rank 0 with each event.
         stop: Asked often, on every rank.
 
@@ -49,11 +51,12 @@ def search(
         spare.stop()
     crew = Hands(own, ranks)
     try:
+        study_log.demand(folder, store)
         run = RunFolder(folder, settings.dump(), resume)
         try:
             if run.summary is not None and extend is None:
                 return run.summary
-            journal = Journal(folder / "study.sqlite")
+            journal = study_log.open_log(folder, store)
             try:
                 study = Study(settings, folder, journal, report)
                 if extend is not None:
