@@ -155,6 +155,10 @@ def search(
     priority: Annotated[
         int, typer.Option(help="In the pool; a higher one gets workers first.")
     ] = 0,
+    store: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="A study's log: postgresql://USER@HOST/DATABASE."),
+    ] = None,
 ) -> None:
     """Search over an agent's settings or a policy's parameters; `mpirun` spreads it over ranks."""
     from veldt.launch import mpi
@@ -170,6 +174,12 @@ def search(
     folder = out or Path("runs") / Path(recipe).stem
     if workers is not None and (population or ranks is not None or launched_by_mpi()):
         raise InputError("--workers is for a study in one process; ranks have one worker each.")
+    if store is not None:
+        if population:
+            raise InputError("--store is for a study; a population search has no log.")
+        from veldt.search.study_log import hide_password
+
+        store = hide_password(store)
     if pool is not None:
         if population or workers or ranks or restarts or launched_by_mpi():
             raise InputError(
@@ -178,7 +188,7 @@ def search(
             )
         from veldt.search.pool import submit
 
-        submit(pool, settings, folder, priority)
+        submit(pool, settings, folder, priority, store)
         Console(json).summary(
             {"pool": str(pool), "folder": str(folder), "priority": priority},
             f"in the queue; `veldt pool {pool}` works at it",
@@ -212,6 +222,7 @@ def search(
                 console=console,
                 title=recipe,
                 workers=workers or 1,
+                store=store,
             )
 
 

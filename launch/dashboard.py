@@ -35,8 +35,8 @@ OWN_NAMES = frozenset({HOST, "localhost"})
 WATCH_S = 0.5  # between looks whether it is to end
 # Not study.sqlite-shm: who reads the log touches it.
 WATCHED = (
-    *("settings.json", "metrics.jsonl", "study.sqlite", "study.sqlite-wal", "summary.json"),
-    *("evaluation.json", "evaluations/*.json"),
+    *("settings.json", "metrics.jsonl", "study.sqlite", "study.sqlite-wal", "store.json"),
+    *("summary.json", "evaluation.json", "evaluations/*.json"),
 )
 
 

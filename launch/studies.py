@@ -118,6 +118,7 @@ def run(
     title: str,
     workers: int = 1,
     extend: tuple[int, int] | None = None,
+    store: str | None = None,
 ) -> None:
     """Searches on the ranks this process belongs to; rank 0 does the talking."""
     supervisors = [Supervisor() for _ in range(workers)]
@@ -136,6 +137,7 @@ def run(
                 supervisors,
                 resume=resume,
                 extend=extend,
+                store=store,
                 report=report,
                 stop=lambda: watched() or stop(),
             )

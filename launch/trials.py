@@ -10,8 +10,9 @@ from typing import Any
 
 from veldt.platform.errors import InputError
 from veldt.platform.runs import read_settings
+from veldt.search import study_log
 from veldt.search.findings import results, steps, tests
-from veldt.search.journal import Event, read
+from veldt.search.journal import Event
 from veldt.search.settings import SearchSettings
 from veldt.search.space.space import Point
 from veldt.search.study import sessions_seconds
@@ -74,12 +75,11 @@ class Trials:
     """
 
     def __init__(self, folder: Path, settings: SearchSettings) -> None:
-        path = folder / "study.sqlite"
-        events = read(path) if path.exists() else []
+        events = study_log.read(folder)
         try:
             self.view = View(settings.frames, events)
         except (KeyError, TypeError) as error:
-            raise InputError(f"{path}: a log of another version ({error!r}).") from error
+            raise InputError(f"{folder}: a log of another version ({error!r}).") from error
         self.spans: list[Span] = []
         self.sessions_s: list[float] = []  # when each session began, in working time
         sessions = [event.body["workers"] for event in events if event.kind == "session"]
@@ -216,8 +216,8 @@ def settings_of(folder: Path) -> SearchSettings:
     Raises:
         InputError: if there is none.
     """
-    if not (folder / "study.sqlite").exists():
-        raise InputError(f"{folder}: holds no search over settings (no study.sqlite).")
+    if not study_log.exists(folder):
+        raise InputError(f"{folder}: holds no search over settings.")
     return SearchSettings.parse(read_settings(folder))
 
 

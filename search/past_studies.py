@@ -11,7 +11,7 @@ import numpy as np
 
 from veldt.platform.errors import InputError
 from veldt.platform.runs import read_settings
-from veldt.search.journal import read
+from veldt.search import study_log
 from veldt.search.portfolio import PortfolioSettings, greedy, ranked, regrets
 from veldt.search.settings import SearchSettings
 from veldt.search.space import identity
@@ -90,7 +90,11 @@ def chosen(settings: PortfolioSettings, space: Space) -> list[Point]:
 
 def _trials(study: Path) -> tuple[list[Trial], Vector]:
     """The trials of a study, best first, those that failed last; and their regrets."""
-    events = read(study / "study.sqlite")
+    if not study_log.exists(study):
+        raise InputError(
+            f"{study / study_log.FILE}: no such file; is {study} the folder of a search?"
+        )
+    events = study_log.read(study)
     try:
         trials = View(0, events).trials.values()
     except (KeyError, TypeError) as error:

@@ -14,6 +14,7 @@ from typing import Any
 from veldt.platform.errors import InputError, VeldtError
 from veldt.platform.ranks import Ranks
 from veldt.platform.runs import RunFolder, read_json, write_json
+from veldt.search import study_log
 from veldt.search.coordinator import Coordinator
 from veldt.search.crew import Hands, lead
 from veldt.search.past_studies import settled
@@ -27,8 +28,17 @@ Told = Callable[[Path, dict[str, Any] | None, str], None]
 """(folder, summary or None, why not) of a study that is over"""
 
 
-def submit(pool: Path, settings: SearchSettings, folder: Path, priority: int) -> None:
+def submit(
+    pool: Path, settings: SearchSettings, folder: Path, priority: int, store: str | None = None
+) -> None:
     """Puts a study into the queue; one that is there already gets another priority.
+
+    Args:
+        pool: Its folder.
+        settings: Of the study.
+        folder: Of the study.
+        priority: Higher is more urgent.
+        store: URL of the database that the log is to be in; None: in the folder.
 
     Raises:
         InputError: if the pool's folder is something else's, or the study's has other settings.
@@ -46,7 +56,11 @@ def submit(pool: Path, settings: SearchSettings, folder: Path, priority: int) ->
                 write_json(file, read_json(file) | {"priority": priority})
                 return
     settings = settled(settings, folder)
-    RunFolder(folder, settings.dump(), resume=True).close()
+    run = RunFolder(folder, settings.dump(), resume=True)
+    try:
+        study_log.open_log(folder, store).close()
+    finally:
+        run.close()
     name = f"{max(numbers) + 1:04d}-{folder.name}.json"
     content = {"folder": home, "priority": priority, "settings": settings.dump()}
     write_json(pool / "queue" / name, content)

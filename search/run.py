@@ -8,6 +8,7 @@ from typing import Any
 
 from veldt.platform.ranks import Ranks
 from veldt.platform.runs import RunFolder, write_json
+from veldt.search import study_log
 from veldt.search.coordinator import conduct
 from veldt.search.crew import Hands, lead
 from veldt.search.journal import Journal
@@ -25,6 +26,7 @@ def search(
     *,
     resume: bool = False,
     extend: tuple[int, int] | None = None,
+    store: str | None = None,
     report: Report = lambda kind, body: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any] | None:
@@ -38,6 +40,7 @@ def search(
             of many ranks coordinates only.
         resume: Go on with the study in the folder, if there is one.
         extend: (top, frames): have the best so many of its trials go on as far as that.
+        store: URL of the database that the log is in; None: where it is, else in the folder.
         report: Called on rank 0 with each event.
         stop: Asked often, on every rank.
 
@@ -48,7 +51,7 @@ def search(
 
     def coordinate(crew: Hands, inherited: bool) -> dict[str, Any]:
         # A rank may have died before it had written the settings.
-        desk = Desk(settings, folder, resume or inherited, report)
+        desk = Desk(settings, folder, resume or inherited, report, store)
         try:
             if desk.summary is not None and extend is None:
                 return desk.summary
@@ -71,17 +74,25 @@ class Desk:
         folder: Its own.
         resume: Go on with what is there.
         report: Called with each event.
+        store: URL of the database that the log is in; None: where it is, else in the folder.
 
     Raises:
         InputError: if that cannot be.
     """
 
     def __init__(
-        self, settings: SearchSettings, folder: Path, resume: bool, report: Report
+        self,
+        settings: SearchSettings,
+        folder: Path,
+        resume: bool,
+        report: Report,
+        store: str | None = None,
     ) -> None:
         settings.work.demand()
+        study_log.demand(folder, store)
         settings = settled(settings, folder)
         self._settings, self._folder, self._report = settings, folder, report
+        self._store = store
         self._run = RunFolder(folder, settings.dump(), resume)
         self._journal: Journal | None = None
 
@@ -92,7 +103,7 @@ class Desk:
 
     def open(self) -> Study:
         """The study, as far as it is."""
-        self._journal = Journal(self._folder / "study.sqlite")
+        self._journal = study_log.open_log(self._folder, self._store)
         return Study(self._settings, self._folder, self._journal, self._report)
 
     def finish(self, summary: dict[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from veldt.platform.ranks import OneRank
 from veldt.search.journal import InputError, read
 from veldt.search.replay import OWN, Replay, replay
 from veldt.search.schedulers import pbt
-from veldt.search.settings import SearchSettings, TrialSettings
+from veldt.search.settings import SearchSettings
 from veldt.search.supervisor import Supervisor
 
 RECIPE = """
@@ -117,7 +117,7 @@ def test_on_its_own_seeds_a_replay_comes_to_the_same_bits(undisturbed):
     plan = _plan(line.folder / "s", trial.number)
     plan.folder = line.folder / "wrong"
     plan.legs[0] = dataclasses.replace(plan.legs[0], point=plan.legs[-1].point)
-    supervisor = Supervisor(TrialSettings(), line.folder / "logs")
+    supervisor = Supervisor()
     wrong = replay(plan, [OWN], OneRank(), [supervisor], retries=0)
     assert wrong["same_weights"] is False and wrong["own_seeds"]["score"] is not None
 
