@@ -70,8 +70,5 @@ class Asha:
             for rung in self._ladders[trial.number % self._brackets]:
                 rung.take(trial)
 
-    def floor(self, view: View) -> int:
-        return 0
-
     def judge(self, view: View, trial: Trial) -> bool:
         return True

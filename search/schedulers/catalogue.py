@@ -9,4 +9,5 @@ SCHEDULERS = {
     "curve": "veldt.search.schedulers.curve:Stopping",
     "freeze-thaw": "veldt.search.schedulers.freeze_thaw:FreezeThaw",
     "pbt": "veldt.search.schedulers.pbt:Pbt",
+    "pb2": "veldt.search.schedulers.pb2:Pb2",
 }

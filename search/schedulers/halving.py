@@ -129,9 +129,6 @@ class Halving:
         if anew or view.exhausted != self._exhausted:
             self._still, self._exhausted = set(), view.exhausted
 
-    def floor(self, view: View) -> int:
-        return 0
-
     def judge(self, view: View, trial: Trial) -> bool:
         return True
 

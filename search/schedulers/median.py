@@ -42,9 +42,6 @@ class Median:
     def next(self, view: View, refused: bool) -> Wish | None:
         return None if refused else Begin(self._frames)
 
-    def floor(self, view: View) -> int:
-        return 0
-
     def judge(self, view: View, trial: Trial) -> bool:
         if not trial.reports:
             return True

@@ -17,6 +17,7 @@ again from the beginning.
 """
 
 import itertools
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -25,9 +26,12 @@ import pydantic
 from veldt.platform.settings import Settings
 from veldt.search.schedulers.scheduler import Begin, Continue, Fork, Plan, Wish
 from veldt.search.space import variation, walk
+from veldt.search.space.space import Point
 from veldt.search.view import Trial, View
 
 Line = dict[int, list[Trial]]
+Explore = Callable[[View, Trial, int, np.random.Generator], Point]
+"""(study, the trial whose settings are changed, frames it is at, chance) -> the changed ones"""
 GIVE_UP_AFTER = 3  # trials of a member that failed one after another
 
 
@@ -65,8 +69,9 @@ class Pbt:
     Settings = PbtSettings
     listens, forks = False, True
 
-    def __init__(self, settings: PbtSettings, plan: Plan) -> None:
+    def __init__(self, settings: PbtSettings, plan: Plan, explore: Explore | None = None) -> None:
         self._settings, self._plan = settings, plan
+        self._explore = explore or self._perturbed
 
     def next(self, view: View, refused: bool) -> Wish | None:
         line = members(view)
@@ -76,7 +81,7 @@ class Pbt:
             return Begin(self._end(0), len(line))
         for member, trials in sorted(line.items(), key=lambda item: (item[1][-1].frames, item[0])):
             if trials[-1].state in ("paused", "condemned"):
-                wish = self._after(line, member)
+                wish = self._after(view, line, member)
                 if wish is not None:
                     return wish
         return None
@@ -87,7 +92,7 @@ class Pbt:
         done = frames * stretches // whole
         return -(-whole * (done + 1) // stretches)
 
-    def _after(self, line: Line, member: int) -> Wish | None:
+    def _after(self, view: View, line: Line, member: int) -> Wish | None:
         """A member's next stretch."""
         settings, trial = self._settings, line[member][-1]
         frames, end = trial.frames, self._end(trial.frames)
@@ -106,12 +111,17 @@ class Pbt:
             parent = better(trial, there, frames, settings, random) or trial
             if parent is trial and settings.mutants == "copies":
                 return Continue(trial.number, end)
-        tree = self._plan.space.tree_of(parent.point)
-        how = (settings.factor, settings.resample, settings.mutation)
-        point = walk.decisions(variation.perturbed(tree, random, *how))
+        point = self._explore(view, parent, frames, random)
         if parent is trial and point == trial.point and trial.state != "condemned":
             return Continue(trial.number, end)
         return Fork(parent.number, frames, point, end, member)
+
+    def _perturbed(
+        self, view: View, parent: Trial, frames: int, random: np.random.Generator
+    ) -> Point:
+        tree, settings = self._plan.space.tree_of(parent.point), self._settings
+        how = (settings.factor, settings.resample, settings.mutation)
+        return walk.decisions(variation.perturbed(tree, random, *how))
 
     def floor(self, view: View) -> int:
         line = members(view)

@@ -25,8 +25,5 @@ class Whole:
     def next(self, view: View, refused: bool) -> Wish | None:
         return None if refused else Begin(self._frames)
 
-    def floor(self, view: View) -> int:
-        return 0
-
     def judge(self, view: View, trial: Trial) -> bool:
         return True

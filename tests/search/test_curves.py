@@ -121,7 +121,7 @@ def ends(study, landscape):
 @pytest.mark.parametrize("landscape", LANDSCAPES)
 def test_the_curve_rule_saves_half_and_keeps_the_best(tmp_path, landscape):
     lost, shares = [], []
-    for seed in range(4):
+    for seed in range(3):
         made = settings("curve", trials=30, seed=seed)
         study, _, _ = run(tmp_path / str(seed), made, LANDSCAPES[landscape], workers=2)
         end = ends(study, LANDSCAPES[landscape])
@@ -135,7 +135,7 @@ def test_the_curve_rule_saves_half_and_keeps_the_best(tmp_path, landscape):
 def test_with_its_chances_turned_round_it_loses_the_best(tmp_path, monkeypatch):
     monkeypatch.setattr(curve, "exceeds", lambda found, best: 1.0 - model.exceeds(found, best))
     lost = []
-    for seed in range(4):
+    for seed in range(3):
         made = settings("curve", trials=30, seed=seed)
         study, _, _ = run(tmp_path / str(seed), made, LANDSCAPES["rates"], workers=2)
         end = ends(study, LANDSCAPES["rates"])

@@ -132,6 +132,7 @@ SCHEDULERS = {
     "curve": {"name": "curve", "least_trials": 3},
     "freeze-thaw": {"name": "freeze-thaw", "stretches": 4, "first": 2},
     "pbt": {"name": "pbt", "population": 5, "stretches": 9},
+    "pb2": {"name": "pb2", "population": 3, "stretches": 6},
 }
 
 
@@ -260,6 +261,9 @@ class Drifting(Curves):
         super().__init__()
         self.theta = {}
 
+    def gain(self, rate, frames):
+        return math.exp(-2.0 * abs(rate - (-2.0 - 2.0 * frames / R)))
+
     def play(self, job):
         end = job.until or job.settings["frames"]
         before = 0.0
@@ -271,9 +275,7 @@ class Drifting(Curves):
             before = self.theta[name][max(self.theta[name])]
         frames = max(self.theta.get(name, {0: 0})) * 10
         rate = math.log10(job.settings["optimizer"]["learning_rate"])
-        best = -2.0 - 2.0 * frames / R
-        gain = math.exp(-2.0 * abs(rate - best))
-        value = before + gain * (end - frames) / R
+        value = before + self.gain(rate, frames) * (end - frames) / R
         self.theta.setdefault(name, {})[end // 10] = value
         outcome = self.outcome(job, end)
         evaluation = outcome.evaluation | {"mean_return": value}
@@ -323,7 +325,7 @@ def test_pbt_searches_nothing_that_a_checkpoint_depends_on():
 
 
 def test_pbt_without_selection_follows_nothing(tmp_path, monkeypatch):
-    def never(self, line, member):
+    def never(self, view, line, member):
         trial = line[member][-1]
         return halving.Continue(trial.number, self._end(trial.frames))
 
