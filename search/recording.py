@@ -61,7 +61,8 @@ class Recording:
         """The mean over all seeds of a whole training [points]; of points that diverged, on
         any seed, as bad as the worst."""
         last = self.scores[:, :, -1]
-        return np.where(np.isnan(last), np.nanmin(self.scores), last).mean(axis=1)
+        found: Vector = np.where(np.isnan(last), np.nanmin(self.scores), last).mean(axis=1)
+        return found
 
     @cached_property
     def cube(self) -> NDArray[np.float64]:
