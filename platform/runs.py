@@ -129,6 +129,7 @@ class RunFolder:
         path: Made if it is not there.
         settings: As used; written to settings.json.
         resume: Go on with what is there. The settings must be the same.
+        may_differ: Names of settings that what is there does not depend on; the newest are kept.
         may_grow: Names of numbers in them that may be larger than they were; then what is there
             is over no more.
 
@@ -144,8 +145,9 @@ class RunFolder:
         settings: dict[str, Any],
         resume: bool,
         may_grow: tuple[str, ...] = (),
+        may_differ: tuple[str, ...] = (),
     ) -> None:
-        self.path, self._may_grow = path, may_grow
+        self.path, self._may_grow, self._may_differ = path, may_grow, may_differ
         try:
             path.mkdir(parents=True, exist_ok=True)
             self._lock = (path / "lock").open("a")
@@ -196,7 +198,9 @@ class RunFolder:
             for name in self._may_grow
             if name in old and old[name] < settings[name]
         }
-        changed = differences(old | grown, json.loads(json.dumps(settings)))
+        new = json.loads(json.dumps(settings))
+        other = {name: new[name] for name in self._may_differ if new.get(name) != old.get(name)}
+        changed = differences(old | grown | other, new)
         if changed:
             raise InputError(
                 f"{self.path}: --resume keeps a run's settings, but these differ: "
@@ -205,6 +209,7 @@ class RunFolder:
 
         if grown:
             (self.path / "summary.json").unlink(missing_ok=True)
+        if grown or other:
             write_json(file, read_json(file) | {"settings": settings})
 
     @property

@@ -74,11 +74,16 @@ def tests(view: View, trial: int) -> list[dict[str, Any]]:
 def steps(view: View) -> int:
     """Environment steps of all trainings, what a fork began with not counted again."""
     furthest: dict[Any, dict[str, Any]] = {}
-    for number, body in view.results.items():
+    anew = 0  # of trainings that began from 0 again, since their checkpoints were gone
+    for number, body in sorted(view.results.items()):
         # Where each stretch begins from 0, each counts.
         again = number if body["summary"].get("from_zero") else None
-        furthest[view.segments[number].name, again] = body
-    total: int = sum(body["summary"].get("steps", 0) for body in furthest.values())
+        segment = view.segments[number]
+        before = furthest.get((segment.name, again))
+        if before is not None and segment.purpose == "tune" and segment.begin == 0:
+            anew += before["summary"].get("steps", 0)
+        furthest[segment.name, again] = body
+    total: int = anew + sum(body["summary"].get("steps", 0) for body in furthest.values())
     for trial in view.trials.values():
         if trial.parent is not None and trial.scores:
             body = next(

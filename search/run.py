@@ -93,7 +93,7 @@ class Desk:
         settings = settled(settings, folder)
         self._settings, self._folder, self._report = settings, folder, report
         self._store = store
-        self._run = RunFolder(folder, settings.dump(), resume)
+        self._run = RunFolder(folder, settings.dump(), resume, may_differ=("keep",))
         self._journal: Journal | None = None
 
     @property

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.search.test_schedulers import Curves, R, run, settings
+from tests.search.test_schedulers import Curves, R, run, settings, spent
 from veldt.platform.errors import Interrupted
 from veldt.search.journal import read
 from veldt.search.keep_settings import KeepSettings
@@ -67,17 +67,20 @@ def test_over_the_budget_the_least_promising_go_and_begin_anew(tmp_path):
     scheduler = {"name": "asha", "rungs": 4}
     landscape = OnDisk(noise=30.0)
     keep = {"gigabytes": 6 * SIZE / 1e9, "best": 3}
-    study, _, _ = run(tmp_path / "s", settings(scheduler, keep=keep), landscape)
+    study, summary, _ = run(tmp_path / "s", settings(scheduler, keep=keep), landscape)
     assert left(tmp_path / "s")[0] <= 6
     for trial in study.view.scored[:3]:
         assert (tmp_path / "s" / "trials" / f"trial-{trial.number:04d}" / "checkpoints").exists()
     assert landscape.anew > 0  # somebody was promoted after all
     begun = [s for s in study.view.segments.values() if s.purpose == "tune" and s.end > R // 27]
     assert sum(segment.begin == 0 for segment in begun) == landscape.anew
-    calm, _, _ = run(tmp_path / "calm", settings(scheduler), Curves(noise=30.0))
+    cost = sum(s.end for s in begun if s.begin == 0 and s.end > R // 27)
+    assert cost > 0 and study.view.given == spent(study.view)
+    calm, other, _ = run(tmp_path / "calm", settings(scheduler), Curves(noise=30.0))
     assert [t.scores for t in calm.view.trials.values()] == [
         t.scores for t in study.view.trials.values()
     ]
+    assert summary["steps"] > other["steps"]
 
 
 def test_what_was_to_go_goes_after_a_kill(tmp_path):
@@ -137,7 +140,9 @@ def test_a_real_study_with_hardly_any_room_comes_to_the_same(veldt):
     calm = veldt.summary("search", "tiny.toml", "--out", "calm")
     scarce = ("--set", "keep={gigabytes = 1e-6, best = 1}")
     summary = veldt.summary("search", "tiny.toml", "--out", "scarce", *scarce)
-    assert summary["fingerprint"] == calm["fingerprint"]
+    assert summary["fingerprint"] == calm["fingerprint"] and summary["steps"] == calm["steps"]
+    more = veldt.summary("search", "tiny.toml", "--out", "scarce", "--resume")
+    assert more["fingerprint"] == calm["fingerprint"]  # another way to keep is no other search
     events = read(veldt.folder / "scarce" / "study.sqlite")
     assert any(event.kind == "drop" for event in events)
     there = {path.parent.name for path in (veldt.folder / "scarce").glob("trials/*/checkpoints")}
