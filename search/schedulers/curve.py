@@ -48,6 +48,9 @@ class Stopping:
     def next(self, view: View, refused: bool) -> Wish | None:
         return None if refused else Begin(self._plan.frames)
 
+    def floor(self, view: View) -> int:
+        return 0
+
     def judge(self, view: View, trial: Trial) -> bool:
         if len(trial.reports) < 2:
             return True

@@ -84,6 +84,9 @@ class FreezeThaw:
                 return Begin(self._end(0))
         return None if chosen is None else Continue(chosen.number, self._end(chosen.frames))
 
+    def floor(self, view: View) -> int:
+        return 0
+
     def judge(self, view: View, trial: Trial) -> bool:
         return True
 

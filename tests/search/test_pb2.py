@@ -155,12 +155,14 @@ def test_rises_over_a_fork_are_counted_from_what_the_parent_had():
 
 
 def test_a_grammar_has_no_coordinates():
-    grammar = Space(
-        {"optimizer.learning_rate": {"kind": "rule", "name": "rate"}},
-        rules={"rate": {"kind": "log", "low": 1e-4, "high": 1e-2}},
-    )
+    """And that is said before anything is trained."""
+    grammar = {
+        "space": {"optimizer.learning_rate": {"kind": "rule", "name": "rate"}},
+        "rules": {"rate": {"kind": "log", "low": 1e-4, "high": 1e-2}},
+    }
+    settings("pbt", **grammar)
     with pytest.raises(InputError, match="use pbt"):
-        Pb2(Pb2Settings(), Plan(100, grammar, Key(0)))
+        settings("pb2", **grammar)
 
 
 def test_members_are_at_most_as_many_and_forks_stay_in_the_line(tmp_path):
