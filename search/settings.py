@@ -9,11 +9,13 @@ import pydantic
 from veldt.agents.settings import TrainSettings
 from veldt.platform import plugins
 from veldt.platform.errors import SettingsError
+from veldt.platform.keys import Key
 from veldt.platform.settings import Path, Settings, dotted, merge
 from veldt.search.catalogue import searcher
 from veldt.search.keep_settings import KeepSettings
 from veldt.search.policy import preset, tuning
 from veldt.search.schedulers.catalogue import SCHEDULERS
+from veldt.search.schedulers.scheduler import Plan
 from veldt.search.schedulers.whole import WholeSettings
 from veldt.search.scoring import ScoringSettings, demand_scores
 from veldt.search.space.space import Point, Space
@@ -126,8 +128,10 @@ class SearchSettings(Settings):
                 f"budget: {self.heldout.finalists} finalists validated "
                 f"{self.heldout.validations} times leave nothing of {self.budget:g} trials"
             )
-        # What a trial would refuse after minutes is refused now.
+        # What a trial would refuse after minutes is refused now, and what the scheduler would.
         self.work.check(self.heldout.settings, self.build_scheduler().forks)
+        plan = Plan(self.frames, self.searched, Key(self.seed))
+        self.build_scheduler()(self.scheduler, plan)
         if self.train is not None:
             demand_scores(self.evaluation, self.settings_of(self.searched.corners()[0], 0))
             if self.heldout.evaluation.score != self.evaluation.score:

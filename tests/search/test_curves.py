@@ -8,9 +8,13 @@ import pytest
 from tests.reference import literal_curves as literal
 from tests.search.test_schedulers import Curves as Shapes
 from tests.search.test_schedulers import R, _job, run, settings, spent
+from veldt.platform.keys import Key
 from veldt.search import curves as model
 from veldt.search.curves import Curve, Curves, Theta
 from veldt.search.schedulers import curve, freeze_thaw
+from veldt.search.schedulers.scheduler import Plan
+from veldt.search.space.space import Space
+from veldt.search.view import View
 
 
 def some(dimensions=2, seed=0):
@@ -80,6 +84,25 @@ def test_ends_are_foreseen_within_what_it_says():
     assert np.mean(np.array(zs) < 2.0) > 0.8
 
 
+def bent(x, times):
+    """The settings decide how fast it rises, too, which the model does not foresee."""
+    end = 100.0 - 80.0 * abs(x - 0.4)
+    return end * (1.0 - np.exp(-(1.0 + 6.0 * x) * np.asarray(times)))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_its_doubt_is_how_far_new_curves_are_off(seed):
+    random, whole, zs = np.random.default_rng(seed), np.arange(1, 11) / 10, []
+    known = [Curve(np.array([x]), whole, bent(x, whole)) for x in random.random(6)]
+    theta = Curves(known).theta
+    for x in random.random(30):
+        part = Curve(np.array([x]), whole[:3], bent(x, whole)[:3])
+        mean, deviation = Curves([*known, part], theta).at(6, 1.0)
+        zs.append((bent(x, [1.0])[0] - mean) / deviation)
+    off = math.sqrt(np.square(zs).mean())
+    assert off > 2.0 and model.doubt(known, theta) == pytest.approx(off, rel=0.2)
+
+
 def test_curves_are_thinned_to_their_last_point():
     points = [(100 * i, float(i)) for i in range(1, 38)]
     times, values = model.thinned(points, 3_700)
@@ -130,6 +153,38 @@ def test_the_curve_rule_saves_half_and_keeps_the_best(tmp_path, landscape):
         lost.append(max(end.values()) - max(end[n] for n in end if states[n] == "done"))
         shares.append(spent(study.view) / (30 * R))
     assert max(lost) < 2.0 and np.mean(shares) < 0.55, (lost, shares)
+
+
+def judged(deviation, least_share=0.1, frames=2_000, doubtful=1.0):
+    """Whether a trial goes on of which a mean of 50 is foreseen, where the best is 60."""
+
+    class Foreseen:
+        def __init__(self, curves, theta):
+            self.last = len(curves) - 1
+
+        def at(self, n, time):
+            assert time == 1.0
+            return (50.0, deviation) if n == self.last else (60.0 - n, 1.0)
+
+    view = View(R)
+    for number in range(5):
+        view.take("trial", {"number": number, "point": {"optimizer.learning_rate": 1e-3}})
+        view.trials[number].reports = [(frames // 2, 1.0), (frames, 2.0)]
+        view.trials[number].state = "running" if number == 4 else "done"
+    plan = Plan(
+        R, Space({"optimizer.learning_rate": {"kind": "log", "low": 1e-5, "high": 1}}), Key(0)
+    )
+    scheduler = curve.Stopping(curve.CurveSettings(least_share=least_share), plan)
+    scheduler._experience.of = lambda seen, known: (Theta(), doubtful)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(curve, "Curves", Foreseen)
+        return scheduler.judge(view, view.trials[4])
+
+
+def test_a_chance_of_one_in_twenty_is_one_below_1_645_deviations():
+    assert judged(10.0 / 1.64) and not judged(10.0 / 1.65)
+    assert judged(5.0 / 1.64, doubtful=2.0) and not judged(5.0 / 1.65, doubtful=2.0)
+    assert judged(1.0, frames=R // 10 - 1) and not judged(1.0, frames=R // 10)
 
 
 def test_with_its_chances_turned_round_it_loses_the_best(tmp_path, monkeypatch):
