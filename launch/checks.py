@@ -1,8 +1,10 @@
 """`veldt check`: the public conformance suite of a kind, run on what a name stands for."""
 
 import functools
+import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from veldt.launch.console import Console
@@ -89,6 +91,25 @@ def check_environment(name: str, options: Mapping[str, Any], steps: int, console
             lambda: check(lambda: catalogue.make(name, 3, options), steps=steps),
         )
     )
+
+
+def check_command(data: dict[str, Any], steps: int | None, console: Console) -> bool:
+    """Whether a search's command keeps to the protocol.
+
+    Args:
+        data: Raw settings of the search.
+        steps: To come to; None: a tenth of a trial.
+    """
+    from veldt.search.settings import SearchSettings
+    from veldt.search.works.conformance import Rehearsal
+
+    settings = SearchSettings.parse(data)
+    with tempfile.TemporaryDirectory(prefix="veldt-") as folder:
+        rehearsal = Rehearsal(settings, Path(folder), steps or settings.frames // 10)
+        for what, case in rehearsal.cases():
+            if not _case(console, what, case):
+                return False
+    return True
 
 
 def _case(console: Console, case: str, run: Callable[[], None]) -> bool | None:

@@ -31,6 +31,8 @@ from veldt.launch.options import (
     Seed,
     folder_of,
 )
+from veldt.launch.pool_command import POOL
+from veldt.launch.pool_command import pool as pool_command
 from veldt.launch.study_commands import study_app
 from veldt.platform.errors import InputError, VeldtError
 from veldt.platform.interrupts import Interrupts
@@ -79,6 +81,7 @@ def train(
 
 
 app.add_typer(keys_app, name="keys", help="Keys for actors of other hosts.")
+app.command("pool", epilog=POOL)(pool_command)
 app.add_typer(study_app, name="study", help="Look at a search over settings, or go on with it.")
 app.command(epilog=LEARNER)(learner)
 app.command(epilog=ACTORS)(actors)
@@ -145,6 +148,17 @@ def search(
         int,
         typer.Option(min=0, help="If all of it dies, start it again with --resume, so often."),
     ] = 0,
+    pool: Annotated[
+        Path | None,
+        typer.Option(help="Put it into this pool's queue instead: see `veldt pool`."),
+    ] = None,
+    priority: Annotated[
+        int, typer.Option(help="In the pool; a higher one gets workers first.")
+    ] = 0,
+    store: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="A study's log: postgresql://USER@HOST/DATABASE."),
+    ] = None,
 ) -> None:
     """Search over an agent's settings or a policy's parameters; `mpirun` spreads it over ranks."""
     from veldt.launch import mpi
@@ -160,12 +174,32 @@ def search(
     folder = out or Path("runs") / Path(recipe).stem
     if workers is not None and (population or ranks is not None or launched_by_mpi()):
         raise InputError("--workers is for a study in one process; ranks have one worker each.")
+    if store is not None:
+        if population:
+            raise InputError("--store is for a study; a population search has no log.")
+        from veldt.search.study_log import hide_password
+
+        store = hide_password(store)
+    if pool is not None:
+        if population or workers or ranks or restarts or launched_by_mpi():
+            raise InputError(
+                "--pool puts a search over settings into a queue; `veldt pool` has the options "
+                "for how it is worked at."
+            )
+        from veldt.search.pool import submit
+
+        submit(pool, settings, folder, priority, store)
+        Console(json).summary(
+            {"pool": str(pool), "folder": str(folder), "priority": priority},
+            f"in the queue; `veldt pool {pool}` works at it",
+        )
+        return
     if launched_by_mpi():
         if restarts:
             raise InputError("--restarts starts `mpirun` itself: use it with --ranks.")
     elif ranks is not None or restarts:
-        launcher = [] if ranks is None else mpi.command(ranks, survive=population)
-        arguments = _without(sys.argv[1:], "--ranks", "--restarts")
+        launcher = [] if ranks is None else mpi.command(ranks, survive=True)
+        arguments = mpi.without(sys.argv[1:], "--ranks", "--restarts")
         line = [*launcher, *mpi.itself(arguments)]
         raise typer.Exit(mpi.supervise(line, restarts, (folder / "summary.json").exists))
     console = Console(json)
@@ -188,6 +222,7 @@ def search(
                 console=console,
                 title=recipe,
                 workers=workers or 1,
+                store=store,
             )
 
 
@@ -200,21 +235,6 @@ def _search_settings(data: dict[str, Any]) -> Any:
     from veldt.search.settings import SearchSettings
 
     return SearchSettings.parse(data)
-
-
-def _without(arguments: list[str], *options: str) -> list[str]:
-    """A command line's arguments without some options that have a value."""
-    kept: list[str] = []
-    skip = False
-    for argument in arguments:
-        if (
-            not skip
-            and argument not in options
-            and not argument.startswith(tuple(f"{option}=" for option in options))
-        ):
-            kept.append(argument)
-        skip = argument in options and not skip
-    return kept
 
 
 @app.command(epilog="Example: veldt report runs/quickstart")
@@ -296,19 +316,31 @@ def list_(
 @app.command(epilog="Example: veldt check agent impala --set network.core=lstm")
 def check(
     kind: Annotated[Checked, typer.Argument(help="What it is.")],
-    name: Annotated[str, typer.Argument(help="Ours, or an installed plug-in's.")],
+    name: Annotated[
+        str, typer.Argument(help="Ours, or an installed plug-in's; of a command: the recipe.")
+    ],
     assignments: Assignments = None,
-    steps: Annotated[int, typer.Option(min=1, help="Of an environment, in each run.")] = 200,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Of an environment, in each run: 200; of a command: a tenth of a trial."
+        ),
+    ] = None,
 ) -> None:
-    """Run the conformance suite on an agent or an environment, and say what fails and why."""
+    """Run the conformance suite on an agent, an environment or a search's own command, and say
+    what fails and why."""
     from veldt.launch import checks
 
-    console, settings = Console(), override({}, assignments or ())
-    kept = (
-        checks.check_agent(name, settings, console)
-        if kind == Checked.agent
-        else checks.check_environment(name, settings, steps, console)
-    )
+    console = Console()
+    match kind:
+        case Checked.agent:
+            kept = checks.check_agent(name, override({}, assignments or ()), console)
+        case Checked.environment:
+            options = override({}, assignments or ())
+            kept = checks.check_environment(name, options, steps or 200, console)
+        case Checked.command:
+            data = cookbook.load(name, "search", assignments or ())
+            kept = checks.check_command(data, steps, console)
     if not kept:
         raise typer.Exit(1)
 

@@ -1,11 +1,15 @@
 """What the commands print: results on standard output, all else on standard error."""
 
+import contextlib
 import json
 import logging
+import sys
 import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import rich.console
+import rich.live
 import rich.logging
 import rich.table
 
@@ -25,6 +29,25 @@ class Console:
     def say(self, text: Any) -> None:
         """A line, or anything rich can draw."""
         self._out.print(text, markup=False) if isinstance(text, str) else self._out.print(text)
+
+    @contextlib.contextmanager
+    def below(self, draw: Callable[[], Any]) -> Iterator[Callable[[], None] | None]:
+        """While entered, something stays below the lines that are said, if a person sees them.
+
+        Args:
+            draw: Anything rich can draw, as it is now.
+
+        Yields:
+            What has it drawn anew; None if there is no terminal. Nothing else draws it: a thread
+            that did would be in the way of processes to be forked.
+        """
+        if self._json_only or not self._out.is_interactive or not self._out.file.isatty():
+            yield None
+            return
+        with rich.live.Live(
+            get_renderable=draw, console=self._out, auto_refresh=False, transient=True
+        ) as live:
+            yield live.refresh
 
     def summary(self, values: dict[str, Any], title: str) -> None:
         """The result of a command."""
@@ -60,7 +83,7 @@ class Console:
             f"{min(share, 1):4.0%}  frames {record['frames']:>11,}  "
             f"{found}episodes {record['episodes']:>6,}  "
             f"{record['steps_per_second']:>8,.0f} steps/s  lag {record['policy_lag_mean']:.1f}  "
-            f"{duration(left)} left"
+            f"{duration(max(0.0, left))} left"
         )
 
 
@@ -87,9 +110,17 @@ class _Sober(logging.Formatter):
         return f"{word}{record.getMessage()}"
 
 
+class _Handler(logging.StreamHandler[Any]):
+    """To what standard error is now: below a footer it is another than at the beginning."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
+
+
 def set_up_warnings() -> None:
     """Sends what veldt has to say beside its results to standard error."""
-    handler = logging.StreamHandler()
+    handler = _Handler()
     handler.setFormatter(_Sober())
     logger = logging.getLogger("veldt")
     logger.addHandler(handler)

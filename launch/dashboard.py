@@ -2,6 +2,7 @@
 
     /            the report, which is kept up to date
     /metrics     the newest numbers, in Prometheus' text form
+    /dashboard   of a search over settings: optuna-dashboard, with a mirror of it
 
 A process of its own that reads the run's folder, so that whoever trains is not kept from it.
 It answers this host alone: from elsewhere, tunnel (`ssh -L 8000:localhost:8000 host`).
@@ -22,6 +23,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from veldt.launch.optuna_page import ABSENT, PATHS, STUDY, OptunaPage, installed, is_study
 from veldt.launch.page import body_of, live_page, paragraph
 from veldt.launch.report import content
 from veldt.platform.errors import InputError, MissingProgram, VeldtError
@@ -31,9 +33,10 @@ from veldt.platform.records import read
 HOST = "127.0.0.1"
 OWN_NAMES = frozenset({HOST, "localhost"})
 WATCH_S = 0.5  # between looks whether it is to end
+# Not study.sqlite-shm: who reads the log touches it.
 WATCHED = (
-    *("settings.json", "metrics.jsonl", "study.sqlite*", "summary.json", "evaluation.json"),
-    "evaluations/*.json",
+    *("settings.json", "metrics.jsonl", "study.sqlite", "study.sqlite-wal", "store.json"),
+    *("summary.json", "evaluation.json", "evaluations/*.json"),
 )
 
 
@@ -97,6 +100,7 @@ class Dashboard(http.server.ThreadingHTTPServer):
         self.socket.close()
         self.socket = listening
         self.folder, self._lock = folder, threading.Lock()
+        self.optuna = OptunaPage(folder)
         self._stamp, self._body = "", ""
 
     def stamp(self) -> str:
@@ -124,6 +128,11 @@ class Dashboard(http.server.ThreadingHTTPServer):
             )
         except VeldtError as error:
             return paragraph(f"Nothing to show yet: {error}", "state")
+
+    def links(self) -> dict[str, str]:
+        """What else there is of this run: what it is called, and where."""
+        shown = installed() and is_study(self.folder)
+        return {"the same in optuna-dashboard": STUDY} if shown else {}
 
     def metrics(self) -> bytes:
         """The newest record's numbers."""
@@ -162,7 +171,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if host not in OWN_NAMES:
             self._answer(403, "text/plain", b"this is for 127.0.0.1 and localhost\n")
         elif self.path == "/":
-            page = live_page(str(self.server.folder), self.server.body(self.server.stamp()))
+            shown = self.server.body(self.server.stamp())
+            page = live_page(str(self.server.folder), shown, self.server.links())
             self._answer(200, "text/html; charset=utf-8", page.encode())
         elif self.path == "/body":
             stamp = self.server.stamp()
@@ -173,11 +183,33 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self._answer(200, "text/html; charset=utf-8", body, stamp)
         elif self.path == "/metrics":
             self._answer(200, "text/plain; version=0.0.4; charset=utf-8", self.server.metrics())
+        elif self.path.startswith(PATHS) and is_study(self.server.folder):
+            self._optuna()
         else:
             self._answer(404, "text/plain", b"there is /, and /metrics\n")
 
-    def _answer(self, status: int, kind: str, content: bytes, stamp: str = "") -> None:
+    def _optuna(self) -> None:
+        """A page of optuna-dashboard's, or what it asks for."""
+        if not installed():
+            self._answer(404, "text/plain", f"{ABSENT}\n".encode())
+            return
+        try:
+            sent = dict(self.headers.items())
+            status, headers, body = self.server.optuna.answer(self.path, sent)
+        except VeldtError as error:
+            self._answer(503, "text/plain; charset=utf-8", f"{error}\n".encode())
+            return
+        given = {name.lower(): value for name, value in headers}
+        kept = ("content-encoding", "content-security-policy", "location", "content-disposition")
+        kind = given.get("content-type", "text/plain")
+        self._answer(status, kind, body, **{n: given[n] for n in kept if n in given})
+
+    def _answer(
+        self, status: int, kind: str, content: bytes, stamp: str = "", **more: str
+    ) -> None:
         self.send_response(status)
+        for name, value in more.items():
+            self.send_header(name, value)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(content)))
         self.send_header("Cache-Control", "no-store")

@@ -10,6 +10,7 @@ class Checked(enum.StrEnum):
 
     agent = "agent"
     environment = "environment"
+    command = "command"
 
 
 class Kind(enum.StrEnum):

@@ -73,7 +73,27 @@ def itself(arguments: Sequence[str]) -> list[str]:
     return [sys.executable, "-P", "-m", "veldt.launch.cli", *arguments]
 
 
-def supervise(line: Sequence[str], restarts: int, finished: Callable[[], bool]) -> int:
+def without(arguments: list[str], *options: str) -> list[str]:
+    """A command line's arguments without some options that have a value."""
+    kept: list[str] = []
+    skip = False
+    for argument in arguments:
+        if (
+            not skip
+            and argument not in options
+            and not argument.startswith(tuple(f"{option}=" for option in options))
+        ):
+            kept.append(argument)
+        skip = argument in options and not skip
+    return kept
+
+
+def supervise(
+    line: Sequence[str],
+    restarts: int,
+    finished: Callable[[], bool],
+    again: Sequence[str] = ("--resume",),
+) -> int:
     """Runs a command, and again with --resume each time it dies; its last exit code.
 
     Ctrl-C and SIGTERM reach it as SIGUSR1, which `mpirun` passes on to its ranks, whereas
@@ -83,6 +103,7 @@ def supervise(line: Sequence[str], restarts: int, finished: Callable[[], bool]) 
     Args:
         line: The command; it ends when this process dies.
         restarts: How often it may be started again.
+        again: What is added to the line then.
         finished: Whether it has done its work: where ranks may die, `mpirun` ends with 0 though
             all of them did.
     """
@@ -118,8 +139,7 @@ def supervise(line: Sequence[str], restarts: int, finished: Callable[[], bool]) 
                 f"({left} restart(s) left)",
                 file=sys.stderr,
             )
-            if "--resume" not in line:
-                line.append("--resume")
+            line += [word for word in again if word not in line]
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

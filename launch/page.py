@@ -28,6 +28,8 @@ h2 { margin: 44px 0 6px; padding-bottom: 6px; border-bottom: 1px solid var(--lin
 h3 { margin: 22px 0 4px; font-size: 15px; font-weight: 650; }
 p { margin: 6px 0 10px; max-width: 86ch; }
 .note { color: var(--soft); }
+nav { float: right; font-size: 13px; }
+a { color: var(--accent); }
 .state { display: inline-block; margin-top: 10px; padding: 4px 12px; border-radius: 4px;
   background: #fff6e0; border: 1px solid #ecd9a6; }
 .facts { display: grid; grid-template-columns: repeat(5, minmax(0, 1fr)); gap: 0 28px;
@@ -68,6 +70,12 @@ footer { margin-top: 48px; padding-top: 10px; border-top: 1px solid var(--line);
   color: var(--soft); font-size: 13px; }
 body.paper { width: 1020px; padding: 0; }
 body.paper .plot > div { min-width: 0 !important; }
+@media screen and (max-width: 760px) {
+  body { padding: 16px 14px; }
+  .facts { grid-template-columns: repeat(2, minmax(0, 1fr)); }
+  .columns { grid-template-columns: minmax(0, 1fr); }
+  table { display: block; overflow-x: auto; }
+}
 @page { size: A4 landscape; margin: 12mm; }
 @media print {
   body { font-size: 12px; }
@@ -294,13 +302,17 @@ def body_of(document: str) -> str:
     return document[document.index(BODY) + len(BODY) : document.rindex(END)]
 
 
-def live_page(title: str, body: str) -> str:
+def live_page(title: str, body: str, links: Mapping[str, str] | None = None) -> str:
     """A page that asks its server for /body again and again.
 
     Args:
         title: Of the window.
         body: What there is to show so far.
+        links: What else there is: text -> where.
     """
+    links = links or {}
+    places = [f'<a href="{escape(where)}">{escape(text)}</a>' for text, where in links.items()]
+    beside = f'<nav class="note">{" · ".join(places)}</nav>' if places else ""
     away = f'<div class="state" id="away" hidden>{escape(AWAY)}</div>'
-    live = f"{away}<main>{body}</main><script>{LIVE}</script>"
+    live = f"{away}{beside}<main>{body}</main><script>{LIVE}</script>"
     return _document(title, f"{POLICY}; connect-src 'self'", live)

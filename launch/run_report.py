@@ -23,7 +23,7 @@ from veldt.launch.page import (
     settings_table,
     table,
 )
-from veldt.launch.plots import ACCENT, FAINT, INK, SOFT, cell, exponents, multiples, plot
+from veldt.launch.plots import ACCENT, FAINT, INK, cell, exponents, multiples, plot, resumptions
 from veldt.launch.population_curves import student_interval
 from veldt.platform.records import read
 from veldt.platform.runs import read_json
@@ -123,11 +123,17 @@ def curve(records: Sequence[Record], limit: int | None = None) -> tuple[list[int
         records: Of a run.
         limit: Points at most; the last one is always there.
     """
-    points = [(r["frames"], r["mean_return"]) for r in records if r["mean_return"] is not None]
+    return thinned(
+        [(r["frames"], r["mean_return"]) for r in records if r["mean_return"] is not None], limit
+    )
+
+
+def thinned(points: list[tuple[int, float]], limit: int | None) -> tuple[list[int], list[float]]:
+    """The coordinates of points, of `limit` at most, the last one among them."""
     if limit is not None and len(points) > limit:
         stride = -(-len(points) // limit)
         points = points[:-1:stride] + points[-1:]
-    return [frames for frames, _ in points], [value for _, value in points]
+    return [x for x, _ in points], [y for _, y in points]
 
 
 def learning(
@@ -156,14 +162,9 @@ def learning(
     scored = [record for record in beside if "mean_return" in record]
     if scored:
         _evaluations(figure, scored)
-    for before, after in itertools.pairwise(records):
-        if before["session"] != after["session"]:
-            figure.add_vline(
-                before["frames"],
-                line={"color": SOFT, "width": 1, "dash": "dot"},
-                annotation_text="resumed",
-                annotation_position="top",
-            )
+    pairs = itertools.pairwise(records)
+    resumed = [b["frames"] for b, after in pairs if b["session"] != after["session"]]
+    resumptions(figure, resumed, frames[-1], "resumed")
     figure.update_xaxes(title_text="frames", rangemode="tozero")
     figure.update_yaxes(title_text="mean return")
     caption = (

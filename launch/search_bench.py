@@ -14,9 +14,7 @@
 `python -m veldt.launch.search_bench` is what each of the 2 ranks runs.
 """
 
-import json
 import math
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -31,15 +29,17 @@ from veldt.platform.errors import Interrupted
 from veldt.platform.keys import Key
 from veldt.platform.ranks import Ranks
 from veldt.platform.runs import write_json
+from veldt.search.coordinator import conduct
+from veldt.search.crew import News
 from veldt.search.journal import Event, Journal, read
 from veldt.search.optuna_search import Tpe, TpeSettings
 from veldt.search.run import search
-from veldt.search.settings import SearchSettings, TrialSettings
+from veldt.search.settings import SearchSettings
 from veldt.search.simulator import Played, Simulator
 from veldt.search.space.space import Space
 from veldt.search.study import Study
 from veldt.search.supervisor import Supervisor
-from veldt.search.trial import RESULT, Heard, Job, Outcome, Reported
+from veldt.search.trial import RESULT, Job, Outcome, Reported
 
 FRAMES = 8_100
 WORKERS = 64
@@ -167,7 +167,7 @@ class Charged(Simulator):
         super().pause(worker)
         self._left = time.perf_counter()
 
-    def poll(self, timeout_s: float) -> Heard | None:
+    def poll(self, timeout_s: float) -> News | None:
         self._enter()
         now, heard = self.seconds, None
         if timeout_s > 0.0 or (self._queue and self._queue[0][0] <= now):
@@ -207,7 +207,7 @@ def simulated(scheduler: str, trials: int) -> dict[str, Any]:
             return there >= trials
 
         try:
-            study.run(crew, stop)
+            conduct(study, crew, stop)
         except Interrupted:
             pass
         finally:
@@ -270,6 +270,5 @@ def used(events: list[Event], workers: int) -> float:
 
 if __name__ == "__main__":
     # Before MPI is there, a zygote is up at once.
-    logs = Path(json.loads(sys.argv[1])["folder"], "logs")
-    processes = Supervisor(TrialSettings(), logs, "veldt.launch.search_bench:work")
+    processes = Supervisor("veldt.launch.search_bench:work")
     rank_bench.take_part(lambda job, ranks: measure(job, ranks, processes))

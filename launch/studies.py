@@ -1,6 +1,7 @@
 """A search as a user meets it: progress, a table of trials, the winner, a report."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import rich.table
 from veldt.launch.console import Console, number
 from veldt.launch.ranks import on_ranks
 from veldt.launch.report import write
+from veldt.launch.search_footer import SearchFooter
 from veldt.launch.setting_axis import short_names
 from veldt.launch.trials import Trials
 from veldt.platform.ranks import Ranks
@@ -21,23 +23,23 @@ from veldt.search.supervisor import Supervisor
 class Progress:
     """Prints a line for each event of a study."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    def __init__(self, console: Console, prefix: str = "") -> None:
+        self._console, self._prefix = console, prefix
         self._best: float | None = None
 
     def __call__(self, kind: str, body: dict[str, Any]) -> None:
         name = body.get("name", "")
         match kind:
+            case "lost":
+                self._say(f"{body['ranks']} rank(s) have died; the others go on")
             case "session" if body["trials"]:
                 self._best = body["best_score"]
-                self._console.say(
-                    f"going on after {body['trials']} trials, best {number(self._best)}"
-                )
+                self._say(f"going on after {body['trials']} trials, best {number(self._best)}")
             case "start":
                 again = f", attempt {body['attempt'] + 1}" if body["attempt"] else ""
-                self._console.say(f"{name:>15}  started on worker {body['worker']}{again}")
+                self._say(f"{name:>15}  started on worker {body['worker']}{again}")
             case "fail":
-                self._console.say(f"{name:>15}  came to nothing: {body['reason']}")
+                self._say(f"{name:>15}  came to nothing: {body['reason']}")
             case "result" if body["score"] is not None:
                 self._result(name, body)
 
@@ -45,19 +47,66 @@ class Progress:
         if name.startswith("trial"):
             best = self._best is None or body["score"] > self._best
             self._best = body["score"] if best else self._best
-            rate = body["summary"].get("steps_per_second", 0.0)
-            self._console.say(
+            rate = body["summary"].get("steps_per_second")
+            self._say(
                 f"{name:>15}  score {number(body['score']):>8}  best {number(self._best):>8}"
-                f"  {body['frames']:>12,} frames  {rate:>7,.0f} steps/s"
+                f"  {body['frames']:>12,} frames"
+                f"{'' if rate is None else f'  {rate:>7,.0f} steps/s'}"
                 f"{'  new best' if best else ''}"
             )
             return
         found = body["evaluation"]
         what = "on a validation seed" if name.startswith("validate") else "again on a fresh seed"
-        self._console.say(
+        if found["standard_error"] is None:  # a command, which scores itself
+            self._say(f"{name:>15}  run {what}: score {number(body['score'])}")
+            return
+        self._say(
             f"{name:>15}  trained {what}: mean return {number(found['mean_return'])} +- "
             f"{number(found['standard_error'])} over {found['episodes']} episodes"
         )
+
+    def _say(self, line: str) -> None:
+        self._console.say(f"{self._prefix}{line}")
+
+
+@contextlib.contextmanager
+def footed(
+    console: Console, settings: SearchSettings, folder: Path, spoken: bool
+) -> Iterator[tuple[Callable[[str, dict[str, Any]], None], Callable[[], bool]]]:
+    """While entered, a footer below the lines of a study.
+
+    Args:
+        console: Of the command.
+        settings: Of the search.
+        folder: The study's.
+        spoken: Whether this process says anything.
+
+    Yields:
+        What to report events to, and what to call again and again, which says False.
+    """
+    progress = Progress(console)
+    footer: SearchFooter | None = None
+
+    def draw() -> Any:
+        return footer.draw() if footer is not None else ""
+
+    with console.below(draw) if spoken else contextlib.nullcontext() as refresh:
+
+        def report(kind: str, body: dict[str, Any]) -> None:
+            nonlocal footer
+            if refresh is not None:
+                # Of what was before, the log: what is reported first is not yet written.
+                events = Trials(folder, settings).events if footer is None else ()
+                footer = footer or SearchFooter(settings, events)
+                footer.take(kind, body)
+            progress(kind, body)
+
+        def watched() -> bool:
+            if refresh is not None and footer is not None and footer.due:
+                refresh()
+            return False
+
+        yield report, watched
 
 
 def run(
@@ -69,9 +118,10 @@ def run(
     title: str,
     workers: int = 1,
     extend: tuple[int, int] | None = None,
+    store: str | None = None,
 ) -> None:
     """Searches on the ranks this process belongs to; rank 0 does the talking."""
-    supervisors = [Supervisor(settings.trial, folder / "logs") for _ in range(workers)]
+    supervisors = [Supervisor() for _ in range(workers)]
 
     def work(ranks: Ranks, stop: Callable[[], bool]) -> None:
         if ranks.rank == 0:
@@ -79,18 +129,25 @@ def run(
                 f"searching in {folder} on {ranks.size} rank(s); stopped at any time, "
                 "the same command with --resume goes on"
             )
-        summary = search(
-            settings,
-            folder,
-            ranks,
-            supervisors,
-            resume=resume,
-            extend=extend,
-            report=Progress(console),
-            stop=stop,
-        )
+        with footed(console, settings, folder, ranks.rank == 0) as (report, watched):
+            summary = search(
+                settings,
+                folder,
+                ranks,
+                supervisors,
+                resume=resume,
+                extend=extend,
+                store=store,
+                report=report,
+                stop=lambda: watched() or stop(),
+            )
         if summary is not None:
             console.say(trials_table(folder))
+            if names := summary.get("at_border"):
+                console.say(
+                    f"at the border of what was searched in: {', '.join(names)}; "
+                    "a better value may lie beyond"
+                )
             path = write(folder, folder / "report.html")
             console.summary(summary | {"report": str(path)}, f"{title}: {folder}")
 

@@ -9,6 +9,7 @@ import typer
 
 from veldt.launch.console import Console
 from veldt.launch.options import Json
+from veldt.launch.replays import REPLAY, replay
 from veldt.platform.errors import InputError
 
 STATUS = "Example: veldt study status runs/quickstart"
@@ -18,12 +19,9 @@ Folder = Annotated[Path, typer.Argument(help="The folder of a search over settin
 
 
 def _settings(folder: Path) -> Any:
-    from veldt.platform.runs import read_settings
-    from veldt.search.settings import SearchSettings
+    from veldt.launch.trials import settings_of
 
-    if not (folder / "study.sqlite").exists():
-        raise InputError(f"{folder}: holds no search over settings (no study.sqlite).")
-    return SearchSettings.parse(read_settings(folder))
+    return settings_of(folder)
 
 
 @study_app.command(epilog=STATUS)
@@ -119,3 +117,6 @@ def export(folder: Folder) -> None:
         fixed = (trial.number, trial.stage, trial.state, trial.score, trial.frames, *parent)
         settings = [trial.point.get(name, "") for name in names]
         writer.writerow([*fixed, trial.attempts, *spent, *settings])
+
+
+study_app.command(epilog=REPLAY)(replay)

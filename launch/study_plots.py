@@ -19,15 +19,15 @@ from veldt.launch.plots import (
     cell,
     multiples,
     plot,
+    resumptions,
 )
-from veldt.launch.run_report import curve
 from veldt.launch.setting_axis import SettingAxis
+from veldt.launch.trial_curve import trial_curve
 from veldt.launch.trials import Trial, Trials, is_proof
-from veldt.platform.records import read
 
 CURVES = 100  # drawn at most, the best
 POINTS = 150  # of each
-RESUMED = {"color": INK, "width": 1.5, "dash": "dot"}
+SMALL = 250  # pixels, of a small plot at least
 
 
 def _colours(trials: Trials) -> dict[str, str]:
@@ -125,6 +125,9 @@ def score_by_setting(trials: Trials, axes: list[SettingAxis]) -> str:
         return ""
     figure, height = multiples(len(axes), each=250)
     colours = _colours(trials)
+    lowest, highest = (f(trial.score or 0.0 for trial in shown) for f in (min, max))
+    margin = 0.06 * (highest - lowest) or 1.0
+    span = [lowest - margin, highest + margin]  # one for all, so that they can be compared
     for index, axis in enumerate(axes):
         place = cell(index)
         for stage, colour in colours.items():
@@ -163,8 +166,8 @@ def score_by_setting(trials: Trials, axes: list[SettingAxis]) -> str:
             range=axis.range,
             **place,
         )
-        figure.update_yaxes(title_text="score" if index % 3 == 0 else "", **place)
-    return plot(figure, "score-by-setting", height)
+        figure.update_yaxes(title_text="score" if index % 3 == 0 else "", range=span, **place)
+    return plot(figure, "score-by-setting", height, width=SMALL * min(len(axes), 3))
 
 
 def curves(folder: Path, trials: Trials) -> str:
@@ -176,15 +179,18 @@ def curves(folder: Path, trials: Trials) -> str:
     drawn = (trials.scored + under_way)[:CURVES]
     figure = go.Figure()
     count = 0
+    paused: list[tuple[int, float, str]] = []
     for trial in drawn[::-1]:
-        frames, returns = curve(read(folder / "trials" / trial.name), POINTS)
+        frames, returns = trial_curve(folder / "trials" / trial.name, POINTS)
         best = trial is trials.best
+        if frames and trial.state == "paused":
+            paused.append((frames[-1], returns[-1], _name(trial)))
         if frames:
             count += 1
             figure.add_scatter(
                 x=frames,
                 y=returns,
-                mode="lines",
+                mode="lines" if len(frames) > 1 else "markers",
                 line={"color": ACCENT, "width": 2.6} if best else {"color": FAINT, "width": 1},
                 name=f"trial {trial.number}, the best" if best else f"trial {trial.number}",
                 showlegend=best,
@@ -192,6 +198,16 @@ def curves(folder: Path, trials: Trials) -> str:
             )
     if not count:
         return ""
+    if paused:
+        figure.add_scatter(
+            x=[x for x, _, _ in paused],
+            y=[y for _, y, _ in paused],
+            mode="markers",
+            marker={"size": 7, "symbol": "line-ns-open", "color": SOFT, "line": {"width": 1.6}},
+            name="paused there",
+            hovertext=[said for _, _, said in paused],
+            hoverinfo="text",
+        )
     figure.update_xaxes(title_text="frames", rangemode="tozero")
     figure.update_yaxes(title_text=f"mean return, last {WINDOW} episodes")
     note = "What the trials returned while they trained, thin but for the best. A score comes "
@@ -254,10 +270,8 @@ def timeline(trials: Trials) -> str:
                 ],
                 hoverinfo="text",
             )
-    for begun in trials.sessions_s[1:]:
-        figure.add_vline(begun / size, line=RESUMED)
-    if len(trials.sessions_s) > 1:
-        figure.add_scatter(x=[None], y=[None], mode="lines", line=RESUMED, name="search resumed")
+    resumed = [begun / size for begun in trials.sessions_s[1:]]
+    resumptions(figure, resumed, trials.seconds / size, "search resumed")
     workers = sorted({span.worker for span in trials.spans}, reverse=True)
     figure.update_layout(barmode="overlay", uniformtext={"minsize": 9, "mode": "hide"})
     figure.update_xaxes(title_text=f"working time of the search, {unit}", rangemode="tozero")

@@ -4,7 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from veldt.launch.console import duration, number
-from veldt.launch.evaluation_report import evaluation, histogram, interval_text
+from veldt.launch.evaluation_report import evaluation
+from veldt.launch.importance_plot import importance_plot
+from veldt.launch.lineage_plot import lineages
 from veldt.launch.page import (
     code_name,
     columns,
@@ -17,7 +19,12 @@ from veldt.launch.page import (
     settings_table,
     table,
 )
+from veldt.launch.proof_report import border, proof
+from veldt.launch.race_report import race
+from veldt.launch.replay_report import replays_section
+from veldt.launch.replicates import Replicates, replicates
 from veldt.launch.run_report import EVALUATION, learning
+from veldt.launch.rung_plot import rungs
 from veldt.launch.setting_axis import SettingAxis, short_names
 from veldt.launch.study_plots import (
     curves,
@@ -26,9 +33,9 @@ from veldt.launch.study_plots import (
     scores,
     timeline,
 )
-from veldt.launch.trials import Trial, Trials
+from veldt.launch.trials import Trials
 from veldt.platform.records import read
-from veldt.platform.runs import differences, read_json
+from veldt.platform.runs import read_json
 from veldt.search.settings import SearchSettings
 
 
@@ -45,38 +52,38 @@ def study_report(folder: Path, document: dict[str, Any], command: str) -> str:
     """
     settings = SearchSettings.parse(document["settings"])
     trials = Trials(folder, settings)
-    train = settings.settings_of(settings.searched.corners()[0], 0)
     axes = [SettingAxis(name, node) for name, node in settings.searched.nodes.items()]
     sections = [
-        _head(trials, settings, document["code"], train.environment.label, train.agent.name),
+        _head(trials, settings, document["code"]),
         section(
             "Winner" if trials.heldout else "Best trial", *_winner(folder, trials, settings, axes)
         ),
+        section("Trained again on other seeds", race(trials, settings)),
+        replays_section(folder),
         section("Trials by score", scores(trials)),
+        section("Rungs", rungs(trials)),
+        section("Lineage", lineages(trials, axes)),
         section("Settings and scores", parallel_coordinates(trials, axes)),
         section("Score against each setting", score_by_setting(trials, axes)),
+        section("Which settings matter", importance_plot(trials, settings)),
         section("Learning curves of the trials", curves(folder, trials)),
         section("Who worked on what", timeline(trials)),
         section("All trials", _table(trials)),
         section("Settings", settings_table(document["settings"])),
     ]
-    title = f"{train.agent.name} on {train.environment.label}"
-    return page("Search", title, _state(folder, trials), sections, command)
+    return page("Search", settings.work.title, _state(folder, trials), sections, command)
 
 
-def _head(
-    trials: Trials, settings: SearchSettings, code: dict[str, Any], environment: str, agent: str
-) -> str:
-    best, held = trials.best, (trials.heldout or {}).get("evaluation", {})
+def _head(trials: Trials, settings: SearchSettings, code: dict[str, Any]) -> str:
+    best, held = trials.best, replicates(trials.tests)
     version, commit = code_name(code)
     failed = trials.count("failed")
     stages = dict.fromkeys(trial.stage for trial in trials.all.values())
     return facts(
         [
-            ("environment", environment, ""),
-            ("agent", agent, ""),
+            *((what, which, "") for what, which in settings.work.facts),
             ("best score", best.score if best else None, f"trial {best.number}" if best else ""),
-            ("held-out mean return", held.get("mean_return"), "of the winner, trained again"),
+            ("held-out mean return", held.mean, _held(held)),
             ("trials", len(trials.scored) + failed, f"{number(failed)} failed"),
             (
                 "stages",
@@ -91,6 +98,11 @@ def _head(
     )
 
 
+def _held(found: Replicates) -> str:
+    again = "of the winner, trained again"
+    return f"{again} {len(found.scores)} times" if len(found.scores) > 1 else again
+
+
 def _state(folder: Path, trials: Trials) -> str:
     if (folder / "summary.json").exists():
         return ""
@@ -100,6 +112,7 @@ def _state(folder: Path, trials: Trials) -> str:
     if not trials.all:
         return "No trial has been asked for yet: the search has only begun."
     so_far = f"Not finished: {done} of {plural(len(trials.all), 'trial')} asked for so far done"
+    so_far += f", {paused} paused" if (paused := trials.count("paused")) else ""
     if trials.proving:
         return f"{so_far}, the winner's own training under way (or the search was killed)."
     if trials.at_work:
@@ -116,7 +129,11 @@ def _winner(
     meanings = {axis.name: axis.meaning for axis in axes}
     rows = [[name, str(found), meanings.get(name, "")] for name, found in best.point.items()]
     chosen = table(["setting", "value", "searched over"], rows)
-    parts = [columns(_proof(best, trials, settings), heading("Its settings") + chosen)]
+    path = folder / "summary.json"
+    summary = read_json(path) if path.exists() else None
+    parts = [
+        columns(proof(best, trials, settings), heading("Its settings") + chosen + border(summary))
+    ]
     folder = folder / trials.winner_name
     records = read(folder)
     if records:
@@ -126,65 +143,6 @@ def _winner(
         parts += [heading("Evaluated once more, with veldt evaluate"), paragraph(EVALUATION)]
         parts += [evaluation(result, "winner-evaluation")]
     return parts
-
-
-def _proof(best: Trial, trials: Trials, settings: SearchSettings) -> str:
-    """The score the winner was chosen for beside its held-out evaluation."""
-    names = ["", "mean return", "95 % interval (bootstrap)", "episodes"]
-    rows = [[f"score of trial {best.number}", *_result(best.evaluation)]]
-    rows += [
-        [f"validation {index + 1}", *_result(body["evaluation"])]
-        for index, body in enumerate(trials.validations.get(best.number, []))
-        if body["score"] is not None
-    ]
-    title = heading("Chosen and held out")
-    if trials.heldout is None:
-        text = "It has not been trained again on a fresh seed yet: its score is partly luck."
-        if trials.winner_reason:
-            text = f"It could not be trained again on a fresh seed: {trials.winner_reason}"
-        return title + table(names, rows) + paragraph(text)
-    held = trials.heldout["evaluation"]
-    rows.append(["held out: trained again", *_result(held)])
-    difference = (best.score or 0.0) - held["mean_return"]
-    rows.append(["difference", number(difference), None, None])
-    return (
-        title
-        + table(names, rows, kinds=[*[""] * (len(rows) - 2), "best", ""])
-        + paragraph(_optimism(best, len(trials.scored), settings))
-        + heading("Its held-out episodes")
-        + histogram(held["returns"], "heldout")
-    )
-
-
-def _result(found: dict[str, Any]) -> list[Any]:
-    returns = found["returns"]
-    return [number(found["mean_return"]), interval_text(returns), number(len(returns))]
-
-
-def _optimism(best: Trial, count: int, settings: SearchSettings) -> str:
-    heldout = settings.heldout
-    among = (
-        f"The {heldout.finalists} best trials were trained again, {heldout.validations} times "
-        "each, and the highest mean won. "
-        if heldout.finalists > 1
-        else ""
-    )
-    text = (
-        f"The winner was chosen among {count} scores, so its own is partly luck. {among}Then it "
-        "was trained on a seed that nothing was chosen by, and evaluated on fresh episodes; the "
-        "difference from its score is the optimism of the selection, from one training each. The "
-        "intervals cover chance in the episodes, not in the training."
-    )
-    changed = differences(
-        settings.settings_of(best.point, 0).dump(),
-        settings.settings_of(best.point, 0, settings.heldout.settings).dump(),
-    )
-    if changed:
-        text += (
-            f" The held-out training also differs by heldout.settings ({'; '.join(changed)}), so "
-            "the difference holds the effect of that too."
-        )
-    return text
 
 
 def _table(trials: Trials) -> str:

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from veldt.platform.errors import InputError
+from veldt.platform.runs import read_settings
+from veldt.search import study_log
 from veldt.search.findings import results, steps, tests
-from veldt.search.journal import Event, read
+from veldt.search.journal import Event
 from veldt.search.settings import SearchSettings
 from veldt.search.space.space import Point
 from veldt.search.study import sessions_seconds
@@ -73,12 +75,11 @@ class Trials:
     """
 
     def __init__(self, folder: Path, settings: SearchSettings) -> None:
-        path = folder / "study.sqlite"
-        events = read(path) if path.exists() else []
+        events = study_log.read(folder)
         try:
             self.view = View(settings.frames, events)
         except (KeyError, TypeError) as error:
-            raise InputError(f"{path}: a log of another version ({error!r}).") from error
+            raise InputError(f"{folder}: a log of another version ({error!r}).") from error
         self.spans: list[Span] = []
         self.sessions_s: list[float] = []  # when each session began, in working time
         sessions = [event.body["workers"] for event in events if event.kind == "session"]
@@ -92,14 +93,14 @@ class Trials:
             if event.kind == "start"
         }
         self.all = {number: self._trial(number) for number in self.view.trials}
-        self.validations: dict[int, list[dict[str, Any]]] = {}  # of each finalist
-        for segment, body in self._proofs("validate"):
-            self.validations.setdefault(segment.trial, []).append(body)
         proved = results(self.view, "test")
         tested = self.view.segments[proved[-1]["segment"]].trial if proved else 0
-        scored = [body for body in tests(self.view, tested) if body["score"] is not None]
+        self.tests = tests(self.view, tested)
+        """of the winner"""
+        scored = [body for body in self.tests if body["score"] is not None]
         self.heldout: dict[str, Any] | None = scored[0] if scored else None
         self._time(events)
+        self.events = events
 
     def _proofs(self, purpose: Purpose) -> list[tuple[Segment, dict[str, Any]]]:
         segments = self.view.segments
@@ -153,6 +154,10 @@ class Trials:
             elif event.kind in ("fail", "result"):
                 how = "failed" if event.kind == "fail" else "done"
                 self._end(under_way, [event.body["segment"]], now, how)
+            elif event.kind == "given_up":
+                self._end(under_way, [event.body["segment"]], now, "stopped")
+            elif event.kind == "lost":
+                self._end(under_way, event.body["segments"], now, "stopped")
             elif event.kind == "pause":
                 self._end(under_way, list(under_way), now, "stopped")
         self._end(under_way, list(under_way), last - begun - idle, "under way")
@@ -203,6 +208,17 @@ class Trials:
 
     def count(self, state: str) -> int:
         return sum(trial.state == state for trial in self.all.values())
+
+
+def settings_of(folder: Path) -> SearchSettings:
+    """Of the study in a folder.
+
+    Raises:
+        InputError: if there is none.
+    """
+    if not study_log.exists(folder):
+        raise InputError(f"{folder}: holds no search over settings.")
+    return SearchSettings.parse(read_settings(folder))
 
 
 def _stage_names(settings: SearchSettings) -> list[str]:

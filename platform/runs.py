@@ -213,6 +213,10 @@ class RunFolder:
         file = self.path / "summary.json"
         return read_json(file) if file.exists() else None
 
+    def fileno(self) -> int:
+        """Of the lock: who inherits it holds the folder too."""
+        return self._lock.fileno()
+
     def close(self) -> None:
         """Lets others have it."""
         self._lock.close()

@@ -12,7 +12,8 @@ or CUDA it is started by exec.
 
 If the owner ends in any way, the zygote reads the end of its socket, kills its
 children and ends. If the zygote is killed, its children are (Linux: the kernel
-sends them SIGKILL; elsewhere they notice that their parent changed).
+sends them SIGKILL; elsewhere they notice that their parent changed). A child leads a
+session of its own, and whatever it has started there ends with it.
 """
 
 import contextlib
@@ -30,7 +31,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from veldt.platform import plugins
+from veldt.platform import offspring, plugins
 from veldt.platform.errors import RunFailed
 from veldt.platform.interrupts import Interrupts
 
@@ -85,6 +86,7 @@ class Zygote:
         self._socket = ours
         self._buffer = b""
         self._status: dict[int, int] = {}
+        self._living: set[int] = set()
         self._process: subprocess.Popen[bytes] | None = None
         self._lost = False
         if _can_fork():
@@ -107,7 +109,7 @@ class Zygote:
                 ],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
-                env=_environment(),
+                env=child_environment(),
                 start_new_session=True,  # Ctrl-C is the owner's to deal with
             )
             self.pid = self._process.pid
@@ -135,6 +137,7 @@ class Zygote:
                 raise RunFailed("the process that starts others is gone; see its log above.")
             if "pid" in message:
                 self._status.pop(message["pid"], None)  # of an older process with this number
+                self._living.add(message["pid"])
                 return Child(self, message["pid"])
 
     def status(self, pid: int) -> int | None:
@@ -185,12 +188,15 @@ class Zygote:
                     self._socket.settimeout(None)
             if not data:
                 self._lost = True
+                for pid in self._living:  # nobody else can do it any more
+                    offspring.end(pid)
                 return None
             self._buffer += data
         line, _, self._buffer = self._buffer.partition(b"\n")
         message: dict[str, Any] = json.loads(line)
         if "exit" in message:
             self._status[message["exit"]] = message["status"]
+            self._living.discard(message["exit"])
         return message
 
 
@@ -201,8 +207,8 @@ def _can_fork() -> bool:
     return _in_zygotes_child
 
 
-def _environment() -> dict[str, str]:
-    """A zygote's: one thread, and no rank of its owner's job."""
+def child_environment() -> dict[str, str]:
+    """A zygote's and its children's: one thread, and no rank of its owner's job."""
     kept = {
         name: value for name, value in os.environ.items() if not name.startswith(LAUNCHER_PREFIXES)
     }
@@ -222,7 +228,7 @@ def _forget_owner(kept: socket.socket) -> None:
     signal.set_wakeup_fd(-1)
     for number in Interrupts.SIGNALS:
         signal.signal(number, signal.SIG_DFL)
-    environment = _environment()
+    environment = child_environment()
     for name in set(os.environ) - set(environment):
         del os.environ[name]
     os.environ.update(environment)
@@ -230,7 +236,7 @@ def _forget_owner(kept: socket.socket) -> None:
 
 def _serve(owner: socket.socket, preload: Sequence[str], parent: int) -> NoReturn:
     """Forks on request until the owner's end closes; runs in the zygote."""
-    _die_with_parent(parent)
+    die_with_parent(parent)
     _call_itself("zygote")
     # Whether to stop is the owner's to decide, and the children's own.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -260,13 +266,14 @@ def _serve(owner: socket.socket, preload: Sequence[str], parent: int) -> NoRetur
                 for pid in living:
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(pid, signal.SIGKILL)
+                    offspring.end(pid)
                 os._exit(0)
             *lines, buffer = (buffer + data).split(b"\n")
             for line in lines:
                 zygote = os.getpid()
                 pid = os.fork()
                 if pid == 0:
-                    _die_with_parent(zygote)
+                    die_with_parent(zygote)
                     signal.set_wakeup_fd(-1)
                     for end in (wake_read, wake_write):
                         os.close(end)
@@ -281,6 +288,7 @@ def _reap(owner: socket.socket, living: set[int]) -> None:
         ended, status = os.waitpid(pid, os.WNOHANG)
         if ended:
             living.discard(pid)
+            offspring.end(pid)
             _tell(owner, {"exit": pid, "status": os.waitstatus_to_exitcode(status)})
 
 
@@ -293,6 +301,7 @@ def _become(request: dict[str, Any]) -> NoReturn:
     """Turns the forked process into what was asked for."""
     global _in_zygotes_child
     _in_zygotes_child = True
+    os.setsid()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
@@ -323,7 +332,7 @@ def _call_itself(name: str) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_NAME, f"veldt-{name}".encode()[:15])
 
 
-def _die_with_parent(parent: int) -> None:
+def die_with_parent(parent: int) -> None:
     """On Linux, asks the kernel to kill this process when its parent ends."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -13,7 +13,14 @@ SEARCHERS = {
     "sobol": "veldt.search.sobol:Sobol",
     "tpe": "veldt.search.optuna_search:Tpe",
     "gp": "veldt.search.optuna_search:Gp",
+    "auto": "veldt.search.auto_search:AutoSearch",
+    "cma": "veldt.search.cma_search:CmaSearch",
     "evolution": "veldt.search.regularised_evolution:RegularisedEvolution",
+    "nelder-mead": "veldt.search.nelder_mead:NelderMead",
+    "particle-swarm": "veldt.search.particle_swarm:ParticleSwarm",
+    "coordinate": "veldt.search.coordinate:Coordinate",
+    "multi-resolution": "veldt.search.multi_resolution:MultiResolution",
+    "portfolio": "veldt.search.portfolio:Portfolio",
 }
 
 

@@ -3,17 +3,20 @@
 import math
 from typing import Any
 
+from veldt.search.border import at_border
 from veldt.search.searcher import digest
+from veldt.search.space.space import Space
 from veldt.search.view import Purpose, Trial, View
 
 
-def findings(view: View, winner: Trial, searcher: dict[str, Any]) -> dict[str, Any]:
+def findings(view: View, winner: Trial, searcher: dict[str, Any], space: Space) -> dict[str, Any]:
     """The numbers of summary.json; "best" is the winner.
 
     Args:
         view: Of a study that is over.
         winner: Of it.
         searcher: Its state.
+        space: That was searched.
     """
     best = view.best
     tested = [body["evaluation"] for body in tests(view, winner.number)]
@@ -28,10 +31,12 @@ def findings(view: View, winner: Trial, searcher: dict[str, Any]) -> dict[str, A
         "trials": len(view.trials),
         "failed_trials": sum(t.state == "condemned" for t in view.trials.values()),
         "failed_attempts": view.failed,
+        "lost_ranks": view.lost_ranks,
         "highest_score": best.score if best else None,
         "best_trial": winner.number,
         "best_score": winner.score,
         "best_settings": winner.point,
+        "at_border": at_border(space, winner.point),
         "validation_mean_return": view.mean("validate", winner.number),
         "heldout_mean_return": math.fsum(means) / len(means),
         "heldout_standard_error": error,
@@ -68,9 +73,11 @@ def tests(view: View, trial: int) -> list[dict[str, Any]]:
 
 def steps(view: View) -> int:
     """Environment steps of all trainings, what a fork began with not counted again."""
-    furthest: dict[str, dict[str, Any]] = {}
+    furthest: dict[Any, dict[str, Any]] = {}
     for number, body in view.results.items():
-        furthest[view.segments[number].name] = body
+        # Where each stretch begins from 0, each counts.
+        again = number if body["summary"].get("from_zero") else None
+        furthest[view.segments[number].name, again] = body
     total: int = sum(body["summary"].get("steps", 0) for body in furthest.values())
     for trial in view.trials.values():
         if trial.parent is not None and trial.scores:

@@ -100,7 +100,7 @@ class Generational:
 def inside(space: Space, point: Point) -> Vector:
     """A point encoded, off the cube's sides; choices are the same, but within sigma's reach."""
     parts = []
-    for address, node in space.nodes.items():
+    for address, node in space.cube.nodes.items():
         margin = CHOICE_MARGIN if isinstance(node, Pick) else MARGIN
         if address in point:
             there = encoded(node, point[address])

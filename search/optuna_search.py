@@ -6,11 +6,10 @@ the sampler is seeded anew for every question, so that what it says is a functio
 and of the question's number.
 
 Scores of shorter trainings are kept apart by their length. Asked for a point, the model looks at
-the longest that enough trials have come to (Falkner et al. 2018, "BOHB", arXiv:1807.01774).
+the longest that enough trials have come to. TPE with `random = 0.33` under the scheduler
+`hyperband` is BOHB (Falkner et al. 2018, arXiv:1807.01774), with Optuna's estimator for theirs.
 """
 
-import contextlib
-import warnings
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -19,10 +18,11 @@ import pydantic
 
 from veldt.platform.keys import Key
 from veldt.platform.settings import Settings
+from veldt.search.optuna_points import distribution, parameters, quiet
 from veldt.search.searcher import Question
 from veldt.search.space import walk
 from veldt.search.space.space import Point, Space
-from veldt.search.space.tree import Number, Pick, Repeat, Scalar
+from veldt.search.space.tree import Number, Pick, Scalar
 
 
 class TpeSettings(Settings):
@@ -36,6 +36,8 @@ class TpeSettings(Settings):
     """Of which the model takes the best"""
     multivariate: bool = True
     """Model settings together, and not each for itself"""
+    random: float = pydantic.Field(0.0, ge=0.0, le=1.0)
+    """This share of the questions is random, whatever the model thinks (BOHB: a third)"""
 
 
 class GpSettings(Settings):
@@ -45,6 +47,8 @@ class GpSettings(Settings):
     trials: int = pydantic.Field(ge=1, le=10_000)
     first: int = pydantic.Field(10, ge=1, le=10_000)
     """Random ones, before the model is asked"""
+    random: float = pydantic.Field(0.0, ge=0.0, le=1.0)
+    """This share of the questions is random, whatever the model thinks"""
 
 
 def _tpe(settings: TpeSettings, seed: int, known: "_Known") -> Any:
@@ -90,16 +94,20 @@ class _Optuna:
         number = len(self._asked)
         if number == self._settings.trials:
             return None
-        share = self._trusted()
-        model = self._model(share)
-        seed = self._key.child("point", number).integer()
-        mine, point = model.ask(self._sampled(seed, model.known), self._space)
-        self._waiting[number] = share, mine
+        chance = self._key.child("random", number).generator()
+        if chance.random() < self._settings.random:
+            point = self._space.sample(chance)
+        else:
+            share = self._trusted()
+            model = self._model(share)
+            seed = self._key.child("point", number).integer()
+            mine, point = model.ask(self._sampled(seed, model.known), self._space)
+            self._waiting[number] = share, mine
         self._asked.append(point)
         return Question(number, point)
 
     def _sampled(self, seed: int, known: "_Known") -> Any:
-        with _quiet():
+        with quiet():
             return type(self).sampler(self._settings, seed, known)
 
     def _model(self, share: float) -> "_Model":
@@ -124,6 +132,10 @@ class _Optuna:
             self._models[asked[0]].tell(asked[1], None)
         model.add(self._space, self._asked[number], score)
 
+    def learn(self, point: Point, score: float, share: float = 1.0) -> None:
+        """Takes in what somebody else asked about."""
+        self._model(share).add(self._space, point, score)
+
     @property
     def done(self) -> bool:
         return bool(len(self._scores) == self._settings.trials)
@@ -147,7 +159,7 @@ class _Model:
         self.scored = 0
 
     def ask(self, sampler: Any, space: Space) -> tuple[int, Point]:
-        with _quiet():
+        with quiet():
             self._study.sampler = sampler
             trial = self._study.ask()
             tree = walk.fill(space.tree, lambda site: _suggested(trial, site))
@@ -168,16 +180,8 @@ class _Model:
 
         if score is None:
             return
-        distributions: dict[str, Any] = {}
-        params: dict[str, Any] = {}
-
-        def decide(site: walk.Site) -> Scalar:
-            distributions[site.address] = _distribution(site)
-            params[site.address] = _inside(site, point[site.address])
-            return point[site.address]
-
-        walk.fill(space.tree, decide)
-        with _quiet():
+        params, distributions = parameters(space.tree, point)
+        with quiet():
             self._study.add_trial(
                 create_trial(
                     state=TrialState.COMPLETE,
@@ -204,7 +208,7 @@ class _Known:
             point = space.corners()[0]
 
             def decide(site: walk.Site) -> Scalar:
-                found[site.address] = _distribution(site)
+                found[site.address] = distribution(site)
                 return point[site.address]
 
             walk.fill(space.tree, decide)
@@ -238,40 +242,11 @@ class _Known:
 
 def _suggested(trial: Any, site: walk.Site) -> Scalar:
     """A decision by the model; numbers as they are written, with few digits."""
-    found = trial._suggest(site.address, _distribution(site))
+    found = trial._suggest(site.address, distribution(site))
     node = site.node
     if isinstance(node, Pick):
         return node.label(site.options[found])
     return node.nearest(found) if isinstance(node, Number) else int(found)
-
-
-def _inside(site: walk.Site, decision: Scalar) -> Any:
-    """A decision as Optuna knows it."""
-    if isinstance(site.node, Pick):
-        option = site.node.index(decision)
-        return None if option is None else site.options.index(option)
-    return decision
-
-
-def _distribution(site: walk.Site) -> Any:
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
-    match site.node:
-        case Pick():
-            return CategoricalDistribution(tuple(range(len(site.options))))
-        case Repeat(_, low, high):
-            return IntDistribution(low, high)
-        case Number(low, high, log, whole, step):
-            if whole:
-                return IntDistribution(int(low), int(high), log=log, step=int(step or 1))
-            return FloatDistribution(low, high, log=log, step=step)
-
-
-@contextlib.contextmanager
-def _quiet() -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of experimental arguments, which ours are
-        yield
 
 
 class Tpe(_Optuna):

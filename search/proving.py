@@ -23,13 +23,13 @@ class Proving:
     Args:
         settings: Of it.
         view: Of the study.
-        frames: Of a whole trial.
+        frames: Of each training.
         make: Makes a segment.
     """
 
     def __init__(self, settings: HeldoutSettings, view: View, frames: int, make: Make) -> None:
         self._settings, self._view, self._make = settings, view, make
-        self._first = int(settings.settings.get("frames", frames))
+        self._first = frames
 
     @property
     def frames(self) -> int:

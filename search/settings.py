@@ -1,19 +1,25 @@
 """What a search is made of, as settings; a recipe is these in TOML."""
 
 import functools
+import math
 from typing import Any
 
 import pydantic
 
-from veldt.agents.evaluate import EvaluationSettings
 from veldt.agents.settings import TrainSettings
 from veldt.platform import plugins
 from veldt.platform.errors import SettingsError
 from veldt.platform.settings import Path, Settings, dotted, merge
 from veldt.search.catalogue import searcher
+from veldt.search.keep_settings import KeepSettings
+from veldt.search.policy import preset, tuning
 from veldt.search.schedulers.catalogue import SCHEDULERS
 from veldt.search.schedulers.whole import WholeSettings
+from veldt.search.scoring import ScoringSettings, demand_scores
 from veldt.search.space.space import Point, Space
+from veldt.search.works.command import Command, CommandSettings
+from veldt.search.works.training import Training
+from veldt.search.works.work import Work
 
 
 class TrialSettings(Settings):
@@ -37,8 +43,8 @@ class HeldoutSettings(Settings):
 
     settings: dict[str, Any] = {}
     """Put over the finalists' and the winner's settings, e.g. a longer training."""
-    evaluation: EvaluationSettings = EvaluationSettings()
-    """Of the winner, and of each validation."""
+    evaluation: ScoringSettings = ScoringSettings()
+    """Of the winner, and of each validation; counted as a trial's"""
     finalists: int = pydantic.Field(1, ge=1, le=1000)
     """The best so many trials are validated; 1 takes the highest score at its word."""
     validations: int = pydantic.Field(2, ge=1, le=1000)
@@ -51,8 +57,10 @@ class HeldoutSettings(Settings):
 class SearchSettings(Settings):
     """One study."""
 
-    train: dict[str, Any]
+    train: dict[str, Any] | None = None
     """What every trial trains, as in a training's recipe"""
+    command: CommandSettings | None = None
+    """Or a program of one's own, which every trial runs"""
     space: dict[str, Any] = pydantic.Field(min_length=1)
     """path of a setting -> the values it may take: see `search/space`"""
     shared: dict[str, Any] = {}
@@ -61,23 +69,42 @@ class SearchSettings(Settings):
     """Of a grammar, by name"""
     rule_depth: int = pydantic.Field(8, ge=1, le=100)
     """Rules within rules, at most"""
+    budget: float | None = pydantic.Field(None, ge=1.0, le=1e6)
+    """Whole trials that tuning and validating may cost; see `policy.py` for a search that says
+    nothing else. What is under way when it is spent comes to its stretch's end."""
     stages: tuple[pydantic.SerializeAsAny[Settings], ...] = pydantic.Field(min_length=1)
     """Searchers, one after another, each beginning at the best point so far"""
     scheduler: pydantic.SerializeAsAny[Settings] = WholeSettings()
     """Which trial gets the next stretch of training, and how long: see `veldt list schedulers`"""
-    evaluation: EvaluationSettings = EvaluationSettings(episodes=20)
-    """A trial's score is its mean return over these episodes."""
+    evaluation: ScoringSettings = ScoringSettings(episodes=20)
+    """What makes a trial's score"""
     trial: TrialSettings = TrialSettings()
     heldout: HeldoutSettings = HeldoutSettings()
+    keep: KeepSettings = KeepSettings()
+    """Which checkpoints stay on the disk"""
     seed: int = pydantic.Field(0, ge=0, lt=2**63)
 
     @classmethod
     def prepare(cls, data: dict[str, Any], at: Path) -> dict[str, Any]:
+        if "stages" not in data and isinstance(data.get("budget"), int | float):
+            data = preset(data["budget"], data.get("heldout", {})) | {
+                name: value for name, value in data.items() if name != "heldout"
+            }
         stages = data.get("stages")
+        if stages is None:
+            raise SettingsError(
+                f"{dotted((*at, 'stages'))}: name searchers, or say what the search may cost "
+                "in whole trials (budget = 12), and the rest is chosen."
+            )
         if isinstance(stages, list | tuple):
             data["stages"] = tuple(
                 _stage(stage, (*at, "stages", i)) for i, stage in enumerate(stages)
             )
+        evaluation, held = data.get("evaluation", {}), data.get("heldout", {})
+        if isinstance(evaluation, dict) and "score" in evaluation and isinstance(held, dict):
+            # Proved in the unit it was tuned in.
+            shared = {"evaluation": {"score": evaluation["score"]}}
+            data["heldout"] = merge(shared, held)
         scheduler = data.get("scheduler")
         if isinstance(scheduler, str | dict):
             table = {"name": scheduler} if isinstance(scheduler, str) else scheduler
@@ -88,35 +115,48 @@ class SearchSettings(Settings):
         return data
 
     @pydantic.model_validator(mode="after")
-    def _trains(self) -> "SearchSettings":
-        # What a trial would refuse after minutes is refused now: every bound and choice
-        # of the space is tried on.
-        self._try(None, {}, "train")
-        corners = self.searched.corners()
-        for point in corners:
-            self._try(point, {}, "space")
-        self._try(corners[0], self.heldout.settings, "heldout.settings")
-        if self.build_scheduler().forks:
-            first, *others = [_inherited(self.settings_of(point, 0)) for point in corners]
-            differing = {name for other in others for name in first if other[name] != first[name]}
-            if differing:
-                raise ValueError(
-                    f"space: {', '.join(sorted(differing))} cannot be searched by a scheduler "
-                    "whose trials go on from others' checkpoints"
-                )
+    def _works(self) -> "SearchSettings":
+        if (self.train is None) == (self.command is None):
+            raise ValueError(
+                "a search has [train], what its trials train, or [command], a program of your "
+                f"own that they run; this one has {'neither' if self.train is None else 'both'}"
+            )
+        if self.tuning_frames <= 0:
+            raise ValueError(
+                f"budget: {self.heldout.finalists} finalists validated "
+                f"{self.heldout.validations} times leave nothing of {self.budget:g} trials"
+            )
+        # What a trial would refuse after minutes is refused now.
+        self.work.check(self.heldout.settings, self.build_scheduler().forks)
+        if self.train is not None:
+            demand_scores(self.evaluation, self.settings_of(self.searched.corners()[0], 0))
+            if self.heldout.evaluation.score != self.evaluation.score:
+                raise ValueError("heldout.evaluation.score must be what evaluation.score is")
+        if self.command is not None:
+            for place, one in (("", self), ("heldout.", self.heldout)):
+                if one.evaluation != type(one).model_fields["evaluation"].default:
+                    raise ValueError(f"{place}evaluation: a command scores itself")
         return self
 
-    def _try(self, point: Point | None, over: dict[str, Any], part: str) -> None:
-        try:
-            self.settings_of(point, 0, over)
-        except SettingsError as error:
-            lines = "\n".join(f"{part}: {line}" for line in str(error).splitlines())
-            raise SettingsError(lines) from None
+    @property
+    def work(self) -> Work:
+        """What every trial does."""
+        if self.command is not None:
+            return Command(self.command, self.searched)
+        return Training(self.train or {}, self.searched)
+
+    @property
+    def tuning_frames(self) -> float:
+        """That tuning may take."""
+        if self.budget is None:
+            return math.inf
+        held = self.heldout
+        return self.frames * tuning(self.budget, held.finalists, held.validations)
 
     @property
     def frames(self) -> int:
         """Of a whole trial."""
-        return TrainSettings.parse(self.train).frames
+        return self.work.frames
 
     def build_scheduler(self) -> Any:
         """The class that makes the scheduler."""
@@ -131,21 +171,7 @@ class SearchSettings(Settings):
         self, point: Point | None, seed: int, over: dict[str, Any] | None = None
     ) -> TrainSettings:
         """The training that a point stands for; None: what all trials have in common."""
-        bound = self.train if point is None else self.searched.bind(self.train, point)
-        return TrainSettings.parse(merge(bound, (over or {}) | {"seed": seed}))
-
-
-def _inherited(settings: TrainSettings) -> dict[str, Any]:
-    """What trials have in common of which one begins with another's checkpoint."""
-    return {
-        "environment": settings.environment,
-        "agent.name": settings.agent.name,
-        "agent.network": getattr(settings.agent, "network", None),
-        "optimizer.name": settings.optimizer.name,
-        "frames": settings.frames,
-        "steps of an update": settings.steps_per_update,
-        "learner.checkpoint_updates": settings.learner.checkpoint_updates,
-    }
+        return Training(self.train or {}, self.searched).settings_of(point, seed, over)
 
 
 def _stage(stage: Any, at: Path) -> Any:

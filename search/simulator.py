@@ -9,7 +9,8 @@ import heapq
 from collections.abc import Sequence
 from typing import Protocol
 
-from veldt.search.trial import Heard, Job, Outcome, Reported
+from veldt.search.crew import News, Task
+from veldt.search.trial import GivenUp, Heard, Job, Outcome, Reported
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Simulator:
         workers: How many there are.
     """
 
-    ranks = 1
+    ranks, lost = 1, 0
 
     def __init__(self, landscape: Landscape, workers: int) -> None:
         self._landscape, self.size = landscape, workers
@@ -57,6 +58,10 @@ class Simulator:
     def idle(self) -> list[int]:
         return [worker for worker in range(self.size) if worker not in self._jobs]
 
+    @property
+    def under_way(self) -> dict[int, Task]:
+        return {worker: job.task for worker, job in self._jobs.items()}
+
     def start(self, worker: int, job: Job) -> None:
         played = self._landscape.play(job)
         self._jobs[worker], self._begun[worker] = job, self.seconds
@@ -66,8 +71,12 @@ class Simulator:
 
     def _push(self, after: float, worker: int, heard: Heard) -> None:
         self._order += 1
-        job = self._jobs[worker].segment
-        heapq.heappush(self._queue, (self.seconds + after, self._order, worker, job, heard))
+        job = self._jobs[worker]
+        if isinstance(heard, Outcome):
+            heard = dataclasses.replace(heard, attempt=job.attempt)
+        heapq.heappush(
+            self._queue, (self.seconds + after, self._order, worker, job.segment, heard)
+        )
 
     def pause(self, worker: int) -> None:
         job, reported = self._jobs[worker], self._last[worker]
@@ -76,17 +85,23 @@ class Simulator:
         heapq.heapify(self._queue)
         self._push(0.0, worker, outcome)
 
-    def poll(self, timeout_s: float) -> Heard | None:
+    def give_up(self, worker: int) -> None:
+        job = self._jobs[worker]
+        self._queue = [item for item in self._queue if item[2] != worker]
+        heapq.heapify(self._queue)
+        self._push(0.0, worker, GivenUp(job.segment))
+
+    def poll(self, timeout_s: float) -> News | None:
         if not self._queue or timeout_s == 0.0:  # time passes only while somebody waits
             return None
         self.seconds, _, worker, _, heard = heapq.heappop(self._queue)
-        if isinstance(heard, Outcome):
+        if not isinstance(heard, Reported):
             self.busy_seconds += self.seconds - self._begun.pop(worker)
             del self._jobs[worker]
             self._last.pop(worker, None)
         else:
             self._last[worker] = heard
-        return heard
+        return worker, heard
 
     def stop(self) -> None:
         pass

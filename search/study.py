@@ -4,9 +4,10 @@
         ^                  ^                                                               |
         '------------------'---------------------------------------------------------------'
 
-The coordinator owns the loop. Whatever happens is in the journal before anything follows from
-it, and what the searcher and the scheduler say depends on the journal alone, so that a study
-killed at any moment goes on with the same questions.
+The coordinator owns the loop (`coordinator.py`); a study is asked and told. Whatever happens is
+in the journal before anything follows from it, and what the searcher and the scheduler say
+depends on the journal alone, so that a study killed at any moment goes on with the same
+questions.
 
 Three phases: trials are tuned; the best of them are validated, and the winner is proved, by
 `proving.py`.
@@ -18,24 +19,25 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from veldt.platform.errors import InputError, Interrupted, RunFailed
+from veldt.platform.errors import InputError, RunFailed
 from veldt.platform.keys import Key
-from veldt.search.crew import POLL_S, Crew
+from veldt.search.crew import Crew
 from veldt.search.findings import findings, results
+from veldt.search.jobs import Jobs
 from veldt.search.journal import Event, Journal
 from veldt.search.proving import Proving
+from veldt.search.retention import OWN, Item, Retention
 from veldt.search.schedulers.scheduler import Begin, Continue, Fork, Plan, Scheduler, Wish
 from veldt.search.settings import SearchSettings
 from veldt.search.stages import Stages
-from veldt.search.trial import Job, Outcome, Reported
-from veldt.search.view import Purpose, Segment, View, trial_name
+from veldt.search.trial import GivenUp, Heard, Job, Outcome, Reported
+from veldt.search.view import Purpose, Segment, View
 
 Report = Callable[[str, dict[str, Any]], None]
-FOLDERS = {"tune": "trials", "validate": "validations", "test": "."}
 
 
 class Study:
-    """The coordinator's book.
+    """Its book.
 
     Args:
         settings: Of the search.
@@ -47,21 +49,33 @@ class Study:
         InputError: if the journal is of another search.
     """
 
+    priority = 0
+    """beside other studies that share the workers; higher is more urgent"""
+
     def __init__(
         self, settings: SearchSettings, folder: Path, journal: Journal, report: Report
     ) -> None:
-        self._settings, self._folder, self._journal = settings, folder, journal
+        self._settings, self.folder, self._journal = settings, folder, journal
         self._report = report
         self._key = Key(settings.seed)
         space, self._frames = settings.searched, settings.frames
+        self._limit = settings.tuning_frames
         self.searcher = Stages(settings.stages, space, self._key.child("searcher"))
         plan = Plan(self._frames, space, self._key.child("scheduler"))
         self._scheduler: Scheduler = settings.build_scheduler()(settings.scheduler, plan)
         self.view = View(self._frames)
-        self.proving = Proving(settings.heldout, self.view, self._frames, self._segment)
+        self._jobs = Jobs(settings, folder, self.view, self._scheduler)
+        self._retention = Retention(
+            settings.keep, folder, self.view, self._scheduler, settings.train is not None
+        )
+        self._going: list[Item] = []
+        proof = settings.work.length(settings.heldout.settings)
+        self.proving = Proving(settings.heldout, self.view, proof, self._segment)
         self._questions: dict[int, int] = {}  # trial -> the searcher's question
         self._waiting: list[Segment] = []  # begun, and nobody at work on it
-        self._working: dict[int, tuple[int, Segment]] = {}  # segment -> worker
+        self._working: dict[int, Segment] = {}  # somebody is at work on it
+        self._phases = (self._tuning, self.proving.validation, self.proving.test)
+        self._phase = 0
         self._seconds_before = sessions_seconds(journal.events)
         self._begun = time.monotonic()
         for event in journal.events:
@@ -77,7 +91,7 @@ class Study:
                 body["point"],
             ):
                 raise InputError(
-                    f"{self._folder}: the log's question {body['question']} is not what this "
+                    f"{self.folder}: the log's question {body['question']} is not what this "
                     "search asks; it was made by other settings or another version."
                 )
         self._take(event.kind, body)
@@ -112,19 +126,27 @@ class Study:
                 f"has {self._frames:,}."
             )
         for trial in best:
-            train = self._settings.settings_of(trial.point, 0, {"frames": frames})
-            train.demand_horizon(self._frames)
+            self._settings.work.demand_longer(trial.point, frames)
+            if trial.parent is not None and (trial.number, OWN) in self.view.dropped:
+                raise InputError(
+                    f"trial {trial.number} began with another's checkpoint, and its own is gone: "
+                    "it cannot go on."
+                )
         numbers = [trial.number for trial in best]
         meant = {n for trials, end in self.view.extensions if end == frames for n in trials}
         if not meant.issuperset(numbers):  # else somebody goes on with it
             self._event("extend", trials=numbers, frames=frames)
             self._journal.commit()
 
-    def run(self, crew: Crew, stop: Callable[[], bool]) -> dict[str, Any]:
-        """Has every question answered, and the winner chosen and proved.
+    def begin(self, crew: Crew, inherited: bool = False) -> list[int]:
+        """A coordinator begins to work on it.
 
-        Raises:
-            Interrupted: if `stop` ended it; the jobs under way have written checkpoints.
+        Args:
+            crew: Its workers may be at segments of this study already.
+            inherited: From a coordinator whose rank died.
+
+        Returns:
+            The workers that are.
         """
         best = self.view.best
         self._event(
@@ -132,66 +154,120 @@ class Study:
             workers=crew.size,
             trials=sum(t.state in ("done", "condemned") for t in self.view.trials.values()),
             best_score=best.score if best else None,
+            inherited=inherited,
         )
-        try:
-            self._work(crew, stop, self._tuning)
-            if self.view.best is None:
-                reasons = [t.reason for t in self.view.trials.values() if t.reason]
-                raise RunFailed(
-                    f"all {len(self.view.trials)} trials failed; the last one: {reasons[-1]}"
-                )
-            self._work(crew, stop, self.proving.validation)
-            self._work(crew, stop, self.proving.test)
-            failed = [body for body in results(self.view, "test") if body["score"] is None]
-            if failed:
-                raise RunFailed(f"the winner could not be trained again: {failed[0]['reason']}")
-        finally:
-            self._journal.append("pause")
-        return findings(self.view, self.proving.winner, self.searcher.state()) | {
+        self._retention.begin()
+        if inherited:
+            self._event("lost", ranks=crew.lost, workers=[], segments=[])
+        mine = []
+        for worker, (study, number, attempt) in crew.under_way.items():
+            segment = self.view.segments.get(number)
+            current = segment in self._waiting and attempt == self.view.attempts[number]
+            if study == str(self.folder) and segment is not None and current:
+                self._waiting.remove(segment)
+                self._start(worker, segment)
+                mine.append(worker)
+        return mine
+
+    @property
+    def over(self) -> bool:
+        """Whether the winner is proved."""
+        return self._phase == len(self._phases)
+
+    def give(self, worker: int) -> Job | None:
+        """The next job, for that worker; None if there is nothing to do now.
+
+        Raises:
+            RunFailed: if the study has come to nothing.
+        """
+        if not self.ready():
+            return None
+        segment = self._waiting.pop(0)
+        self._start(worker, segment)
+        return self._jobs.job(segment)
+
+    def ready(self) -> bool:
+        """Whether there is something to do now, which is decided then."""
+        while not self._waiting and not self.over:
+            segment = self._phases[self._phase]()
+            if segment is not None:
+                self._waiting.append(segment)
+            elif self._working:
+                return False
+            else:
+                self._phase += 1
+                self._demand_success()
+        return bool(self._waiting)
+
+    def _demand_success(self) -> None:
+        if self.view.best is None:
+            reasons = [t.reason for t in self.view.trials.values() if t.reason]
+            raise RunFailed(
+                f"all {len(self.view.trials)} trials failed; the last one: {reasons[-1]}"
+            )
+        failed = [body for body in results(self.view, "test") if body["score"] is None]
+        if self.over and failed:
+            raise RunFailed(f"the winner could not be trained again: {failed[0]['reason']}")
+
+    def take(self, heard: Heard) -> bool:
+        """What a worker says of its job; whether that is to be paused."""
+        match heard:
+            case Reported():
+                return self._hear(heard)
+            case GivenUp():
+                segment = self._working.pop(heard.segment)
+                self._event("given_up", segment=segment.number)
+                self._waiting.insert(0, segment)
+            case Outcome():
+                self._enter(heard)
+        return False
+
+    def lose(self, ranks: int, workers: list[int], segments: list[int]) -> None:
+        """What workers were at that died goes on elsewhere, from its checkpoint.
+
+        Args:
+            ranks: That have died so far.
+            workers: That died.
+            segments: Of this study, that nobody is at any more.
+        """
+        self._event("lost", ranks=ranks, workers=workers, segments=segments)
+        self._waiting = [self._working.pop(number) for number in segments] + self._waiting
+
+    def commit(self) -> None:
+        """Whatever happened is on the disk when this returns."""
+        self._journal.commit()
+        for item in self._going:
+            self._retention.delete(item.trial, item.frames)
+        self._going = []
+
+    def leave(self) -> None:
+        """The coordinator stops working on it."""
+        self._journal.append("pause")
+
+    def summary(self, ranks: int) -> dict[str, Any]:
+        """Of a study that is over.
+
+        Args:
+            ranks: That it was done on.
+        """
+        return findings(
+            self.view, self.proving.winner, self.searcher.state(), self._settings.searched
+        ) | {
             "wall_seconds": round(self._seconds_before + time.monotonic() - self._begun, 3),
-            "ranks": crew.ranks,
+            "scored_by": self._settings.evaluation.score if self._settings.train else "command",
+            "ranks": ranks,
             "seed": self._settings.seed,
         }
 
-    def _work(
-        self, crew: Crew, stop: Callable[[], bool], more: Callable[[], Segment | None]
-    ) -> None:
-        """Keeps the crew busy until there is no more to do and all is answered."""
-        while True:
-            jobs = []
-            for worker in crew.idle():
-                segment = self._waiting.pop(0) if self._waiting else more()
-                if segment is None:
-                    break
-                self._event(
-                    "start",
-                    segment=segment.number,
-                    name=segment.name,
-                    attempt=self.view.attempts[segment.number],
-                    worker=worker,
-                )
-                self._working[segment.number] = (worker, segment)
-                jobs.append((worker, self._job(segment)))
-            self._journal.commit()
-            for worker, job in jobs:
-                crew.start(worker, job)
-            if not self._working:
-                return
-            if stop():
-                raise Interrupted(
-                    f"stopped with {len(self.view.scored)} trials scored; "
-                    "go on with the same command and --resume."
-                )
-            timeout_s = POLL_S
-            for _ in range(crew.size):
-                heard = crew.poll(timeout_s)
-                if heard is None:
-                    break
-                if isinstance(heard, Outcome):
-                    self._enter(heard)
-                else:
-                    self._hear(crew, heard)
-                timeout_s = 0.0  # all that has been heard by now goes to the disk together
+    def _start(self, worker: int, segment: Segment) -> None:
+        self._event(
+            "start",
+            segment=segment.number,
+            name=segment.name,
+            attempt=self.view.attempts[segment.number],
+            worker=worker,
+        )
+        self._working[segment.number] = segment
 
     def _tuning(self) -> Segment | None:
         """The next stretch of a trial, as the scheduler wishes, and after that the user."""
@@ -207,6 +283,8 @@ class Study:
         return None
 
     def _scheduled(self) -> Segment | None:
+        if self.view.given >= self._limit:
+            return None
         wish = self._scheduler.next(self.view, refused=False)
         if not isinstance(wish, Begin):
             return None if wish is None else self._granted(wish, None)
@@ -235,7 +313,8 @@ class Study:
         elif isinstance(wish, Continue):
             trial = wish.trial
         assert trial is not None
-        return self._segment(trial, "tune", 0, self.view.trials[trial].frames, wish.end)
+        begin = 0 if (trial, OWN) in self.view.dropped else self.view.trials[trial].frames
+        return self._segment(trial, "tune", 0, begin, wish.end)
 
     def _segment(
         self, trial: int, purpose: Purpose, replicate: int, begin: int, end: int
@@ -248,7 +327,10 @@ class Study:
 
     def _enter(self, outcome: Outcome) -> None:
         """Writes down what became of a job."""
-        _, segment = self._working.pop(outcome.segment)
+        number = outcome.segment
+        if number not in self._working or outcome.attempt != self.view.attempts[number]:
+            return  # somebody had told it before his rank died
+        segment = self._working.pop(number)
         if outcome.wrong_input:
             raise InputError(f"{segment.name}: {outcome.reason}")
         if outcome.score is None:
@@ -266,52 +348,22 @@ class Study:
         # The last update of a stretch goes past its end by a little, in some trials further.
         frames = min(outcome.frames, segment.end)
         self._event("result", name=segment.name, **outcome.plain() | {"frames": frames})
+        if segment.purpose == "tune":
+            self._retention.found(self.view.trials[segment.trial])
+            for item in self._retention.expendable():
+                self._event("drop", trial=item.trial, frames=item.frames)
+                self._going.append(item)
 
-    def _hear(self, crew: Crew, reported: Reported) -> None:
-        """A trial says how it goes; the scheduler may have it paused."""
+    def _hear(self, reported: Reported) -> bool:
+        """A trial says how it goes; whether the scheduler has it paused."""
+        if reported.segment not in self._working:
+            return False
         self._event("report", **reported.plain())
-        worker, segment = self._working[reported.segment]
-        trial = self.view.trials[segment.trial]
-        if not trial.pausing and not self._scheduler.judge(self.view, trial):
-            self._event("pausing", segment=segment.number)
-            self._journal.commit()
-            crew.pause(worker)
-
-    def _job(self, segment: Segment) -> Job:
-        """What a worker is to do; its key is all it draws from."""
-        settings, trial = self._settings, self.view.trials[segment.trial]
-        folder = self._folder / FOLDERS[segment.purpose] / segment.name
-        tuning = segment.purpose == "tune"
-        if tuning:
-            key, over = self._key.child("trial", trial.number), {}
-        elif segment.purpose == "validate":
-            key = self._key.child("validate", trial.number, segment.replicate)
-            over = settings.heldout.settings
-        else:
-            key, over = self._key.child("heldout"), settings.heldout.settings
-            key = key.child("again", segment.replicate) if segment.replicate else key
-        evaluation = settings.evaluation if tuning else settings.heldout.evaluation
-        seed = key.child("train").integer()
-        train = settings.settings_of(trial.point, seed, over).dump()
-        # What was meant to be shorter once is made longer, and costs the difference.
-        train["frames"] = max(train["frames"], segment.end)
-        parent = None
-        if trial.parent is not None and tuning:
-            origin = self.view.trials[trial.parent[0]]
-            home = self._folder / FOLDERS["tune"] / trial_name(origin.number)
-            parent = str(home), origin.updates[trial.parent[1]]
-        return Job(
-            name=segment.name,
-            settings=train,
-            evaluation=evaluation.dump(),
-            evaluation_seed=key.child("evaluate").integer(),
-            folder=str(folder),
-            segment=segment.number,
-            until=segment.end if segment.end < train["frames"] else None,
-            parent=parent,
-            keep=tuning and self._scheduler.forks,
-            listen=tuning and self._scheduler.listens,
-        )
+        trial = self.view.trials[self._working[reported.segment].trial]
+        pause = not trial.pausing and not self._scheduler.judge(self.view, trial)
+        if pause:
+            self._event("pausing", segment=reported.segment)
+        return pause
 
 
 def sessions_seconds(events: list[Event]) -> float:

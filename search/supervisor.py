@@ -1,5 +1,6 @@
 """A supervisor: has one job done in a child process, and outlives whatever happens to it."""
 
+import dataclasses
 import json
 import signal
 import time
@@ -8,11 +9,11 @@ from pathlib import Path
 from veldt.platform.errors import RunFailed
 from veldt.platform.runs import Heartbeat
 from veldt.platform.zygote import Child, Zygote, exit_reason
-from veldt.search.settings import TrialSettings
 from veldt.search.trial import (
     PAUSE,
     REPORTS,
     RESULT,
+    GivenUp,
     Heard,
     Job,
     Outcome,
@@ -23,6 +24,7 @@ from veldt.search.trial import (
 TARGET = "veldt.search.trial:main"
 PRELOAD = (
     "veldt.search.trial",
+    "veldt.search.works.training_run",
     "veldt.agents.impala",
     "veldt.agents.actor",
     "veldt.platform.envs.gymnasium_vector",
@@ -35,17 +37,15 @@ class Supervisor:
     Made before this process joins an MPI job, it is up at once: see `Zygote`.
 
     Args:
-        settings: How long a trial may take, and be silent.
-        logs: The folder for what the children print.
         target: What the children run, if not a trial.
     """
 
-    def __init__(self, settings: TrialSettings, logs: Path, target: str | None = None) -> None:
-        self._settings, self._logs, self._target = settings, logs, target
+    def __init__(self, target: str | None = None) -> None:
+        self._target = target
         self._zygote: Zygote | None = Zygote(PRELOAD)
         self._job: Job | None = None
         self._child: Child | None = None
-        self._interrupted = False
+        self._interrupted = self._giving_up = False
 
     @property
     def busy(self) -> bool:
@@ -55,7 +55,8 @@ class Supervisor:
         """Begins a job; only one at a time."""
         folder = Path(job.folder)
         folder.mkdir(parents=True, exist_ok=True)
-        self._logs.mkdir(parents=True, exist_ok=True)
+        self._log(job).parent.mkdir(parents=True, exist_ok=True)
+        self._giving_up = False
         for name in (RESULT, PAUSE, REPORTS):
             (folder / name).unlink(missing_ok=True)
         self._read = 0  # bytes of the reports
@@ -92,7 +93,11 @@ class Supervisor:
         else:
             outcome = read_result(Path(job.folder))
         self._job = self._child = None
-        return outcome or Outcome(job.segment, None, self._died(job, status or 0), final=False)
+        if outcome is None and self._giving_up:
+            return GivenUp(job.segment)
+        if outcome is None:
+            outcome = Outcome(job.segment, None, self._died(job, status or 0), final=False)
+        return dataclasses.replace(outcome, attempt=job.attempt)
 
     def _reported(self, job: Job) -> Reported | None:
         """The next line of the job's reports."""
@@ -112,13 +117,19 @@ class Supervisor:
         if self._job is not None:
             Path(self._job.folder, PAUSE).touch()
 
+    def give_up(self) -> None:
+        """Has the job end at once, with a checkpoint."""
+        self._giving_up = True
+        if self._child is not None:
+            self._child.signal(signal.SIGTERM)
+
     def _overdue(self, job: Job) -> Outcome | None:
         """What becomes of a job that should be given up."""
-        timeout_s, silence_s = self._settings.timeout_s, self._settings.silence_s
+        timeout_s, silence_s = job.timeout_s, job.silence_s
         if time.monotonic() - self._begun > timeout_s:
             return Outcome(job.segment, None, f"took longer than trial.timeout_s = {timeout_s:g}")
         if self._heartbeat.silence_s > silence_s:
-            reason = f"hung: no update for trial.silence_s = {silence_s:g}"
+            reason = f"hung: no update and no report for trial.silence_s = {silence_s:g}"
             return Outcome(job.segment, None, reason, final=False)
         return None
 
@@ -129,7 +140,7 @@ class Supervisor:
         return f"its process ended with {exit_reason(status)}{last}"
 
     def _log(self, job: Job) -> Path:
-        return self._logs / f"{job.name}.log"
+        return Path(job.study, "logs", f"{job.name}.log")
 
     def interrupt(self) -> None:
         """Has the job write a checkpoint and end, unwaited for; its end is no outcome."""

@@ -106,8 +106,15 @@ class View:
         """that failed, of segments"""
         self.failed = 0
         """attempts"""
+        self.lost_ranks = 0
+        """that died"""
+        self._lost_of_job = 0
         self.extensions: list[tuple[list[int], int]] = []
         """trials that were to go on after all, and how far"""
+        self.dropped: set[tuple[int, int]] = set()
+        """(trial, frames) of checkpoints that are gone, -1 for a trial's own"""
+        self.given = 0
+        """frames of tuning that were given out, less what was not needed"""
         self.exhausted = False
         """the searcher will have no more points"""
         self.changed: list[int] = []
@@ -139,8 +146,15 @@ class View:
                 )
                 begun.add(segment.replicate)
                 if segment.purpose == "tune":
+                    self.given += segment.end - segment.begin
                     self.trials[segment.trial].state = "running"
                     self.changed.append(segment.trial)
+            case "session":
+                if not body.get("inherited"):
+                    self._lost_of_job = 0
+            case "lost":
+                self.lost_ranks += body["ranks"] - self._lost_of_job
+                self._lost_of_job = body["ranks"]
             case "extend":
                 self.extensions.append((body["trials"], body["frames"]))
             case "report":
@@ -160,6 +174,8 @@ class View:
                 segment = self.segments[body["segment"]]
                 if segment.purpose == "tune":
                     self.trials[segment.trial].reason = body["reason"]
+            case "drop":
+                self.dropped.add((body["trial"], body["frames"]))
             case "result":
                 self._result(body)
 
@@ -177,8 +193,11 @@ class View:
             trial.state, trial.reason = "condemned", body["reason"] or trial.reason
             return
         frames = body["frames"]
+        self.given -= segment.end - max(frames, segment.begin)
         trial.scores[frames] = score
-        trial.updates[frames] = body["summary"].get("updates", 0)
+        self.dropped.discard((trial.number, -1))
+        summary = body["summary"]
+        trial.updates[frames] = summary.get("checkpoint", summary.get("updates", 0))
         trial.state = "done" if frames >= self.frames else "paused"
 
     def open(self) -> Iterator[Segment]:

@@ -74,6 +74,9 @@ class Scheduler(Protocol):
             refused: The searcher has no new point now; wish for something else.
         """
 
+    def floor(self, view: View) -> int:
+        """Of one that forks: no trial will begin with a checkpoint before these frames."""
+
     def judge(self, view: View, trial: Trial) -> bool:
         """Whether a trial under way is to go on, after its newest report; else it is paused."""
 

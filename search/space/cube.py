@@ -88,7 +88,8 @@ def decoded(node: Open, vector: Vector) -> Scalar:
     """The decision that coordinates [width] stand for."""
     if isinstance(node, Pick):
         return node.label(int(np.argmax(vector)))
-    return _number(node).at(float(vector[0]))
+    found = _number(node).at(float(vector[0]))
+    return int(min(found, node.high)) if isinstance(node, Repeat) else found
 
 
 def _number(node: Number | Repeat) -> Number:

@@ -130,18 +130,25 @@ def crossed(tree: Tree, other: Tree, generator: np.random.Generator) -> Tree:
 
 
 def perturbed(
-    tree: Tree, generator: np.random.Generator, factor: float = 1.2, resample: float = 0.25
+    tree: Tree,
+    generator: np.random.Generator,
+    factor: float = 1.2,
+    resample: float = 0.25,
+    chance: float = 1.0,
 ) -> Tree:
     """As population-based training explores (Jaderberg et al. 2017, arXiv:1711.09846).
 
     Each number is multiplied or divided by `factor` and kept within its bounds, moves one step
     where it has steps, or is drawn anew with probability `resample`; other decisions are drawn
-    anew with that probability and stay otherwise.
+    anew with that probability and stay otherwise. With a `chance` below 1 each is left alone
+    unless that comes up.
     """
     before, fresh = decisions(tree), draw(generator)
 
     def decide(site: Site) -> Scalar:
         old = before.get(site.address)
+        if old is not None and chance < 1.0 and generator.random() >= chance:
+            return still(site, old)
         again = generator.random() < resample
         up = bool(generator.random() < 0.5)
         if old is None or again:
@@ -155,7 +162,10 @@ def perturbed(
             if node.whole and round(moved) == old:
                 moved = old + (1 if up else -1)
             return node.nearest(moved)
-        if isinstance(site.node, Repeat):
+        return still(site, old)
+
+    def still(site: Site, old: Scalar) -> Scalar:
+        if isinstance(site.node, Number | Repeat):
             return old
         option = site.node.index(old)
         return old if option in site.options else fresh(site)

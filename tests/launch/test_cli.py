@@ -180,6 +180,15 @@ def test_the_readmes_recipe_runs(veldt):
     assert summary["environment"] == "Acrobot-v1" and summary["steps"] >= 5000
 
 
+def test_the_readmes_command(veldt):
+    (veldt.folder / "my_train.py").write_text(block("# my_train.py"))
+    (veldt.folder / "my_search.toml").write_text(block("# my_search.toml"))
+    checked = veldt("check", "command", "my_search.toml")
+    assert checked.returncode == 0 and "FAILS" not in checked.stdout, checked.stdout
+    summary = veldt.summary("search", "my_search.toml", "--out", "s", "--workers", 2)
+    assert summary["failed_trials"] == 0 and summary["heldout_mean_return"] > 0.8
+
+
 def test_the_wheel_holds_the_package_and_nothing_else(tmp_path):
     build = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation"]
     root = README.parent

@@ -1,13 +1,19 @@
 """The page of a run that goes on: what it serves, to whom, and when it ends."""
 
 import http.client
+import json
+import re
 import shutil
 import signal
 import socket
 import subprocess
+import threading
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from simulated_study import simulated
+
+from veldt.launch import dashboard
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
@@ -20,9 +26,13 @@ def port():
 
 
 def get(port, path, **headers):
+    return ask(port, "GET", path, **headers)
+
+
+def ask(port, method, path, **headers):
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
-        connection.request("GET", path, headers=headers)
+        connection.request(method, path, headers=headers)
         answer = connection.getresponse()
         return answer.status, answer.read().decode(), answer.headers
     finally:
@@ -123,3 +133,91 @@ def test_a_search_is_watched(veldt, until, port):
     until(lambda: "veldt_generation" in numbers(port))
     assert "Generations" in get(port, "/")[1] or "generation" in get(port, "/")[1]
     search.kill()
+
+
+def dumped(url, folder):
+    """A page as Chromium has it after a while."""
+    line = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"]
+    line += [f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=8000", url]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=120, check=True)
+    body = done.stdout.partition("<body")[2]
+    return " ".join(re.sub(r"<[^>]*>", " ", body).split())
+
+
+def test_a_study_is_mirrored_to_optuna_dashboard_and_follows_the_log(veldt, until, port):
+    folder, asha = veldt.folder / "study", {"name": "asha"}
+    simulated(folder, asha, trials=9, events=20)
+    server = veldt.start("dashboard", folder, "--port", port)
+    until(lambda: answers(port))
+    assert '<a href="/dashboard/studies/0">' in get(port, "/")[1]
+    # Whoever reads the log does not change it: nothing new is not sent again.
+    stamp = get(port, "/body")[2]["ETag"]
+    assert get(port, "/body", **{"If-None-Match": stamp})[0] == 304
+
+    def trials():
+        status, text, _ = get(port, "/api/studies/0")
+        assert status == 200
+        return json.loads(text)["trials"]
+
+    few = trials()
+    assert 0 < len(few) < 9
+    simulated(folder, asha, trials=9)
+    # Its pages read the storage at most every two seconds: ours is there at once.
+    whole = trials()
+    assert len(whole) == 9 and {trial["state"] for trial in whole} == {"Running", "Complete"}
+    for trial in (*few, *whole):
+        assert trial["intermediate_values"] or trial in few
+    assert get(port, "/static/bundle.js")[0] == 200
+    assert get(port, "/static/..%2f..%2f..%2fsettings.json")[0] in (403, 404)
+    assert get(port, "/api/studies", Host="evil.example")[0] == 403
+    for method in ("POST", "PUT", "DELETE"):  # one way only
+        assert ask(port, method, "/api/studies/0")[0] == 501
+    assert len(trials()) == 9
+    if CHROMIUM is None:
+        server.kill()
+        pytest.skip("the rest is looked at in chromium, which is not installed")
+    best = next(t["number"] for t in whole if t["state"] == "Complete")
+    url = f"http://127.0.0.1:{port}/dashboard/studies/0/trials?numbers={best}"
+    text = dumped(url, veldt.folder)
+    assert "study (id=0)" in text and "9 Trials" in text and "Trial 0 Running" in text
+    assert f"Trial {best} (trial_id={best}) Complete" in text
+    assert "optimizer.learning_rate" in text and "frames 8100" in text
+    server.send_signal(signal.SIGINT)
+    assert server.wait(20) == 0
+
+
+def test_what_is_no_study_has_no_mirror(veldt, until, port):
+    veldt.summary("train", "cartpole", "--out", "run", "--set", "frames=2000")
+    server = veldt.start("dashboard", "run", "--port", port)
+    until(lambda: answers(port))
+    assert "optuna" not in get(port, "/")[1].partition("<main>")[0].rpartition("</head>")[2]
+    assert get(port, "/dashboard")[0] == get(port, "/api/studies")[0] == 404
+    server.kill()
+
+
+def test_a_mirror_of_a_log_that_cannot_be_read_says_so(veldt, until, port):
+    simulated(veldt.folder / "study", trials=2)
+    (veldt.folder / "study" / "study.sqlite").write_bytes(b"nonsense" * 1000)
+    for beside in (veldt.folder / "study").glob("study.sqlite-*"):
+        beside.unlink()
+    server = veldt.start("dashboard", "study", "--port", port)
+    until(lambda: answers(port))
+    status, text, _ = get(port, "/api/studies")
+    assert status == 503 and "not a study's log" in text
+    assert "file is not a database" in get(port, "/body")[1]
+    server.kill()
+
+
+def test_without_optuna_dashboard_there_is_no_link_and_a_word_what_to_install(
+    tmp_path, monkeypatch
+):
+    simulated(tmp_path, trials=2)
+    monkeypatch.setattr(dashboard, "installed", lambda: False)
+    with dashboard.listen(0) as listening:
+        port = listening.getsockname()[1]
+        with dashboard.Dashboard(tmp_path, listening) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            assert "/dashboard/studies" not in get(port, "/")[1]
+            status, text, _ = get(port, "/dashboard/studies/0")
+            assert status == 404 and "pip install 'veldt[dashboard]'" in text
+            server.shutdown()

@@ -40,7 +40,7 @@ def nest(argument):
 
 def surroundings(argument):
     found = {
-        "session": os.getsid(0) == os.getppid(),
+        "session": os.getsid(0) == os.getpid(),
         "files": [str(fd.resolve()) for fd in pathlib.Path("/proc/self/fd").iterdir()],
         "stdin": os.readlink("/proc/self/fd/0"),
         "rank": [name for name in os.environ if name.startswith("OMPI_")],

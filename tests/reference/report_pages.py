@@ -2,6 +2,7 @@
 
 import html.parser
 import re
+import subprocess
 
 from veldt.launch.report import write
 
@@ -45,3 +46,21 @@ def report(folder):
     assert "default-src 'none'" in page
     assert not re.search(r"@import|url\(", page.partition("</style>")[0])
     return page, " ".join(" ".join(reader.text).split()), reader.rows
+
+
+def browsed(path, profile):
+    """A page as Chromium has it; it has nothing to complain of."""
+    options = "headless no-sandbox disable-gpu disable-quic no-first-run disable-sync "
+    options += "disable-background-networking disable-component-update enable-logging=stderr "
+    options += f"virtual-time-budget=4000 dump-dom user-data-dir={profile}"
+    command = ["chromium", *(f"--{option}" for option in options.split()), path.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert [line for line in done.stderr.splitlines() if "CONSOLE" in line] == []
+    return done.stdout
+
+
+def plots(page):
+    """The names of the plots that were drawn in a page that was browsed."""
+    found = re.findall(r'<div id="([a-z-]+)" class="plotly-graph-div js-plotly-plot"', page)
+    assert page.count("main-svg") >= len(found)
+    return found

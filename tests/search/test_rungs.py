@@ -8,6 +8,7 @@ import pytest
 from tests.reference import literal_schedulers as literal
 from tests.search.test_schedulers import SCHEDULERS, Curves, R, run, settings
 from veldt.platform.errors import Interrupted
+from veldt.search.coordinator import conduct
 from veldt.search.journal import Journal
 from veldt.search.schedulers.asha import Asha
 from veldt.search.schedulers.halving import Halving
@@ -118,7 +119,7 @@ def test_what_is_heard_at_once_is_written_at_once(tmp_path, monkeypatch):
 
     journal = Journal(tmp_path / "study.sqlite")
     study = Study(settings(SCHEDULERS["whole"], trials=40), tmp_path, journal, lambda k, b: None)
-    study.run(Together(Curves(), 8), lambda: False)
+    conduct(study, Together(Curves(), 8))
     journal.close()
     results = [e for e in journal.events if e.kind == "result"]
     assert len(results) == 41 and len(committed) < 20

@@ -21,9 +21,19 @@ SETTINGS = {
     "random": {"trials": 12},
     "grid": {"levels": 2},
     "sobol": {"trials": 12},
-    "tpe": {"trials": 16, "first": 6},
+    "tpe": {"trials": 16, "first": 6, "random": 0.3},
     "gp": {"trials": 8, "first": 6},
+    "auto": {"trials": 13, "first": 4},
+    "cma": {"trials": 24, "population": 5},
     "evolution": {"trials": 40, "population": 8, "sample": 3},
+    "nelder-mead": {"trials": 40},
+    "particle-swarm": {"trials": 30, "particles": 4},
+    "coordinate": {"trials": 40},
+    "multi-resolution": {"trials": 40},
+    "portfolio": {
+        "trials": 8,
+        "points": [{"a.real": 0.5, "a.log": 0.01, "b.integer": 8, "b.choice": "y"}],
+    },
 }
 
 
@@ -269,3 +279,25 @@ def test_a_grid_is_every_combination_once():
         p for p, _ in one_by_one("grid", space, lambda p: 0.0, 0, levels=3, shuffled=False)
     ]
     assert straight != points and sorted(map(str, straight)) == sorted(map(str, points))
+
+
+def test_a_share_of_the_questions_is_random():
+    """As BOHB's: those are uniform whatever the answers were; the others are near the best."""
+    space = Space({"x": {"kind": "real", "low": 0.0, "high": 1.0}})
+    build = searcher("tpe")
+    settings = build.Settings.parse({"method": "tpe", "trials": 90, "first": 5, "random": 0.34})
+    one = build(settings, space, Key(3), None)
+    far = 0
+    while (question := one.ask()) is not None:
+        x = question.point["x"]
+        one.tell(question.number, -abs(x - 0.3))
+        far += question.number >= 30 and abs(x - 0.3) > 0.25
+    # Uniform points are so far with probability 0.5: of 60 questions about 10 are.
+    assert 4 <= far <= 20
+    plain = build(settings.model_copy(update={"random": 0.0}), space, Key(3), None)
+    far = 0
+    while (question := plain.ask()) is not None:
+        x = question.point["x"]
+        plain.tell(question.number, -abs(x - 0.3))
+        far += question.number >= 30 and abs(x - 0.3) > 0.25
+    assert far <= 3

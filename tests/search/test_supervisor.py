@@ -7,7 +7,6 @@ import pytest
 from veldt.platform.errors import ActorsLost, EnvironmentFault
 from veldt.search import supervisor as supervisors
 from veldt.search.crew import Hands
-from veldt.search.settings import TrialSettings
 from veldt.search.supervisor import Supervisor
 from veldt.search.trial import FINAL, WRONG_INPUT, Job
 
@@ -42,8 +41,9 @@ def crew(tmp_path, monkeypatch):
 
     def make(target, **settings):
         monkeypatch.setattr(supervisors, "TARGET", f"trials:{target}")
-        made.append(Hands([Supervisor(TrialSettings(**settings), tmp_path / "logs")]))
-        made[-1].start(0, Job("x", {}, {}, 0, str(tmp_path / "job")))
+        made.append(Hands([Supervisor()]))
+        folder = str(tmp_path / "job")
+        made[-1].start(0, Job("x", str(tmp_path), {}, {}, 0, folder, **settings))
         assert made[-1].idle() == []
         return made[-1]
 
@@ -53,7 +53,7 @@ def crew(tmp_path, monkeypatch):
 
 
 def outcome(crew):
-    return next(found for _ in range(400) if (found := crew.poll(0.05)) is not None)
+    return next(found[1] for _ in range(400) if (found := crew.poll(0.05)) is not None)
 
 
 def test_one_that_is_silent_is_killed_and_may_be_tried_again(crew):
@@ -78,7 +78,7 @@ def test_one_that_ends_without_a_result_leaves_its_last_words(crew):
 
 def test_an_interrupted_one_is_no_outcome(crew):
     one = crew("sleeper")
-    child = one._supervisors[0]._child
+    child = one._own[0]._child
     one.stop()
     assert one.poll(0.0) is None
     assert child.poll() == -signal.SIGTERM

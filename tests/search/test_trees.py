@@ -256,6 +256,12 @@ def test_vectors_are_points_of_conditional_spaces_too(vector: Vector):
     assert cube.decode(cube.encode(point)) == point
 
 
+def test_a_fixed_number_of_copies_is_never_one_more():
+    node = {"kind": "repeat", "of": {"kind": "real", "low": 0.0, "high": 1.0}, "low": 2, "high": 2}
+    space = Space({"x": node})
+    assert space.decode(np.ones(space.dimensions)) == {"x": 2, "x.0": 1.0, "x.1": 1.0}
+
+
 def test_grammars_have_no_cube_but_samples_and_corners():
     space = Space(
         {"loss": {"kind": "rule", "name": "e"}},
