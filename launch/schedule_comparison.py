@@ -12,16 +12,21 @@ was begun within it has come back:
                 that nothing was chosen by, as a share of the range: the claim is its own score,
                 or, raced, its mean on the validation seeds, the best few being validated
 
+The default is the whole policy of `budget = 12` (its searcher, its scheduler, and its race,
+which its budget pays for), a study of its own for each budget. To the others, which search at
+random, a race of FINALISTS is given beyond the budget.
+
 Population-based training cannot be replayed: nobody recorded what a copy with changed settings
-would have come to. Validations cost FINALISTS whole trials each beyond the budget.
+would have come to.
 """
 
 import argparse
 import dataclasses
+import functools
 import json
 import math
 import statistics
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +34,11 @@ import rich.table
 
 from veldt.launch.console import Console
 from veldt.platform import plugins
-from veldt.platform.errors import InputError, Interrupted, VeldtError
+from veldt.platform.errors import InputError, Interrupted, UnknownName, VeldtError, unknown
 from veldt.platform.keys import Key
 from veldt.search.coordinator import conduct
 from veldt.search.journal import Event, Journal
+from veldt.search.policy import preset
 from veldt.search.recording import Recorded, Recording, load
 from veldt.search.schedulers.catalogue import SCHEDULERS
 from veldt.search.settings import SearchSettings
@@ -44,7 +50,7 @@ BUDGETS = (6, 12, 24, 48)  # whole trials
 WORKERS = 4
 FINALISTS = 3
 ENDLESS = 100_000  # trials, more than any budget has
-DEFAULT = "asha-2"  # until there is a default of the search's own
+DEFAULT = "default"  # the policy of a search that says nothing but its budget
 LADDERS: dict[str, dict[str, Any]] = {
     "halving": {"trials": 9, "brackets": ENDLESS},
     "hyperband": {"rounds": ENDLESS // 100},
@@ -68,6 +74,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="veldt.launch.schedule_comparison", description=__doc__)
     parser.add_argument("recordings", nargs="+", type=Path)
     parser.add_argument("--repeats", type=int, default=100)
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="these, random and the default")
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
     given = parser.parse_args()
     if given.repeats < 1:
@@ -77,7 +84,7 @@ def main() -> None:
         found = {}
         for path in given.recordings:
             recording = load(path)
-            found[recording.environment] = compared(recording, given.repeats, console)
+            found[recording.environment] = compared(recording, given.repeats, console, given.only)
     except VeldtError as error:
         parser.error(str(error))
     if given.json:
@@ -85,23 +92,35 @@ def main() -> None:
 
 
 def policies(recording: Recording) -> dict[str, dict[str, Any]]:
-    """name -> a scheduler's table, of all that can be replayed; the default's name is DEFAULT."""
+    """name -> a scheduler's table, of all that can be replayed."""
     made: dict[str, dict[str, Any]] = {}
     for name, where in plugins.known("schedulers", SCHEDULERS).items():
         if plugins.attribute(where).forks:
             continue
         made[name] = {"name": name} | LADDERS.get(name, {})
     made["hyperband"]["least_frames"] = recording.frames[-1] // 9
-    return made | {DEFAULT: {"name": "asha", "brackets": 2}}
+    return made | {"asha-2": {"name": "asha", "brackets": 2}}
 
 
-def compared(recording: Recording, repeats: int, console: Console) -> dict[str, Any]:
+def compared(
+    recording: Recording, repeats: int, console: Console, only: list[str] | None = None
+) -> dict[str, Any]:
     """Figures of every scheduler, and the goals."""
     rows: dict[str, dict[str, Any]] = {}
-    for name, scheduler in policies(recording).items():
+    replays: dict[str, Callable[[int], dict[int, Found]]] = {
+        name: functools.partial(replayed, recording, scheduler)
+        for name, scheduler in policies(recording).items()
+    }
+    for name in only or ():
+        if name not in replays:
+            raise UnknownName(unknown("schedulers to replay", name, replays))
+    if only is not None:
+        replays = {name: replays[name] for name in dict.fromkeys(["whole", *only])}
+    replays[DEFAULT] = functools.partial(defaults, recording)
+    for name, replay in replays.items():
         budgets: dict[int, list[Found]] = {budget: [] for budget in BUDGETS}
         for repeat in range(repeats):
-            for budget, found in replayed(recording, scheduler, repeat).items():
+            for budget, found in replay(repeat).items():
                 budgets[budget].append(found)
         rows[name] = {str(budget): _summary(each) for budget, each in budgets.items()}
         at = ", ".join(f"{budget}: {row['regret']:.3f}" for budget, row in rows[name].items())
@@ -115,6 +134,7 @@ def compared(recording: Recording, repeats: int, console: Console) -> dict[str, 
         "default_by_random_12": default["raced_regret"] / max(random["regret"], 1e-9),
         "default_by_random_12_unraced": default["regret"] / max(random["regret"], 1e-9),
         "optimism_12": default["raced_optimism"],
+        "optimism_24": rows[DEFAULT]["24"]["raced_optimism"],
     }
     show(recording, result, console)
     return result
@@ -197,6 +217,25 @@ def replayed(recording: Recording, scheduler: dict[str, Any], repeat: int) -> di
     }
 
 
+def defaults(recording: Recording, repeat: int) -> dict[int, Found]:
+    """The default policy with each budget, from its first question to its winner."""
+    found = {}
+    for budget in BUDGETS:
+        landscape = Recorded(recording, Key(repeat).child("replay"))
+        held = preset(budget, {})["heldout"]
+        proof = {"validations": min(held["validations"], landscape.validations), "tests": 1}
+        common = {"train": recording.train, "space": recording.space, "heldout": proof}
+        made = SearchSettings.parse(common | {"budget": budget, "seed": repeat})
+        journal = Journal(Path(":memory:"))
+        study = Study(made, Path("replay"), journal, lambda kind, body: None)
+        try:
+            summary = conduct(study, Simulator(landscape, WORKERS), lambda: False)
+        finally:
+            journal.close()
+        found[budget] = judged(recording, landscape, study.view, summary)
+    return found
+
+
 def given_out(view: View) -> int:
     """Frames of all that was begun; what the median rule pauses costs as far as it came."""
     return sum(_cost(view, number) for number in view.segments)
@@ -231,8 +270,17 @@ def seen(events: Iterable[Event], view: View, frames: int) -> View:
     return found
 
 
-def judged(recording: Recording, landscape: Recorded, view: View) -> Found:
-    """The choice of a study: by its own scores, and by a race of the best few."""
+def judged(
+    recording: Recording, landscape: Recorded, view: View, proved: dict[str, Any] | None = None
+) -> Found:
+    """The choice of a study: by its own scores, and by a race of the best few.
+
+    Args:
+        recording: What there is to be found.
+        landscape: What the study was told.
+        view: Of the study.
+        proved: The summary of one that raced its finalists itself.
+    """
     final = recording.final
     best, spread = float(final.max()), float(final.max() - final.min())
     worst = float(final.min())
@@ -246,16 +294,25 @@ def judged(recording: Recording, landscape: Recorded, view: View) -> Found:
         each = [last(trial, "validate", n) for n in range(landscape.validations)]
         return statistics.fmean(each)
 
+    def regret(trial: Trial) -> float:
+        return (best - float(final[landscape.point(trial.point)])) / spread
+
     finalists = view.scored[:FINALISTS]
     if not finalists:  # nothing came to anything
         return Found(1.0, 0.0, 1.0, 0.0, len(view.trials))
-    chosen, raced = finalists[0], max(finalists, key=validated)
+    chosen = finalists[0]
+    if proved is None:
+        raced = max(finalists, key=validated)
+        claimed = validated(raced)
+    else:
+        raced, mean = view.trials[proved["best_trial"]], proved["validation_mean_return"]
+        claimed = proved["best_score"] if mean is None else mean
     assert chosen.score is not None
     return Found(
-        regret=(best - float(final[landscape.point(chosen.point)])) / spread,
+        regret=regret(chosen),
         optimism=(chosen.score - last(chosen, "test")) / spread,
-        raced_regret=(best - float(final[landscape.point(raced.point)])) / spread,
-        raced_optimism=(validated(raced) - last(raced, "test")) / spread,
+        raced_regret=regret(raced),
+        raced_optimism=(claimed - last(raced, "test")) / spread,
         trials=len(view.trials),
     )
 

@@ -54,7 +54,7 @@ class SqliteStore:
 
 
 def read_rows(path: Path) -> list[Row]:
-    """The rows of a file, also while another process writes.
+    """The rows of a file, also while another process writes, or only makes it.
 
     Raises:
         InputError: if it is not a log of ours.
@@ -64,7 +64,8 @@ def read_rows(path: Path) -> list[Row]:
     place = path.resolve().as_uri() + "?mode=ro"
     try:
         with contextlib.closing(sqlite3.connect(place, uri=True)) as database:
-            return database.execute(ROWS).fetchall()
+            made = "SELECT 1 FROM sqlite_master WHERE name = 'event'"
+            return database.execute(ROWS).fetchall() if database.execute(made).fetchone() else []
     except sqlite3.DatabaseError as error:
         raise InputError(f"{path}: not a study's log ({error}).") from error
 

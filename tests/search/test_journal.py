@@ -146,6 +146,8 @@ def test_another_kind_of_file(tmp_path):
         study_log.read(tmp_path)
     with pytest.raises(InputError, match="no such file"):
         read(tmp_path / "nothing")
+    (tmp_path / "empty").touch()  # somebody is making it
+    assert read(tmp_path / "empty") == []
     journal = Journal(tmp_path / "a file's path is enough")
     journal.append("ask", number=1)
     journal.close()

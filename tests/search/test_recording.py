@@ -1,6 +1,7 @@
 """Recorded landscapes: what is played is what was recorded, and schedulers are compared on it."""
 
 import dataclasses
+import json
 
 import pytest
 
@@ -18,7 +19,7 @@ MADE = recording()
 
 def job(point, name="trial-0000", until=None, **more):
     bound = Space(MADE.space).bind(MADE.train, MADE.points[point])
-    return Job(name, bound, {}, 0, f"x/{name}", until=until, **more)
+    return Job(name, "x", bound, {}, 0, f"x/{name}", until=until, **more)
 
 
 def test_a_file_is_the_same_each_time_and_small(tmp_path):
@@ -81,7 +82,7 @@ def test_seeds_that_tune_validate_and_test_are_disjoint():
 def test_a_population_cannot_be_replayed():
     with pytest.raises(InputError, match="population-based"):
         Recorded(MADE, Key(0)).play(job(0, parent=("x", 1)))
-    assert "pbt" not in comparison.policies(MADE)
+    assert not {"pbt", "pb2"} & set(comparison.policies(MADE))
     assert {"asha", "halving", "hyperband", "median", "whole"} < set(comparison.policies(MADE))
 
 
@@ -97,6 +98,8 @@ def test_replays_are_the_same_each_time_and_early_ends_beat_random(monkeypatch):
         one = comparison.replayed(MADE, policies[name], 3)
         assert one == comparison.replayed(MADE, policies[name], 3)
         assert list(one) == [6, 12, 24, 48]
+    default = comparison.defaults(MADE, 3)
+    assert default == comparison.defaults(MADE, 3) and list(default) == [6, 12, 24, 48]
     random = comparison.replayed(MADE, policies["whole"], 3)
     assert [found.trials for found in random.values()] == [6, 12, 24, 48]
     regret = mean_regret("whole")
@@ -119,3 +122,21 @@ def test_who_is_raced_claims_less():
     optimism = sum(each.optimism for each in found) / 8
     raced = sum(each.raced_optimism for each in found) / 8
     assert optimism > 0.05 and raced < 0.7 * optimism
+
+
+def test_the_command_says_what_was_wrong(tmp_path, monkeypatch, capsys):
+    save(tmp_path / "r.json.gz", recording(points=8))
+    wrong = {("--only", "pbt"): "pbt", ("--repeats", "0"): "1 or more"}
+    for more, words in wrong.items():
+        monkeypatch.setattr("sys.argv", ["x", str(tmp_path / "r.json.gz"), *more])
+        with pytest.raises(SystemExit, match="2"):
+            comparison.main()
+        assert words in capsys.readouterr().err.splitlines()[-1]
+    line = ["x", str(tmp_path / "r.json.gz"), "--repeats", "1", "--only", "asha", "--json"]
+    monkeypatch.setattr("sys.argv", line)
+    comparison.main()
+    found = json.loads(capsys.readouterr().out)["synthetic"]
+    assert list(found["schedulers"]) == ["whole", "asha", "default"]
+    ratio = found["schedulers"]["default"]["12"]["raced_regret"]
+    ratio /= max(1e-9, found["schedulers"]["whole"]["12"]["regret"])
+    assert found["default_by_random_12"] == pytest.approx(ratio)
