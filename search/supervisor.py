@@ -45,7 +45,7 @@ class Supervisor:
         self._zygote: Zygote | None = Zygote(PRELOAD)
         self._job: Job | None = None
         self._child: Child | None = None
-        self._interrupted = self._giving_up = False
+        self._interrupted = self._giving_up = self._terminated = False
 
     @property
     def busy(self) -> bool:
@@ -56,7 +56,7 @@ class Supervisor:
         folder = Path(job.folder)
         folder.mkdir(parents=True, exist_ok=True)
         self._log(job).parent.mkdir(parents=True, exist_ok=True)
-        self._giving_up = False
+        self._giving_up = self._terminated = False
         for name in (RESULT, PAUSE, REPORTS):
             (folder / name).unlink(missing_ok=True)
         self._read = 0  # bytes of the reports
@@ -120,8 +120,7 @@ class Supervisor:
     def give_up(self) -> None:
         """Has the job end at once, with a checkpoint."""
         self._giving_up = True
-        if self._child is not None:
-            self._child.signal(signal.SIGTERM)
+        self._terminate()
 
     def _overdue(self, job: Job) -> Outcome | None:
         """What becomes of a job that should be given up."""
@@ -145,7 +144,12 @@ class Supervisor:
     def interrupt(self) -> None:
         """Has the job write a checkpoint and end, unwaited for; its end is no outcome."""
         self._interrupted = True
-        if self._child is not None:
+        self._terminate()
+
+    def _terminate(self) -> None:
+        # Once: a second signal would end it before it has written anything.
+        if self._child is not None and not self._terminated:
+            self._terminated = True
             self._child.signal(signal.SIGTERM)
 
     def stop(self, grace_s: float = 10.0) -> None:

@@ -145,7 +145,7 @@ def test_pbt_goes_on_after_kills(veldt, recipe, until):
     assert summary["failed_attempts"] == 1
     assert summary["fingerprint"] == undisturbed["fingerprint"]
     assert summary["steps"] == undisturbed["steps"]
-    trials = view(veldt.folder / "p").trials
+    trials, dropped = view(veldt.folder / "p").trials, view(veldt.folder / "p").dropped
     forks = [trial for trial in trials.values() if trial.parent]
     assert forks
     for trial in trials:
@@ -153,7 +153,8 @@ def test_pbt_goes_on_after_kills(veldt, recipe, until):
         assert state(veldt.folder / "p" / name) == state(veldt.folder / "q" / name)
     for fork in forks:  # what it began with is its parent's
         kept = veldt.folder / "p" / f"trials/trial-{fork.parent[0]:04d}" / "kept"
-        assert (kept / f"{fork.parent[1]:09d}" / "state.json").exists()
+        there = (kept / f"{fork.parent[1]:09d}" / "state.json").exists()
+        assert there != (fork.parent in dropped)  # gone once all have passed it
 
 
 def test_the_median_rule_pauses_it(veldt, recipe):

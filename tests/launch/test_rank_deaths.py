@@ -100,7 +100,11 @@ def ranks_of(process):
 @pytest.mark.parametrize(
     ("victims", "sessions"),
     # The third's rank 2 coordinates, after 1 and 0 died, when it is killed.
-    [([0], 2), pytest.param([2], 1, marks=pytest.mark.slow), ([1, 0, 2], 3)],
+    [
+        pytest.param([0], 2, marks=pytest.mark.slow),
+        pytest.param([2], 1, marks=pytest.mark.slow),
+        ([1, 0, 2], 3),
+    ],
 )
 def test_ranks_die_and_the_rest_end_the_same(veldt, recipe, undisturbed, until, victims, sessions):
     line = [*mpi.command(4, survive=True), *mpi.itself(["search", str(recipe), "--json"])]

@@ -128,6 +128,7 @@ def _plan(folder, number):
     return Replay(settings, folder, view, view.trials[number])
 
 
+@pytest.mark.slow
 def test_a_replay_goes_on_after_sigkill_and_sigint(undisturbed, until):
     line, summary = undisturbed
     arguments = ("study", "replay", "s", "--seeds", 3, "--workers", 2)

@@ -140,7 +140,8 @@ def test_a_real_study_with_hardly_any_room_comes_to_the_same(veldt):
     calm = veldt.summary("search", "tiny.toml", "--out", "calm")
     scarce = ("--set", "keep={gigabytes = 1e-6, best = 1}")
     summary = veldt.summary("search", "tiny.toml", "--out", "scarce", *scarce)
-    assert summary["fingerprint"] == calm["fingerprint"] and summary["steps"] == calm["steps"]
+    assert summary["fingerprint"] == calm["fingerprint"]
+    assert summary["steps"] > calm["steps"]  # of who was promoted without a checkpoint
     more = veldt.summary("search", "tiny.toml", "--out", "scarce", "--resume")
     assert more["fingerprint"] == calm["fingerprint"]  # another way to keep is no other search
     events = read(veldt.folder / "scarce" / "study.sqlite")
