@@ -5,8 +5,8 @@
 
 Points are Sobol's, of a space so wide that most of them are bad; each is trained from several
 seeds. A training is one process on one core: player and learner take turns, the player one
-update behind, as in lockstep with one actor. The same bits each time, and an order of magnitude
-cheaper than processes that come and go 20 times. What is done is in OUT.parts, so that the same
+update behind, as in lockstep with one actor: the same bits each time, and no processes that come
+and go 20 times. What is done is in OUT.parts, so that the same
 command goes on after a kill; OUT is one small file with everything in it.
 """
 

@@ -37,7 +37,8 @@ class Progress:
                 self._say(f"going on after {body['trials']} trials, best {number(self._best)}")
             case "start":
                 again = f", attempt {body['attempt'] + 1}" if body["attempt"] else ""
-                self._say(f"{name:>15}  started on worker {body['worker']}{again}")
+                anew = ", from the beginning: its checkpoint had gone" if body["anew"] else ""
+                self._say(f"{name:>15}  started on worker {body['worker']}{again}{anew}")
             case "fail":
                 self._say(f"{name:>15}  came to nothing: {body['reason']}")
             case "result" if body["score"] is not None:

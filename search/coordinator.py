@@ -107,11 +107,11 @@ class Coordinator:
                     break
             else:
                 break  # nobody has anything to do now
-        self._make_room()
         for study in self._studies:
             study.commit()
         for worker, job in jobs:
             self._crew.start(worker, job)
+        self._make_room()
 
     def _make_room(self) -> None:
         for study in self._studies[:-1]:
@@ -134,6 +134,8 @@ class Coordinator:
 
     def _end(self, study: Study, error: VeldtError | None) -> None:
         self._studies.remove(study)
+        for worker in [worker for worker, owner in self._at.items() if owner is study]:
+            self._crew.give_up(worker)  # nobody waits for what it is at
         study.leave()
         self._ended(study, error)
 

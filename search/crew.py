@@ -145,8 +145,8 @@ class Hands:
                 self._told(seat)
 
     def _told(self, seat: Seat) -> None:
-        """A worker's job may be over."""
-        if seat.outcome is not None and self._tasks.pop(seat.worker, None) is not None:
+        """A worker's job may be over; it is the worker's until `poll` says so."""
+        if seat.outcome is not None:
             self._news.append((seat.worker, seat.outcome))
 
     @property
@@ -178,8 +178,8 @@ class Hands:
         self._tasks[worker] = job.task
         if worker in self._own:
             self._own[worker].start(job)
-        else:
-            self._send(worker, {"job": job.plain()})
+        elif not self._send(worker, {"job": job.plain()}):
+            self._news.append(Lost([], {worker: self._tasks.pop(worker)[1]}))
 
     def pause(self, worker: int) -> None:
         if worker in self._own:
@@ -193,17 +193,22 @@ class Hands:
         else:
             self._send(worker, {"give_up": True})
 
-    def _send(self, worker: int, message: Message) -> None:
+    def _send(self, worker: int, message: Message) -> bool:
+        """Whether the worker was alive a moment ago; of those that die now `_regroup` tells."""
+        if worker not in self._remote:
+            return False
         try:
             self._ranks.send(self._remote[worker], message)
         except RankLost:
             self._regroup()
+        return True
 
     def poll(self, timeout_s: float) -> News | None:
         deadline = time.monotonic() + timeout_s
         while True:
             if self._news:
-                return self._news.pop(0)
+                news = self._news.pop(0)
+                return news if isinstance(news, Lost) else self._heard(*news)
             for worker, supervisor in self._own.items():
                 if (heard := supervisor.poll()) is not None:
                     return self._heard(worker, heard)

@@ -8,7 +8,8 @@
                                                      what their workers were at waits again
     trial     number, point, question, parent, ...   a point that is to be tried
     segment   number, trial, purpose, begin, end     a stretch of training that is to be done
-    start     segment, name, attempt, worker         a worker began it
+    start     segment, name, attempt, worker, anew   a worker began it; anew: from before where
+                                                     the trial was
     report    segment, frames, value                 how it goes
     extend    trials, frames                         somebody wants these to go on as far as that
     pausing   segment                                it is to end at its next checkpoint

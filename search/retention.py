@@ -47,6 +47,10 @@ def expendable(
         floor: Nobody will fork from a checkpoint before that; None: nobody forks at all.
         settings: How much may stay.
     """
+    if floor is None and settings.gigabytes is None:
+        items = [item for item in items if view.trials[item.trial].state == "condemned"]
+    if not items:
+        return []
     best = {trial.number for trial in view.scored[: settings.best]}
     newest = {trial.member: trial.number for trial in view.trials.values()}
 

@@ -260,12 +260,14 @@ class Study:
         }
 
     def _start(self, worker: int, segment: Segment) -> None:
+        trial = self.view.trials[segment.trial]
         self._event(
             "start",
             segment=segment.number,
             name=segment.name,
             attempt=self.view.attempts[segment.number],
             worker=worker,
+            anew=segment.purpose == "tune" and segment.begin < trial.frames,
         )
         self._working[segment.number] = segment
 

@@ -109,3 +109,39 @@ def test_one_that_comes_to_nothing_leaves_the_other_alone(study, always_looking)
     ends = together(crew, low, high, after=2)
     assert ends[0][0] is high and isinstance(ends[0][1], RunFailed)
     assert ends[1] == (low, None) and low.summary(1)["trials"] == 6
+
+
+def test_what_a_study_that_ended_had_under_way_is_given_up(study, always_looking):
+    """Else its trials would hold the workers of the others."""
+    low, log = study("low", 1, 6)
+    high, _ = study("high", 2, 6, priority=1)
+
+    class Refusing(Slope):
+        def play(self, job):
+            played = super().play(job)
+            if not job.study.endswith("high"):
+                return played
+            if job.segment:
+                return Played(1000.0, played.outcome)
+            return Played(1.0, Outcome(job.segment, None, reason="no", wrong_input=True))
+
+    crew = Simulator(Refusing(), 3)
+    ends = together(crew, low, high, after=1)
+    assert [end[0] for end in ends] == [high, low]
+    assert {e.body["worker"] for e in log.events if e.kind == "start"} == {0, 1, 2}
+
+
+def test_an_outcome_that_the_dead_coordinator_had_not_entered_is_entered(study):
+    """Its worker tells it to the next one; the trial is not trained again."""
+    first, log = study("s", 1, 3)
+    crew = Simulator(Slope(), 1)
+    first.begin(crew)
+    given = first.give(0)
+    first.commit()
+    crew.start(0, given)
+    second = Study(made(1, 3), first.folder, log, lambda kind, body: None)
+    conduct(second, crew, inherited=True)
+    starts = [e.body["segment"] for e in log.events if e.kind == "start"]
+    results = [e.body["segment"] for e in log.events if e.kind == "result"]
+    assert starts[:2] == [given.segment] * 2  # begun, and found by the successor
+    assert results[0] == given.segment and len(results) == len(set(results))
