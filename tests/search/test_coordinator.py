@@ -126,7 +126,7 @@ def test_what_a_study_that_ended_had_under_way_is_given_up(study, always_looking
             return Played(1.0, Outcome(job.segment, None, reason="no", wrong_input=True))
 
     crew = Simulator(Refusing(), 3)
-    ends = together(crew, low, high, after=1)
+    ends = together(crew, high, low, after=1)
     assert [end[0] for end in ends] == [high, low]
     assert {e.body["worker"] for e in log.events if e.kind == "start"} == {0, 1, 2}
 
