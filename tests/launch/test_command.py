@@ -77,6 +77,7 @@ def state(folder):
     return json.loads((folder / "guest" / "state.json").read_text())
 
 
+@pytest.mark.slow
 def test_asha_is_the_same_on_a_pool_and_on_ranks(veldt, recipe):
     line = ("search", recipe, "--set", ASHA)
     pool = veldt.summary(*line, "--out", "pool", "--workers", 2)

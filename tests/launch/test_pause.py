@@ -43,14 +43,14 @@ def kinds(folder):
 
 
 WAYS = [
-    ((), None, signal.SIGTERM),
+    pytest.param((), None, signal.SIGTERM, marks=pytest.mark.slow),
     (("--workers", 2), None, signal.SIGTERM),
-    (("--ranks", 2), None, signal.SIGTERM),
+    pytest.param(("--ranks", 2), None, signal.SIGTERM, marks=pytest.mark.slow),
     pytest.param((), 2, signal.SIGUSR1, marks=pytest.mark.slow),
 ]
 # `mpirun` gives its ranks a fraction of a second after these, and passes no word on.
 HASTY = [
-    ((), 2, signal.SIGTERM),
+    pytest.param((), 2, signal.SIGTERM, marks=pytest.mark.slow),
     pytest.param((), 2, signal.SIGINT, marks=pytest.mark.slow),
 ]
 

@@ -83,6 +83,7 @@ def deepest(folder):
     return found, len(pbt.lineage(view, found))
 
 
+@pytest.mark.slow
 def test_a_killed_population_goes_on(undisturbed, until):
     line, summary = undisturbed
     arguments = ("search", "tiny.toml", "--out", "k")

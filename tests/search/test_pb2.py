@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.reference import literal_drift as literal
-from tests.search.test_schedulers import Drifting, R, run, settings
+from tests.reference.simulated_curves import Drifting, R, run, settings
 from veldt.platform.errors import InputError
 from veldt.platform.keys import Key
 from veldt.search import drifting_process

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.search.test_schedulers import Curves, R, run, spent
+from tests.reference.simulated_curves import Curves, R, run, spent
 from veldt.platform.errors import SettingsError
 from veldt.search import policy
 from veldt.search.border import at_border

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.search.test_schedulers import Curves, R, run, settings, spent
+from tests.reference.simulated_curves import Curves, R, run, settings, spent
 from veldt.platform.errors import Interrupted
 from veldt.search.journal import read
 from veldt.search.keep_settings import KeepSettings

@@ -6,7 +6,7 @@ import random
 import pytest
 
 from tests.reference import literal_schedulers as literal
-from tests.search.test_schedulers import SCHEDULERS, Curves, R, run, settings
+from tests.reference.simulated_curves import SCHEDULERS, Curves, R, run, settings
 from veldt.platform.errors import Interrupted
 from veldt.search.coordinator import conduct
 from veldt.search.journal import Journal

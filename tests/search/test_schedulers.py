@@ -7,98 +7,24 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from tests.reference.simulated_curves import (
+    SCHEDULERS,
+    Curves,
+    Drifting,
+    JobOf,
+    R,
+    run,
+    settings,
+    spent,
+)
 from veldt.platform.errors import InputError, Interrupted, SettingsError
 from veldt.platform.keys import Key
 from veldt.search.coordinator import conduct
 from veldt.search.journal import Journal, read
 from veldt.search.schedulers import halving, pbt
-from veldt.search.settings import SearchSettings
-from veldt.search.simulator import Played, Simulator
+from veldt.search.simulator import Simulator
 from veldt.search.study import Study
-from veldt.search.trial import Outcome, Reported
 from veldt.search.view import View
-
-R = 8_100
-
-
-class Curves:
-    """Trainings whose scores are a function of the learning rate and of the frames.
-
-    The best rate is 1e-3. With `crossing`, the smallest are the best, and begin slowly.
-    """
-
-    def __init__(self, crossing=False, seconds=lambda job: 1.0, noise=0.0):
-        self.crossing, self.seconds, self.noise = crossing, seconds, noise
-
-    def score(self, job, frames):
-        rate = job.settings["optimizer"]["learning_rate"]
-        distance = abs(math.log10(rate) + 3.0)
-        share = frames / R
-        best = 100.0 * math.exp(-distance)
-        if self.crossing:
-            if rate > 10**-2.2:  # three in ten begin fast, and end there
-                return 60.0 * (1.0 - math.exp(-20.0 * share)) + 1e-3 * distance
-            slow = 100.0 if rate < 10**-4.97 else 30.0
-            return slow * share**0.43 + 1e-3 * distance
-        drawn = np.random.default_rng(job.settings["seed"] % 2**32).normal()
-        return best * share**0.5 + self.noise * drawn
-
-    def play(self, job):
-        end = job.until or job.settings["frames"]
-        tenths = [R * i // 10 for i in range(1, 10) if R * i // 10 < end]
-        seconds = self.seconds(job)
-        reports = [
-            (seconds * (i + 1) / (len(tenths) + 1), Reported(job.segment, f, self.score(job, f)))
-            for i, f in enumerate(tenths)
-        ]
-        return Played(seconds, self.outcome(job, end), reports)
-
-    def paused(self, job, reported):
-        return self.outcome(job, reported.frames)
-
-    def outcome(self, job, frames):
-        score = self.score(job, frames)
-        evaluation = {
-            "mean_return": score,
-            "standard_error": 0.0,
-            "episodes": 1,
-            "returns": [score],
-        }
-        summary = {"steps": frames, "updates": frames // 10, "frames": frames}
-        return Outcome(job.segment, score, frames=frames, summary=summary, evaluation=evaluation)
-
-
-def settings(scheduler, trials=100, **more):
-    return SearchSettings.parse(
-        {
-            "train": {"frames": R, "environment": {"id": "CartPole-v1"}},
-            "space": {"optimizer.learning_rate": {"kind": "log", "low": 1e-5, "high": 1e-1}},
-            "stages": [{"method": "random", "trials": trials}],
-            "scheduler": scheduler,
-        }
-        | more
-    )
-
-
-def run(folder, made, landscape, workers=3, stop=lambda: False):
-    folder.mkdir(exist_ok=True)
-    journal = Journal(folder / "study.sqlite")
-    crew = Simulator(landscape, workers)
-    study = Study(made, folder, journal, lambda kind, body: None)
-    try:
-        summary = conduct(study, crew, stop)
-    finally:
-        journal.close()
-    return study, summary, crew
-
-
-def spent(view):
-    """Frames of all tuning."""
-    return sum(
-        view.results[number]["frames"] - segment.begin
-        for number, segment in view.segments.items()
-        if segment.purpose == "tune"
-    )
 
 
 @pytest.mark.parametrize("eta", [2, 3, 4])
@@ -121,19 +47,6 @@ def test_hyperband_s_table_is_exact(eta):
 def test_hyperband_s_table_is_the_journal_s():
     assert [bracket[0][0] for bracket in halving.table(81, 3)] == [81, 34, 15, 8, 5]
     assert halving.table(81, 3)[0] == [(81, 1), (27, 3), (9, 9), (3, 27), (1, 81)]
-
-
-SCHEDULERS = {
-    "whole": {"name": "whole"},
-    "halving": {"name": "halving", "trials": 9, "rungs": 3, "brackets": 2},
-    "hyperband": {"name": "hyperband", "least_frames": R // 9},
-    "asha": {"name": "asha", "rungs": 4, "eta": 3, "brackets": 2},
-    "median": {"name": "median", "least_trials": 3},
-    "curve": {"name": "curve", "least_trials": 3},
-    "freeze-thaw": {"name": "freeze-thaw", "stretches": 4, "first": 2},
-    "pbt": {"name": "pbt", "population": 5, "stretches": 9},
-    "pb2": {"name": "pb2", "population": 3, "stretches": 6},
-}
 
 
 @pytest.mark.parametrize("name", SCHEDULERS)
@@ -211,20 +124,12 @@ def test_promotion_finds_slow_winners_where_stopping_loses_them(tmp_path):
     for seed in range(20):
         made = settings({"name": "asha", "rungs": 3}, trials=120, seed=seed)
         study, _, _ = run(tmp_path / f"a{seed}", made, landscape, workers=4)
-        if max(landscape.score(_job(t), R) for t in study.view.trials.values()) < 90.0:
+        if max(landscape.score(JobOf(t), R) for t in study.view.trials.values()) < 90.0:
             continue  # no winner was drawn
         wins["there"] += 1
         wins["asha"] += study.view.best.score > 90.0
         wins["stopping"] += _stopping(study.view) > 90.0
     assert wins["asha"] == wins["there"] >= 10 and wins["stopping"] <= wins["asha"] - 3, wins
-
-
-class _job:  # a job's settings, for the landscape
-    def __init__(self, trial):
-        self.settings = {
-            "optimizer": {"learning_rate": trial.point["optimizer.learning_rate"]},
-            "seed": 0,
-        }
 
 
 def _stopping(view):
@@ -234,13 +139,13 @@ def _stopping(view):
     seen = {R // 9: [], R // 3: []}
     for trial in view.trials.values():
         for rung in (R // 9, R // 3):
-            score = landscape.score(_job(trial), rung)
+            score = landscape.score(JobOf(trial), rung)
             seen[rung].append(score)
             rank = sum(other > score for other in seen[rung])
             if rank >= max(1, len(seen[rung]) // 3):
                 break
         else:
-            best = max(best, landscape.score(_job(trial), R))
+            best = max(best, landscape.score(JobOf(trial), R))
     return best
 
 
@@ -250,41 +155,8 @@ def test_the_median_rule_pauses_those_below(tmp_path):
     done = [t for t in study.view.trials.values() if t.state == "done"]
     assert 8 <= len(paused) <= 22 and len(paused) + len(done) == 30
     assert spent(study.view) < 0.75 * 30 * R
-    final = {t.number: Curves().score(_job(t), R) for t in study.view.trials.values()}
+    final = {t.number: Curves().score(JobOf(t), R) for t in study.view.trials.values()}
     assert max(final.values()) == max(final[t.number] for t in done)
-
-
-class Drifting(Curves):
-    """A score that grows by what the rate brings now; the best rate falls with the frames."""
-
-    def __init__(self):
-        super().__init__()
-        self.theta = {}
-
-    def gain(self, rate, frames):
-        return math.exp(-2.0 * abs(rate - (-2.0 - 2.0 * frames / R)))
-
-    def play(self, job):
-        end = job.until or job.settings["frames"]
-        before = 0.0
-        name = job.folder
-        if job.parent is not None and name not in self.theta:
-            before = self.theta[job.parent[0]][job.parent[1]]
-            self.theta[name] = {job.parent[1]: before}
-        if name in self.theta:
-            before = self.theta[name][max(self.theta[name])]
-        frames = max(self.theta.get(name, {0: 0})) * 10
-        rate = math.log10(job.settings["optimizer"]["learning_rate"])
-        value = before + self.gain(rate, frames) * (end - frames) / R
-        self.theta.setdefault(name, {})[end // 10] = value
-        outcome = self.outcome(job, end)
-        evaluation = outcome.evaluation | {"mean_return": value}
-        return Played(
-            1.0,
-            Outcome(
-                job.segment, value, frames=end, summary=outcome.summary, evaluation=evaluation
-            ),
-        )
 
 
 def test_pbt_follows_what_no_fixed_setting_can(tmp_path):
