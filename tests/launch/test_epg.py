@@ -22,6 +22,7 @@ def same(summary):
     return summary["fingerprint"], summary["evaluation_mean_return"]
 
 
+@pytest.mark.slow
 def test_the_same_loss_on_1_2_and_4_ranks_and_after_a_kill(veldt, until):
     alone = veldt.summary(*SEARCH, "--out", "alone")
     first = (veldt.folder / "alone" / "loss.safetensors").read_bytes()

@@ -23,6 +23,7 @@ def without_times(path):
     return plain
 
 
+@pytest.mark.slow
 def test_a_recording_goes_on_after_a_kill(tmp_path, until):
     whole, cut = tmp_path / "whole.json.gz", tmp_path / "cut.json.gz"
     with mpi.scratch_folder() as scratch:

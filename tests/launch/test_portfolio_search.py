@@ -3,6 +3,8 @@
 import shutil
 import signal
 
+import pytest
+
 from veldt.platform.runs import read_settings
 from veldt.search.journal import Journal, read
 
@@ -56,6 +58,7 @@ def asked(folder):
     return [event.body["point"] for event in events if event.kind == "trial"]
 
 
+@pytest.mark.slow
 def test_past_studies_are_read_once(veldt, until):
     (veldt.folder / "tiny.toml").write_text(RECIPE)
     past(veldt.folder / "old")

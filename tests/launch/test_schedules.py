@@ -155,6 +155,7 @@ def test_pbt_goes_on_after_a_kill(veldt, recipe, until):
             assert any(gone) or same(*(weights(folder) for folder in folders))
 
 
+@pytest.mark.slow
 def test_the_median_rule_pauses_trainings_that_run(veldt, recipe):
     median = 'scheduler={name = "median", least_trials = 2, least_share = 0.2}'
     rates = '"optimizer.learning_rate" = {kind = "choice", values = [1e-6, 0.01]}'

