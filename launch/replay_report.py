@@ -1,8 +1,5 @@
 """The part of a study's report on replays: what a schedule comes to on fresh seeds."""
 
-import math
-import statistics
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +9,7 @@ import rich.table
 from veldt.launch.console import number
 from veldt.launch.page import heading, paragraph, plural, section, table
 from veldt.launch.plots import ACCENT, INK, plot
-from veldt.launch.population_curves import student_interval
+from veldt.launch.replicates import Replicates
 from veldt.platform.runs import read_json
 from veldt.search.replay import SUMMARY
 
@@ -21,35 +18,21 @@ HEAD = ("", "mean score", "95 % interval (Student)", "trainings")
 
 def found(summary: dict[str, Any]) -> dict[str, Any]:
     """The numbers that a command prints."""
-    scores = _scores(summary)
+    played, held = _replays(summary), Replicates(tuple(summary["heldout"]))
     return {
         "trial": summary["trial"],
         "member": summary["member"],
         "legs": len(summary["legs"]),
         "frames": summary["frames"],
         "population_score": summary["score"],
-        "replays": len(scores),
+        "replays": len(played.scores),
         "failed_replays": sum(bool(one["reason"]) for one in summary["replays"]),
-        "replay_mean": _mean(scores),
-        "replay_interval": _listed(scores),
-        "heldout_mean_return": _mean(summary["heldout"]),
-        "heldout_interval": _listed(summary["heldout"]),
+        "replay_mean": played.mean,
+        "replay_interval": _listed(played),
+        "heldout_mean_return": held.mean,
+        "heldout_interval": _listed(held),
         "same_weights": summary["same_weights"],
     }
-
-
-def interval(scores: Sequence[float]) -> tuple[float, float] | None:
-    """Student's 95 % interval of the mean over trainings; None for fewer than two."""
-    if len(scores) < 2:
-        return None
-    error = statistics.stdev(scores) / math.sqrt(len(scores))
-    return student_interval(
-        {
-            "mean_return": _mean(scores),
-            "standard_error": error,
-            "evaluation_episodes": len(scores),
-        }
-    )
 
 
 def replays_table(summary: dict[str, Any]) -> rich.table.Table:
@@ -108,13 +91,13 @@ def _replayed(summary: dict[str, Any]) -> str:
 
 
 def _rows(summary: dict[str, Any]) -> list[list[Any]]:
-    scores, held = _scores(summary), summary["heldout"]
-    tried = len(summary["replays"])
-    done = number(len(scores)) if len(scores) == tried else f"{len(scores)} of {tried}"
+    played, held = _replays(summary), Replicates(tuple(summary["heldout"]))
+    count, tried = len(played.scores), len(summary["replays"])
+    done = number(count) if count == tried else f"{count} of {tried}"
     return [
         ["in the population", number(summary["score"]), None, "1"],
-        ["replayed on fresh seeds", number(_mean(scores)), _text(scores), done],
-        ["held out: its last settings", number(_mean(held)), _text(held), number(len(held))],
+        ["replayed on fresh seeds", number(played.mean), played.text, done],
+        ["held out: its last settings", number(held.mean), held.text, number(len(held.scores))],
     ]
 
 
@@ -146,19 +129,10 @@ def _curves(summary: dict[str, Any]) -> str:
     return plot(figure, f"replays-{summary['trial']}-{summary['frames']}", 340)
 
 
-def _scores(summary: dict[str, Any]) -> list[float]:
-    return [one["score"] for one in summary["replays"] if one["score"] is not None]
+def _replays(summary: dict[str, Any]) -> Replicates:
+    done = (one["score"] for one in summary["replays"])
+    return Replicates(tuple(score for score in done if score is not None))
 
 
-def _mean(scores: Sequence[float]) -> float | None:
-    return math.fsum(scores) / len(scores) if scores else None
-
-
-def _listed(scores: Sequence[float]) -> list[float] | None:
-    bounds = interval(scores)
-    return None if bounds is None else list(bounds)
-
-
-def _text(scores: Sequence[float]) -> str | None:
-    bounds = interval(scores)
-    return f"{number(bounds[0])} to {number(bounds[1])}" if bounds else None
+def _listed(found: Replicates) -> list[float] | None:
+    return None if found.interval is None else list(found.interval)
