@@ -117,6 +117,11 @@ class Agent(abc.ABC):
         say, and a mean where they say nothing."""
         return getattr(self.settings, "reduction", "mean")
 
+    def look_back(self, batch: Batch) -> None:
+        """After an update: what it learnt from counts for how observations are normalised."""
+        if isinstance(self.network, ActorCritic):
+            self.network.look_back(batch.observation[:-1], self.total)
+
     @abc.abstractmethod
     def loss(self, batch: Batch) -> Loss:
         """The scalar to descend, and scalars worth a line in the records."""

@@ -82,6 +82,7 @@ class Learner:
             self.stopwatch.lap("forward")
             norm = self._descend(loss, metrics, rate, done, meanwhile)
             taken.append(metrics | {"loss": loss.detach(), "gradient_norm": norm})
+        self.agent.look_back(batch)
         means = {name: sum(float(each[name]) for each in taken) / len(taken) for name in taken[0]}
         self.stopwatch.lap("step")
         return means | {"learning_rate": rate}

@@ -6,14 +6,17 @@
 Each environment is learnt on the same seeds in the same number of steps. What is compared is the
 steps and the seconds of learning, without imports, until the mean return of the last 100
 episodes is at the threshold. Stable-baselines3 has the settings of its own zoo (rl-baselines3-zoo,
-hyperparams/*.yml); where the zoo has none, those of a neighbour, see `PEERS`. It stops at the
-threshold; a run of ours goes on to its end. What is there already is not run again.
+hyperparams/*.yml); where the zoo has none, those of a neighbour, see `PEERS`. Who is at the
+threshold stops. What is there already is not run again.
 """
 
 import collections
+import contextlib
+import functools
 import json
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,10 +26,12 @@ import numpy as np
 import scipy.stats
 
 from veldt.agents.progress import WINDOW
-from veldt.launch import mpi
+from veldt.agents.settings import TrainSettings
+from veldt.agents.train import train
+from veldt.launch import cookbook
 from veldt.launch.console import Console
 from veldt.launch.training_results import SOLVED, crossing
-from veldt.platform.records import read
+from veldt.platform.errors import Interrupted
 from veldt.platform.runs import read_json, write_json
 
 SEEDS = range(1, 6)
@@ -37,6 +42,7 @@ IDS = {
     "inverted-pendulum": "InvertedPendulum-v5",
     "catch": "veldt.platform.envs.diagnostics:veldt/Catch-v0",
 }
+OURS = {name: name for name in STEPS} | {"cartpole": "cartpole-one-actor"}
 CARTPOLE_PPO: dict[str, Any] = {
     **{"n_envs": 8, "n_steps": 32, "batch_size": 256, "gae_lambda": 0.8, "gamma": 0.98},
     **{"n_epochs": 20, "ent_coef": 0.0, "learning_rate": "0.001", "clip_range": "0.2"},
@@ -65,13 +71,16 @@ PEERS: dict[str, dict[str, dict[str, Any]]] = {
 CONTENDERS = ("veldt", *PEERS)
 
 
-def ours(name: str, seed: int, folder: Path) -> dict[str, Any]:
-    """A training of the recipe `name`."""
-    line = mpi.itself(["train", name, "--seed", str(seed), "--out", str(folder), "--resume"])
-    subprocess.run(
-        [*line, "--set", f"frames={STEPS[name]}"], stdout=subprocess.DEVNULL, check=True
-    )
-    found = crossing(read(folder), SOLVED[name])
+def ours(name: str, seed: int) -> dict[str, Any]:
+    """A training of our recipe, in this process and its actors."""
+    data = cookbook.load(OURS[name], "train", [f"frames={STEPS[name]}"], seed=seed)
+    found: dict[str, Any] = {}
+
+    def watch(record: dict[str, Any]) -> None:
+        found.update(found or crossing([record], SOLVED[name]))
+
+    with tempfile.TemporaryDirectory() as folder, contextlib.suppress(Interrupted):
+        train(TrainSettings.parse(data), Path(folder), report=watch, stop=lambda: bool(found))
     return {"steps": found.get("steps"), "seconds": found.get("wall_seconds")}
 
 
@@ -152,7 +161,11 @@ def table(results: dict[tuple[str, str], list[dict[str, Any]]]) -> str:
                 f"{mine / our:.1f}" if np.isfinite(mine) and np.isfinite(our) else "-"
                 for mine, our in zip((steps, seconds), base, strict=True)
             ]
-            who = f"`veldt train {name}`" if contender == "veldt" else f"SB3 {contender.upper()}"
+            who = (
+                f"`veldt train {OURS[name]}`"
+                if contender == "veldt"
+                else f"SB3 {contender.upper()}"
+            )
             lines.append(
                 f"| {IDS[name].rpartition(':')[2]} | {SOLVED[name]:g} | {who} "
                 f"| {reached} of {len(found)} | {steps_text} | {seconds_text} "
@@ -170,16 +183,11 @@ def main(folder: Path) -> None:
             for contender in CONTENDERS:
                 file = folder / f"{name}-{contender}-{seed}.json"
                 if not file.exists():
-                    if contender == "veldt":
-                        found = ours(name, seed, folder / "veldt" / name / str(seed))
-                    else:
-                        line = [sys.executable, "-P", "-m", "veldt.launch.peers"]
-                        done = subprocess.run(
-                            [*line, contender, name, str(seed)],
-                            stdout=subprocess.PIPE,
-                            check=True,
-                        )
-                        found = json.loads(done.stdout.splitlines()[-1])
+                    line = [sys.executable, "-P", "-m", "veldt.launch.peers"]
+                    done = subprocess.run(
+                        [*line, contender, name, str(seed)], stdout=subprocess.PIPE, check=True
+                    )
+                    found = json.loads(done.stdout.splitlines()[-1])
                     write_json(file, found)
                     console.say(f"{file.stem}: {found}")
                 results[name, contender].append(read_json(file))
@@ -192,4 +200,6 @@ if __name__ == "__main__":
     if len(sys.argv) == 2:
         main(Path(sys.argv[1]))
     else:
-        print(json.dumps(theirs(sys.argv[1], sys.argv[2], int(sys.argv[3]))))
+        who, environment, number = sys.argv[1:]
+        run = ours if who == "veldt" else functools.partial(theirs, who)
+        print(json.dumps(run(environment, int(number))))

@@ -31,6 +31,7 @@ from veldt.agents.networks.catalogue import NETWORKS
 from veldt.agents.networks.composite import Composite
 from veldt.agents.networks.convolutional import is_image
 from veldt.agents.networks.heads import HEADS
+from veldt.agents.networks.normaliser import Normaliser
 from veldt.agents.networks.precision import in_bfloat16
 from veldt.agents.networks.settings import NetworkSettings
 from veldt.agents.popart import PopArt
@@ -53,7 +54,10 @@ class Unrolled(NamedTuple):
 class ActorCritic(nn.Module):
     """Two heads on one body."""
 
+    normaliser: Normaliser | None
     torso: Any
+    critic: Any
+    """the value's own torso; None: it reads with the policy's"""
     core: Any
     policy: Any
     value: nn.Linear | PopArt
@@ -72,20 +76,35 @@ class ActorCritic(nn.Module):
                     "there are heads for Discrete, MultiDiscrete, MultiBinary and Box of floats."
                 )
             head = HEADS[spec.actions.kind]
+        self.normaliser = None
+        if settings.normalise:
+            if spec.observations.parts or spec.observations.dtype != "float32":
+                raise SettingsError(
+                    f"agent.network.normalise: is for observations that are numbers, which those "
+                    f"of {spec.id} are not."
+                )
+            self.normaliser = Normaliser(spec.observations.shape)
         build = Composite if spec.observations.parts else _part("torso", torso)
         self.torso = build(spec.observations, settings)
-        width = self.torso.features + settings.last_reward
-        width += action_width(spec.actions) if settings.last_action else 0
-        self.core = _part("core", settings.core)(width, settings)
+        beside = int(settings.last_reward)
+        beside += action_width(spec.actions) if settings.last_action else 0
+        self.core = _part("core", settings.core)(self.torso.features + beside, settings)
         self.policy = _part("head", head)(self.core.features, spec.actions)
+        self.critic, read = None, self.core.features
+        if not settings.share_torso:
+            if self.core.state_size:
+                raise SettingsError(
+                    f"agent.network.share_torso: a torso of the value's own is for core='none'; "
+                    f"the core {settings.core!r} remembers for policy and value together."
+                )
+            self.critic = build(spec.observations, settings)
+            read = self.critic.features + beside
         tasks = max(1, len(spec.tasks))
-        self.value = (
-            PopArt(self.core.features, tasks)
-            if settings.popart
-            else nn.Linear(self.core.features, 1)
-        )
+        self.value = PopArt(read, tasks) if settings.popart else nn.Linear(read, 1)
+        torsos = [self.torso] if self.critic is None else [self.torso, self.critic]
         if settings.initialisation == "orthogonal":
-            for part, gain in ((self.torso, math.sqrt(2.0)), (self.core, 1.0), (self.value, 1.0)):
+            gains = [(torso, math.sqrt(2.0)) for torso in torsos]
+            for part, gain in (*gains, (self.core, 1.0), (self.value, 1.0)):
                 make_orthogonal(part, gain)
         self.policy.begin()
         nn.init.zeros_(self.value.bias)
@@ -93,7 +112,8 @@ class ActorCritic(nn.Module):
         self.state_size: int = self.core.state_size
         if settings.compile:
             demand_compiler()
-            self.torso.compile()
+            for torso in torsos:
+                torso.compile()
 
     def forward(self, inputs: Inputs) -> tuple[Tensor, Tensor, Tensor]:
         """One step of B episodes.
@@ -103,11 +123,12 @@ class ActorCritic(nn.Module):
             this step [B, S].
         """
         features, state = self._step(inputs)
-        return self.policy(features), self.value(features), state
+        read = features if self.critic is None else self._seen(self.critic, *_shown(inputs))
+        return self.policy(features), self.value(read), state
 
     def _step(self, inputs: Inputs) -> tuple[Tensor, Tensor]:
         """What the heads read, and the state after this step."""
-        seen = self._seen(inputs.observation, inputs.first, inputs.last_action, inputs.last_reward)
+        seen = self._seen(self.torso, *_shown(inputs))
         if not self.state_size:
             return seen, inputs.state
         found: tuple[Tensor, Tensor] = self.core.step(
@@ -125,13 +146,13 @@ class ActorCritic(nn.Module):
         """Every entry of a batch, as the actors saw it."""
         last_action = torch.cat([batch.last_action[None], batch.action])
         last_reward = torch.cat([batch.last_reward[None], batch.reward])
-        seen = self._seen(batch.observation, batch.first, last_action, last_reward)
+        shown = (batch.observation, batch.first, last_action, last_reward)
+        seen = self._seen(self.torso, *shown)
         t, b = batch.final_index.unbind(-1)
+        never = torch.zeros(len(t), dtype=torch.bool, device=t.device)
+        last = (batch.final_observation, never, batch.action[t, b], batch.reward[t, b])
         with torch.no_grad():
-            never = torch.zeros(len(t), dtype=torch.bool, device=t.device)
-            final = self._seen(
-                batch.final_observation, never, batch.action[t, b], batch.reward[t, b]
-            )
+            final = self._seen(self.torso if self.critic is None else self.critic, *last)
         if not self.state_size:
             features = seen
         elif not len(t) and not bool(batch.first[1:].any()):
@@ -146,7 +167,8 @@ class ActorCritic(nn.Module):
             features, final = pieces.scatter(out)
         with torch.no_grad():
             final_value = self._values(self.value(final), batch.task[b])[0]
-        value, head = self._values(self.value(features), batch.task.expand(features.shape[:2]))
+        read = features if self.critic is None else self._seen(self.critic, *shown)
+        value, head = self._values(self.value(read), batch.task.expand(read.shape[:2]))
         return Unrolled(self.policy(features), value, final_value, head)
 
     def _values(self, heads: Tensor, task: Tensor) -> tuple[Tensor, Tensor]:
@@ -173,16 +195,33 @@ class ActorCritic(nn.Module):
         if isinstance(self.value, PopArt):
             self.value.adapt(targets, task, self.settings.popart, total)
 
+    def look_back(self, observation: Tensor, total: Callable[[Tensor], Tensor]) -> None:
+        """After an update: moves the scale of observations, if they are normalised.
+
+        Args:
+            observation: What the update learnt from, [T, B, ...].
+            total: `Agent.total`.
+        """
+        if self.normaliser is not None:
+            self.normaliser.adapt(observation, total)
+
     def _seen(
-        self, observation: Tensor, first: Tensor, last_action: Tensor, last_reward: Tensor
+        self,
+        torso: Any,
+        observation: Tensor,
+        first: Tensor,
+        last_action: Tensor,
+        last_reward: Tensor,
     ) -> Tensor:
-        """What the core is given: the torso's features, and what happened before."""
+        """What the core is given: a torso's features, and what happened before."""
         settings = self.settings
+        if self.normaliser is not None:
+            observation = self.normaliser(observation)
         if in_bfloat16(settings.precision, observation.device.type):
             with torch.autocast(observation.device.type, torch.bfloat16):
-                features = self.torso(observation).float()
+                features = torso(observation).float()
         else:
-            features = self.torso(observation)
+            features = torso(observation)
         parts: list[Tensor] = [features]
         if not (settings.last_action or settings.last_reward):
             return parts[0]
@@ -192,6 +231,10 @@ class ActorCritic(nn.Module):
         if settings.last_reward:
             parts.append(last_reward.clamp(-1.0, 1.0)[..., None] * known)
         return torch.cat(parts, -1)
+
+
+def _shown(inputs: Inputs) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    return inputs.observation, inputs.first, inputs.last_action, inputs.last_reward
 
 
 @torch.no_grad()

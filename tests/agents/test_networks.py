@@ -11,11 +11,13 @@ from torch import nn
 from veldt.agents.conformance import synthetic_trajectory
 from veldt.agents.impala import Impala, ImpalaSettings
 from veldt.agents.inputs import Inputs
+from veldt.agents.learner import Learner
 from veldt.agents.networks import precision
 from veldt.agents.networks.actor_critic import ActorCritic, encode_actions, initialise
 from veldt.agents.networks.composite import Words, unpack
 from veldt.agents.networks.cost import Cost, cost_of, multiply_accumulates, parameter_count
 from veldt.agents.networks.settings import NetworkSettings
+from veldt.agents.settings import TrainSettings
 from veldt.agents.staging import to_batch
 from veldt.platform.envs.parts import MOST_WORDS, hash_words, packed
 from veldt.platform.envs.vector import Actions, EnvironmentSpec, Observations, Part, discrete
@@ -26,6 +28,7 @@ ATARI = EnvironmentSpec("a", Observations((4, 84, 84), "uint8"), discrete(18), 4
 DMLAB = EnvironmentSpec("d", Observations((3, 72, 96), "uint8"), discrete(9), 4)
 BOX = EnvironmentSpec("b", Observations((4,), "float32"), Actions("box", (), (-1.0,), (1.0,)), 1)
 MULTI = EnvironmentSpec("m", Observations((4,), "float32"), Actions("multi_discrete", (2, 3)), 1)
+TRAINING = {"environment": {"id": "CartPole-v1"}, "frames": 1000}
 MEMORY = {"core": "lstm", "last_action": True, "last_reward": True}
 
 
@@ -178,6 +181,75 @@ def test_an_unroll_is_its_steps_one_after_another(spec, core):
     assert not finals
 
 
+@pytest.mark.parametrize("spec", [VECTOR, BOX])
+def test_a_value_with_a_torso_of_its_own_reads_nothing_of_the_policys(spec):
+    own = {"share_torso": False, "last_action": True, "last_reward": True, "popart": 0.1}
+    network = build(spec, **own)
+    shared = build(spec, **own | {"share_torso": True})
+    assert parameter_count(network) > parameter_count(shared)
+    batch = batch_of(network, spec)
+    said = network.unroll(batch)
+    said.value.sum().backward()
+    assert all(part.grad is None for part in network.torso.parameters())
+    assert all(part.grad.abs().sum() > 0 for part in network.critic.parameters())
+    state, action, reward = batch.state, batch.last_action, batch.last_reward
+    for t in range(len(batch.action)):
+        step = Inputs(batch.observation[t], batch.first[t], action, reward, state)
+        policy, value, state = network(step)
+        torch.testing.assert_close(said.policy[t], policy)
+        torch.testing.assert_close(said.value[t], network._values(value, batch.task)[0])
+        assert torch.equal(network.act(step, None).policy, policy)
+        action, reward = batch.action[t], batch.reward[t]
+    k = len(batch.final_index) - 1
+    t, b = batch.final_index[k].tolist()
+    last = (batch.final_observation[k : k + 1], torch.zeros(1, dtype=torch.bool))
+    before = (batch.action[t, b : b + 1], batch.reward[t, b : b + 1])
+    value = network._values(network(Inputs(*last, *before, state[:1]))[1], batch.task[b : b + 1])
+    torch.testing.assert_close(said.final_value[k : k + 1], value[0])
+
+
+def test_observations_come_to_mean_0_and_deviation_1():
+    """The running statistics are those of everything at once, however it came in parts."""
+    network = build(VECTOR, normalise=True)
+    random = np.random.default_rng(0)
+    every = random.normal(3.0, [0.01, 1.0, 100.0, 0.0], (500, 4))
+    parts = [torch.tensor(part, dtype=torch.float32) for part in np.split(every, [7, 20, 300])]
+    torch.testing.assert_close(network.normaliser(parts[0]), parts[0].clamp(-10.0, 10.0))
+    for part in parts:
+        network.look_back(part, lambda own: own)
+    mean, deviation = every.mean(0), np.sqrt(every.var(0) + 1e-8)
+    seen = every[:9] + [0.0, 0.0, 0.0, 5.0]
+    expected = np.clip((seen - mean) / deviation, -10.0, 10.0)
+    found = network.normaliser(torch.tensor(seen, dtype=torch.float32)).numpy()
+    np.testing.assert_allclose(found, expected, rtol=2e-3, atol=2e-3)
+    halves = build(VECTOR, normalise=True)  # two learners' parts
+    halves.look_back(parts[0][:3], lambda own: _moments(parts[0]))
+    whole = build(VECTOR, normalise=True)
+    whole.look_back(parts[0], lambda own: own)
+    torch.testing.assert_close(halves.state_dict(), whole.state_dict())
+
+
+def _moments(rows):
+    rows = rows.double()
+    return torch.stack([torch.ones_like(rows).sum(0), rows.sum(0), rows.square().sum(0)])
+
+
+def test_an_update_moves_the_scale_and_an_unroll_sees_it():
+    agent = Impala(ImpalaSettings.parse({"network": {"normalise": True}}), VECTOR)
+    batch = batch_of(agent.network, VECTOR)
+    learner = Learner(agent, TrainSettings.parse(TRAINING).optimizer, torch.device("cpu"), 10)
+    learner.update(batch, 0)
+    rows = batch.observation[:-1].reshape(-1, 4)
+    torch.testing.assert_close(agent.network.normaliser.mean, rows.mean(0))
+    assert agent.network.normaliser.count == len(rows)
+    scaled = batch._replace(observation=agent.network.normaliser(batch.observation))
+    bare = Impala(ImpalaSettings(), VECTOR)
+    bare.network.load_state_dict(agent.network.state_dict(), strict=False)
+    torch.testing.assert_close(
+        agent.network.unroll(batch).value, bare.network.unroll(scaled).value
+    )
+
+
 def test_an_unroll_without_an_end_is_one_fused_call(monkeypatch):
     network = build(VECTOR, **MEMORY)
     batch = batch_of(network, VECTOR)
@@ -300,6 +372,8 @@ def test_a_compiled_torso_computes_the_same_but_for_rounding():
         (VECTOR, {"core": "mlp"}, "agent.network.core: 'mlp' is a torso"),
         (VECTOR, {"torso": "lstm"}, "agent.network.torso: 'lstm' is a core"),
         (VECTOR, {"core": "ltsm"}, "Did you mean 'lstm'"),
+        (VECTOR, {"core": "gru", "share_torso": False}, "share_torso: .* for core='none'"),
+        (ATARI, {"normalise": True}, "normalise: is for observations that are numbers"),
     ],
 )
 def test_parts_that_do_not_fit_are_refused(spec, settings, words):

@@ -20,7 +20,10 @@ AGENTS = {
     "sum": (),
     "mean": ("--set", "agent.reduction=mean", "--set", "optimizer.learning_rate=0.1"),
     "adam": ("--set", "optimizer.name=adam", "--set", "learner.max_lag=3"),
-    "popart": ("--set", "agent.network.popart=0.05"),
+    "popart": (
+        *("--set", "agent.network.popart=0.05", "--set", "agent.network.normalise=true"),
+        *("--set", "agent.network.share_torso=false"),
+    ),
 }
 
 
