@@ -88,7 +88,8 @@ def train(
         report: Called with each record as it is written.
         stop: Asked often; once it says True, a checkpoint is written and the run ends.
         beat: Called after each update.
-        announce: Called once with what the network costs, and where it learns.
+        announce: Called with what is trained where and what it costs, once all is known to be
+            well, and with what happens to it.
         tensorboard: Write TensorBoard events beside the records.
         door: Where actors of other hosts come in; None: all are started here.
 
@@ -129,6 +130,7 @@ def train(
             end = whole if until is None else settings.boundary(until, spec)
             cost = cost_of(agent, spec)
             where = f"{device}" if alone else f"{device}, {settings.learner.count} learners"
+            announce(f"training {settings.environment.label} in {folder}")
             announce(f"{settings.agent.name} on {where}: {cost}")
             deaths: Deaths = collections.Counter()
             while True:

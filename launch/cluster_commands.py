@@ -108,7 +108,6 @@ def train_in(
 
     console = Console(json)
     settings = agents.TrainSettings.parse(data)
-    console.say(f"training {settings.environment.label} in {folder}")
     with beside(folder, dashboard) as page:
         if page:
             console.say(f"dashboard: {page}")
