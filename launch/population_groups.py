@@ -2,6 +2,8 @@
 
 FOLDER/SEED/settings.json          one group
 FOLDER/GROUP/SEED/settings.json    a group for each folder
+
+A training inside another run, such as a search's winner, is that run's and not compared.
 """
 
 from collections.abc import Callable, Sequence
@@ -61,8 +63,9 @@ def collect(folder: Path, is_one: Callable[[Any], bool], read_one: Reader) -> Gr
     groups: Groups = {}
     for file in sorted([*folder.glob("*/settings.json"), *folder.glob("*/*/settings.json")]):
         document = read_json(file)
-        if is_one(document):
-            place = file.parent.parent
+        place = file.parent.parent
+        part_of_a_run = place != folder and (place / "settings.json").exists()
+        if is_one(document) and not part_of_a_run:
             name = folder.resolve().name if place == folder else place.name
             groups.setdefault(name, []).append(read_one(file.parent, document))
     for name, runs in groups.items():

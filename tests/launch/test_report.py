@@ -378,6 +378,14 @@ def test_trainings_are_compared_by_seed_and_group(tmp_path):
         report(tmp_path)
 
 
+def test_a_searchs_winner_is_no_group(tmp_path):
+    run(tmp_path / "plain", seed=1)
+    whole(tmp_path / "search")
+    run(tmp_path / "search" / "winner", seed=2)
+    page = report(tmp_path)
+    assert "plain" in page and "winner" not in page
+
+
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
 def test_a_browser_draws_it_without_a_complaint(tmp_path):
     whole(tmp_path / "study")
