@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 
 from veldt.agents.actor_pool import ActorPool
+from veldt.agents.agent import Agent
 from veldt.agents.build import make_agent
 from veldt.agents.inference import InferenceServer
 from veldt.agents.inputs import Batch
@@ -20,12 +21,14 @@ from veldt.agents.replay import Replay
 from veldt.agents.settings import TrainSettings
 from veldt.agents.staging import Staged, Staging
 from veldt.agents.stopwatch import Stopwatch
+from veldt.agents.terms import Terms
+from veldt.platform.channels.arrivals import Arrays, Arrival
 from veldt.platform.channels.door import Door
-from veldt.platform.channels.learner_end import Arrays, Arrival, LearnerChannel
+from veldt.platform.channels.learner_end import LearnerChannel
 from veldt.platform.envs.vector import EnvironmentSpec
 from veldt.platform.keys import Key
 from veldt.platform.tickets import Place, Tickets
-from veldt.platform.trajectory import Trajectory, from_arrays, stack
+from veldt.platform.trajectory import Trajectory, stack
 from veldt.platform.zygote import Zygote
 
 POLL_S = 0.1
@@ -54,6 +57,7 @@ class Feed:
     Args:
         settings: Of the whole training.
         spec: Of its environment.
+        agent: Of the learner.
         folder: The run's.
         zygote: Forks the actors.
         done: Updates before this session.
@@ -66,6 +70,7 @@ class Feed:
         self,
         settings: TrainSettings,
         spec: EnvironmentSpec,
+        agent: Agent,
         folder: Path,
         zygote: Zygote,
         done: int,
@@ -95,7 +100,13 @@ class Feed:
         self._replay = Replay(learner.replay // place.learners, key) if learner.replay else None
         central = settings.actors.inference == "central"
         self._channel = LearnerChannel(
-            tickets, settings.dump(), settings.actors.transport, door, place, central
+            tickets,
+            settings.dump(),
+            settings.actors.transport,
+            door,
+            place,
+            central,
+            Terms(settings, spec, agent, place),
         )
         self._server = (
             InferenceServer(
@@ -176,7 +187,7 @@ class Feed:
         self._pool.heard_from(arrival.header.actor, arrival.header.incarnation)
         for name, seconds in arrival.header.seconds.items():
             self._seconds[name] = self._seconds.get(name, 0.0) + seconds
-        trajectory = from_arrays(arrival.arrays, self._spec)
+        trajectory = Trajectory(**arrival.arrays)
         staged = self._staging.begin(trajectory) if self._staging.ahead else None
         self._order.put(Unroll(arrival, trajectory, staged))
 

@@ -156,7 +156,7 @@ def main(argument: dict[str, Any]) -> None:
         if checkpoint := checkpoints.load(folder, lambda n: settings.exact(n, spec)):
             done, arrays, _ = checkpoint
             learner.load(arrays)
-        feed = Feed(settings, spec, folder, zygote, done, device, place)
+        feed = Feed(settings, spec, agent, folder, zygote, done, device, place)
         try:
             feed.publish(done, learner.weights())
             while done < argument["end"]:

@@ -22,7 +22,8 @@ from veldt.agents.agent import Agent
 from veldt.agents.inputs import Acted, Inputs
 from veldt.platform import wire
 from veldt.platform.channels.actor_end import ActorChannel
-from veldt.platform.channels.learner_end import Arrays, LearnerChannel
+from veldt.platform.channels.arrivals import Arrays
+from veldt.platform.channels.learner_end import LearnerChannel
 from veldt.platform.channels.questions import Question
 from veldt.platform.errors import RunFailed
 from veldt.platform.keys import Key

@@ -211,7 +211,9 @@ class Training:
         self._records = Records(folder, progress.updates, tensorboard)
         place = Place(0, settings.learner.count)
         device = learner.device
-        self._feed = Feed(settings, spec, folder, zygote, progress.updates, device, place, door)
+        self._feed = Feed(
+            settings, spec, learner.agent, folder, zygote, progress.updates, device, place, door
+        )
         self._before = {name: getattr(progress, name) for name in self._feed.traffic()}
         self._traffic: list[dict[str, float]] = []  # of the other learners
         self._seconds: collections.Counter[str] = collections.Counter()  # of all actors

@@ -116,14 +116,14 @@ class Tickets:
         start = (update - update % self.segment) * self.batch
         return number - self.actors < start
 
-    def holds(self, actor: int, number: int) -> bool:
-        """Whether `actor` is at work on this unroll."""
+    def holds(self, actor: int, number: int, version: int) -> bool:
+        """Whether `actor` is at work on this unroll, with these weights."""
         held = self._held.get(actor)
-        return held is not None and held.number == number
+        return held is not None and (held.number, held.version) == (number, version)
 
-    def delivered(self, actor: int, number: int) -> bool:
+    def delivered(self, actor: int, number: int, version: int) -> bool:
         """Takes the ticket back; False if `actor` does not hold it."""
-        if not self.holds(actor, number):
+        if not self.holds(actor, number, version):
             return False
         del self._held[actor]
         return True

@@ -36,6 +36,7 @@ LARGE = 1 << 16  # bytes, from which on it costs less to send an array by itself
 MAX_BYTES = 1 << 30  # of a frame
 DTYPES = frozenset({"bool", "uint8", "int32", "int64", "float16", "float32", "float64"})
 Arrays = Mapping[str, NDArray[Any]]
+Share = Annotated[str, pydantic.StringConstraints(pattern="^(environment|inference|waiting)$")]
 
 
 class _Header(pydantic.BaseModel):
@@ -95,9 +96,9 @@ class Delivery(_Header):
     incarnation: int
     number: int
     version: int
-    episodes: list[tuple[float, int]]
+    episodes: list[tuple[pydantic.FiniteFloat, pydantic.NonNegativeInt]]
     """(return, steps) of each whole episode that ended in the unroll."""
-    seconds: dict[str, float]
+    seconds: dict[Share, pydantic.FiniteFloat]
     """Where the actor's time went: environment, inference, waiting."""
     slot: int = -1
     """Where the unroll is; -1: in this message"""
@@ -325,7 +326,10 @@ def _split(
         room = _padded(size) if padded else size
         if at + room > len(body):
             raise WireError(f"array {name!r}: the message is too short for {dtype} {shape}.")
-        arrays[name] = np.frombuffer(body, dtype, count, at).reshape(shape)
+        try:
+            arrays[name] = np.frombuffer(body, dtype, count, at).reshape(shape)
+        except (ValueError, OverflowError):  # no array has so many or such long sides
+            raise WireError(f"array {name!r}: {dtype} {shape} is no shape.") from None
         arrays[name].flags.writeable = False
         at += room
     if whole and at != len(body):

@@ -18,10 +18,10 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import zmq
-from numpy.typing import NDArray
 
 from veldt.platform import wire
 from veldt.platform.channels.addresses import ipc_address
+from veldt.platform.channels.arrivals import Arrays, Arrival, Traffic
 from veldt.platform.channels.door import Door, OpenDoor
 from veldt.platform.channels.hosts import Hosts
 from veldt.platform.channels.questions import ANSWERS, Answers, Question
@@ -34,29 +34,6 @@ logger = logging.getLogger(__name__)
 
 POLL_MS = 200
 
-Arrays = dict[str, NDArray[Any]]
-
-
-@dataclasses.dataclass
-class Traffic:
-    """What the channel counted."""
-
-    delivered: int = 0
-    dropped: int = 0  # unrolls that were begun and will never be used
-    rejected: int = 0  # messages that were not ours or from actors given up
-    refused: int = 0  # connections whose key is on no list
-    hosts_lost: int = 0  # that were not heard any more, or sent away
-
-
-@dataclasses.dataclass(frozen=True)
-class Arrival:
-    """A delivery as it came: its header and its arrays, views of the message or of a slot."""
-
-    header: wire.Delivery
-    arrays: Arrays
-    release: Callable[[], None] = lambda: None
-    """to be called when the arrays are needed no more: their memory is then another's"""
-
 
 class LearnerChannel:
     """The learner's end: gives out tickets and weights, takes in unrolls.
@@ -68,6 +45,8 @@ class LearnerChannel:
         door: For actors of other hosts, beside it; None: nobody else comes in.
         place: Which of several learners it is of.
         central: Whether actors are told what to do, and need no weights.
+        check: Raises WireError if what a delivery or a question brings is not what this run's
+            actors send.
 
     Raises:
         InputError: if the door's address cannot be listened at.
@@ -81,8 +60,11 @@ class LearnerChannel:
         door: Door | None = None,
         place: Place = Place(),  # noqa: B008
         central: bool = False,
+        check: Callable[[wire.Delivery | wire.Ask, Arrays], None] = lambda header, arrays: None,
     ) -> None:
-        # Names this session, and is what its actors are known by; nothing is drawn from it.
+        # Names this session, and is what its actors are known by; nothing is drawn from it. It
+        # is no part of an address: addresses of sockets can be read by everybody on a host.
+        self._check = check
         self.run = secrets.token_hex(16)
         self.traffic = Traffic()
         self.arrivals: queue.SimpleQueue[Arrival] = queue.SimpleQueue()
@@ -90,6 +72,7 @@ class LearnerChannel:
         self.questions: queue.SimpleQueue[Question] = queue.SimpleQueue()
         self._central = central
         self._asking: dict[int, bytes] = {}  # actor -> identity, until it delivers
+        self._unanswered: set[bytes] = set()  # who asked what to do
         self._tickets, self._settings, self._place = tickets, settings, place
         self._incarnations: dict[int, int] = {}
         self._members: dict[int, bytes] = {}  # actor -> the identity whose hello was right
@@ -108,12 +91,14 @@ class LearnerChannel:
             port = self._router.bind_to_random_port("tcp://127.0.0.1")
             self.address = f"tcp://127.0.0.1:{port}"
         else:
-            self.address = ipc_address(self.run)
+            self.address = ipc_address(secrets.token_hex(16))
             self._router.bind(self.address)
         self._hosts = Hosts(tickets.actors if door is None else door.actors)
         try:
             self._opened = (
-                None if door is None else OpenDoor(door, self._context, self._router, self._refuse)
+                None
+                if door is None
+                else OpenDoor(door, self._context, self._router, self.traffic.refuse)
             )
         except InputError:
             self._router.close(linger=0)
@@ -155,12 +140,9 @@ class LearnerChannel:
         """The process that was `actor` is gone; holds the lock."""
         self._storage.forget(actor)
         self._members.pop(actor, None)
-        self._asking.pop(actor, None)
+        self._unanswered.discard(self._asking.pop(actor, b""))
         self._waiting.pop(actor, None)
         self.traffic.dropped += self._tickets.lost(actor)
-
-    def _refuse(self) -> None:
-        self.traffic.refused += 1
 
     def hosts(self) -> int:
         """Other hosts whose actors work for this learner now."""
@@ -232,10 +214,12 @@ class LearnerChannel:
                         self._answer_all()
                 if self._answers in ready:
                     whom, *answer = self._answers.recv_multipart(copy=False)
+                    self._unanswered.discard(whom.bytes)
                     self._send(whom.bytes, answer)
                 if self._router in ready:
-                    frames = self._router.recv_multipart(copy=False)
-                    self._take(frames[0].bytes, [frame.buffer for frame in frames[1:]])
+                    who, *frames = self._router.recv_multipart(copy=False)
+                    known = self._opened is not None and self._opened.let_in(frames)
+                    self._take(who.bytes, [frame.buffer for frame in frames], known)
                 self._look_after_hosts()
             for identity in [
                 *(who for who, _ in self._waiting.values()),
@@ -250,7 +234,8 @@ class LearnerChannel:
             self._answers.close(linger=0)
             self._router.close(linger=0 if self._died else POLL_MS)
 
-    def _take(self, identity: bytes, frames: list[memoryview]) -> None:
+    def _take(self, identity: bytes, frames: list[memoryview], known: bool) -> None:
+        """A message from a socket; `known`: it came through the door."""
         try:
             header, arrays = wire.unpack(frames, self._storage.view)
         except WireError:
@@ -258,10 +243,13 @@ class LearnerChannel:
             return
         with self._lock:
             if isinstance(header, wire.Join | wire.Expect | wire.Beat | wire.Leave):
-                self._take_host(identity, header)
+                if known:
+                    self._take_host(identity, header)
+                else:
+                    self.traffic.rejected += 1
                 return
             actor = getattr(header, "actor", -1)
-            if isinstance(header, wire.Hello) and self._expected(header):
+            if isinstance(header, wire.Hello) and self._expected(header, identity):
                 self._members[actor] = identity
                 place = dataclasses.asdict(self._place)
                 self._send(identity, wire.pack(wire.Welcome(settings=self._settings, **place)))
@@ -270,16 +258,27 @@ class LearnerChannel:
                 self.traffic.rejected += 1
                 self._send(identity, wire.pack(wire.Stop()))
                 return
+            if isinstance(header, wire.Delivery | wire.Ask):
+                try:
+                    self._check(header, arrays)
+                except WireError as error:
+                    self._give_up(actor, identity, error)
+                    return
             match header:
                 case wire.Ready(version=version):
                     self._waiting[actor] = (identity, version)
                     self._answer(actor)
-                case wire.Ask() if self._central and self._tickets.holds(actor, header.number):
+                case wire.Ask(number=number, version=version) if (
+                    self._central
+                    and identity not in self._unanswered
+                    and self._tickets.holds(actor, number, version)
+                ):
                     self._asking[actor] = identity
+                    self._unanswered.add(identity)
                     self.questions.put(Question(identity, header, arrays))
-                case wire.Delivery(number=number) if self._storage.is_of(
+                case wire.Delivery(number=number, version=version) if self._storage.is_of(
                     actor, header.slot
-                ) and self._tickets.delivered(actor, number):
+                ) and self._tickets.delivered(actor, number, version):
                     self.traffic.delivered += 1
                     self._asking.pop(actor, None)
                     if (owner := self._hosts.of(actor)) is not None:
@@ -294,6 +293,15 @@ class LearnerChannel:
                         self._lose(owner[0], reason)
                 case _:
                     self.traffic.rejected += 1
+
+    def _give_up(self, actor: int, identity: bytes, error: WireError) -> None:
+        """An actor sends what none of this run would; holds the lock. What it was at is another's,
+        and whoever started it sees it end."""
+        logger.warning("actor %d is not listened to any more: %s", actor, error)
+        self.traffic.rejected += 1
+        self._forget(actor)
+        self._send(identity, wire.pack(wire.Stop()))
+        self._answer_all()
 
     def _take_host(self, identity: bytes, header: Any) -> None:
         """What another host of actors says; holds the lock."""
@@ -366,8 +374,10 @@ class LearnerChannel:
         for actor in sorted(self._waiting):
             self._answer(actor)
 
-    def _expected(self, hello: wire.Hello) -> bool:
-        return hello.run == self.run and self._incarnations.get(hello.actor) == hello.incarnation
+    def _expected(self, hello: wire.Hello, identity: bytes) -> bool:
+        """Whether an actor says it for the first time: what was heard before can be replayed."""
+        right = hello.run == self.run and self._incarnations.get(hello.actor) == hello.incarnation
+        return right and self._members.get(hello.actor, identity) == identity
 
     def _answer(self, actor: int) -> None:
         """Gives a waiting actor its ticket, if there is one; holds the lock."""

@@ -5,16 +5,13 @@ actor --ask--> serving thread --Question, a queue--> whoever answers
 """
 
 import dataclasses
-from typing import Any
 
 import zmq
-from numpy.typing import NDArray
 
 from veldt.platform import wire
+from veldt.platform.channels.arrivals import Arrays
 
 ANSWERS = "inproc://answers"
-
-Arrays = dict[str, NDArray[Any]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +26,7 @@ class Question:
 class Answers:
     """Where answers go in; belongs to the thread that enters it."""
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]]) -> None:
+    def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]") -> None:
         self._socket = context.socket(zmq.PAIR)
 
     def __enter__(self) -> "Answers":

@@ -9,7 +9,8 @@ import zmq
 from veldt.platform import wire
 from veldt.platform.channels.actor_end import ActorChannel
 from veldt.platform.channels.learner_end import LearnerChannel
-from veldt.platform.errors import RunFailed
+from veldt.platform.errors import RunFailed, WireError
+from veldt.platform.runs import code_version
 from veldt.platform.tickets import Tickets
 
 WATCHDOG_S = 20.0
@@ -126,6 +127,83 @@ def test_strangers_are_turned_away(learner):
     assert learner.traffic.rejected == 4
     socket.close(linger=0)
     context.term()
+
+
+def test_no_address_tells_the_runs_name(learner):
+    assert learner.run not in learner.address
+
+
+def test_a_hello_that_was_heard_before_is_no_hello(learner):
+    learner.publish(0, weights(0))
+    channel = actor(learner)
+    context = zmq.Context()
+    socket = context.socket(zmq.DEALER)
+    socket.connect(learner.address)
+    socket.send_multipart(wire.pack(wire.Hello(run=learner.run, actor=0, incarnation=0)))
+    assert socket.poll(WATCHDOG_S * 1000)
+    assert isinstance(wire.unpack(socket.recv_multipart())[0], wire.Stop)
+    socket.close(linger=0)
+    context.term()
+    assert learner.traffic.rejected == 1
+    ticket, _ = channel.work(-1)
+    channel.deliver(ticket, {}, [], {})
+    assert receive(learner).header.number == ticket.number
+    channel.close()
+
+
+def test_without_a_door_nobody_joins(learner, until):
+    context = zmq.Context()
+    socket = context.socket(zmq.DEALER)
+    socket.connect(learner.address)
+    join = wire.Join(host="h", version=str(code_version()["veldt"]), count=2)
+    socket.send_multipart(wire.pack(join))
+    until(lambda: learner.traffic.rejected == 1)
+    assert not socket.poll(200) and learner.hosts() == 0
+    socket.close(linger=0)
+    context.term()
+
+
+def test_an_actor_that_breaks_the_terms_is_given_up_and_its_unroll_made_again(until):
+    def check(header, arrays):
+        if "x" not in arrays:
+            raise WireError("an unroll has x.")
+
+    tickets = Tickets(actors=2, batch=1, done=0, updates=6, max_lag=1)
+    learner = LearnerChannel(tickets, {}, "ipc", check=check)
+    learner.publish(0, weights(0))
+    broken, whole = actor(learner, 0), actor(learner, 1)
+    held, _ = broken.work(-1)
+    broken.deliver(held, {"y": np.arange(3)}, [], {})
+    assert broken.work(0) is None  # told to stop
+    until(lambda: learner.traffic.rejected == 2)  # its unroll, and that it was ready for more
+    assert learner.traffic.dropped == 1
+    again, _ = whole.work(-1)
+    assert again.number == held.number
+    whole.deliver(
+        again.model_copy(update={"version": 7}), {"x": np.arange(3)}, [], {}
+    )  # weights it does not have
+    until(lambda: learner.traffic.rejected == 3)
+    whole.deliver(again, {"x": np.arange(3)}, [], {})
+    assert receive(learner).header.number == held.number
+    learner.close()
+    for channel in (broken, whole):
+        channel.close()
+
+
+def test_who_asks_twice_is_answered_once(until):
+    tickets = Tickets(actors=1, batch=1, done=0, updates=6, max_lag=1)
+    learner = LearnerChannel(tickets, {}, "ipc", central=True)
+    learner.publish(0, weights(0))
+    channel = actor(learner)
+    ticket, _ = channel.work(-1)
+    ask = wire.Ask(actor=0, incarnation=0, number=ticket.number, version=ticket.version, step=0)
+    for _ in range(3):
+        channel._send(ask)
+    channel._send(ask.model_copy(update={"version": 5}))
+    until(lambda: learner.traffic.rejected == 3)
+    assert learner.questions.qsize() == 1
+    learner.close()
+    channel.close()
 
 
 def test_a_fault_of_an_actor_reaches_the_learner(learner):

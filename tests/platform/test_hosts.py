@@ -13,6 +13,7 @@ from veldt.platform.channels.host_end import HostChannel, LearnerLost
 from veldt.platform.channels.hosts import SILENCE_S, Hosts
 from veldt.platform.channels.learner_end import LearnerChannel
 from veldt.platform.errors import InputError, RunFailed
+from veldt.platform.runs import code_version
 from veldt.platform.tickets import Tickets
 
 WATCHDOG_S = 20.0
@@ -115,6 +116,17 @@ def test_who_has_no_key_of_the_learners_gets_nothing(listen, guarded, tmp_path, 
     until(lambda: learner.traffic.refused >= 2)
     assert learner.hosts() == 0
     assert learner.traffic.rejected == 0  # not a byte of theirs was read
+
+
+def test_without_its_key_nobody_joins_at_the_address_of_this_hosts_actors(listen, guarded, until):
+    door, _ = guarded
+    learner = listen(door)
+    inside = HostChannel(learner.address, None)
+    version = str(code_version()["veldt"])
+    inside._dealer.send_multipart(wire.pack(wire.Join(host="h", version=version, count=1)))
+    until(lambda: learner.traffic.rejected == 1)
+    assert learner.hosts() == 0 and not inside._dealer.poll(200)
+    inside.close()
 
 
 def test_a_host_speaks_for_its_own_actors_only(listen, until):

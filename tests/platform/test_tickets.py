@@ -26,7 +26,7 @@ def play(seed, *, actors, batch, updates, max_lag, segment=None, done=0, deaths=
                 del working[actor]
             else:
                 ticket = working.pop(actor)
-                assert tickets.delivered(actor, ticket.number)
+                assert tickets.delivered(actor, ticket.number, ticket.version)
                 queue.append((ticket, actor))
         elif ticket := tickets.request(actor):
             working[actor] = ticket
@@ -90,7 +90,7 @@ def test_new_episodes_begin_with_segments_and_actors():
     for update in range(9):
         tickets.version = update
         ticket = tickets.request(0)
-        tickets.delivered(0, ticket.number)
+        tickets.delivered(0, ticket.number, ticket.version)
         fresh.append(ticket.fresh)
     assert fresh == [True, False, False] * 3
 
@@ -98,7 +98,8 @@ def test_new_episodes_begin_with_segments_and_actors():
 def test_a_ticket_is_given_back_once_and_by_its_holder():
     tickets = Tickets(actors=2, batch=1, done=0, updates=9, max_lag=3)
     ticket = tickets.request(0)
-    assert not tickets.delivered(1, ticket.number)
-    assert tickets.delivered(0, ticket.number)
-    assert not tickets.delivered(0, ticket.number)
+    assert not tickets.delivered(1, ticket.number, ticket.version)
+    assert not tickets.delivered(0, ticket.number, ticket.version + 1)
+    assert tickets.delivered(0, ticket.number, ticket.version)
+    assert not tickets.delivered(0, ticket.number, ticket.version)
     assert tickets.lost(0) == 0

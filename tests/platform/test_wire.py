@@ -80,6 +80,9 @@ GOOD = [bytes(frame) for frame in wire.pack(WORK, wire.Body({"a": np.arange(20.0
         [GOOD[0].replace(b"float64", b"object"), GOOD[1]],
         [GOOD[0].replace(b"[20]", b"[-20]"), GOOD[1]],
         [GOOD[0].replace(b"[20]", b"[99999999999999999999]"), GOOD[1]],
+        [GOOD[0].replace(b"[20]", b"[" + b"1," * 70 + b"20]"), GOOD[1]],
+        [GOOD[0].replace(b"[20]", b"[0,9223372036854775808]"), b""],
+        [GOOD[0].replace(b"[20]", b"[0,9223372036854775807,2]"), b""],
     ],
 )
 def test_what_is_not_ours_is_refused(frames):

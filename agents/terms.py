@@ -1,0 +1,67 @@
+"""What the actors of a run send their learner: anything else is not listened to."""
+
+import numpy as np
+import torch
+
+from veldt.agents.agent import Agent
+from veldt.agents.inputs import Inputs, Memory
+from veldt.agents.settings import TrainSettings
+from veldt.platform import wire
+from veldt.platform.envs.vector import EnvironmentSpec
+from veldt.platform.errors import WireError
+from veldt.platform.tickets import Place
+from veldt.platform.trajectory import from_arrays
+
+
+class Terms:
+    """Called with what a message brings, raises WireError unless it is as agreed.
+
+    Args:
+        settings: Of the run.
+        spec: Of its environment.
+        agent: Of the learner; it acts once, to see how large its policies are.
+        place: Of the learner, of several.
+    """
+
+    def __init__(
+        self, settings: TrainSettings, spec: EnvironmentSpec, agent: Agent, place: Place
+    ) -> None:
+        self._settings, self._spec, self._place = settings, spec, place
+        self._steps, self._size = settings.actors.unroll_length, settings.actors.environments
+        shown = spec.observations
+        inputs = Memory(spec, 1, agent.state_size).inputs(np.zeros((1, *shown.shape), shown.dtype))
+        device = next((p.device for p in agent.network.parameters()), torch.device("cpu"))
+        with torch.inference_mode():
+            acted = agent.act(Inputs(*(tensor.to(device) for tensor in inputs)), None)
+        self._policy, self._state = acted.policy.shape[1], agent.state_size
+
+    def __call__(self, header: wire.Delivery | wire.Ask, arrays: wire.Arrays) -> None:
+        if isinstance(header, wire.Ask):
+            self._question(header, arrays)
+        else:
+            self._unroll(header, arrays)
+
+    def _unroll(self, header: wire.Delivery, arrays: wire.Arrays) -> None:
+        found = from_arrays(arrays, self._spec)
+        got = (*found.reward.shape, found.behaviour_policy.shape[2:], found.state.shape[1:])
+        wanted = (self._steps, self._size, (self._policy,), (self._state,))
+        if got != wanted:
+            raise WireError(f"trajectory: T, B, P, S must be {wanted}, got {got}.")
+        task = self._settings.task_of(self._place.number(header.actor))
+        if (found.task != task).any():
+            raise WireError(f"trajectory: actor {header.actor} plays task {task}.")
+
+    def _question(self, header: wire.Ask, arrays: wire.Arrays) -> None:
+        shown, actions, size = self._spec.observations, self._spec.actions, self._size
+        wanted = {
+            "observation": (shown.dtype, (size, *shown.shape)),
+            "first": ("bool", (size,)),
+            "last_action": (actions.dtype, (size, *actions.shape)),
+            "last_reward": ("float32", (size,)),
+            "state": ("float32", (size, self._state)),
+        }
+        got = {name: (array.dtype.name, array.shape) for name, array in arrays.items()}
+        if got != wanted:
+            raise WireError(f"question: expected {wanted}, got {got}.")
+        if not 0 <= header.step <= self._steps:
+            raise WireError(f"question: step {header.step} of {self._steps}.")
