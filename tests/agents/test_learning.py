@@ -74,6 +74,27 @@ def test_a_gradient_that_is_not_finite_changes_nothing():
         np.testing.assert_array_equal(array, before[name])
 
 
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_a_loss_that_is_not_finite_changes_nothing_though_its_gradient_is(wrong, monkeypatch):
+    settings = TrainSettings.parse(cookbook.load("cartpole", "train"))
+    environments = make_environments(settings, 2)
+    agent = make_agent(settings, environments.spec)
+    learner = Learner(agent, settings.optimizer, torch.device("cpu"), 10)
+    trajectory, _, _ = Player(agent, environments, 5, Key(1)).unroll(0, True)
+    sound = agent.losses
+
+    def losses(batch, generator):
+        for loss, metrics in sound(batch, generator):
+            yield loss + wrong, metrics
+
+    monkeypatch.setattr(agent, "losses", losses)
+    before = {name: array.copy() for name, array in learner.arrays().items()}
+    with pytest.raises(Diverged, match=rf"the loss at update 4 is not finite \(loss {wrong}"):
+        learner.update(to_batch(trajectory, torch.device("cpu")), 3)
+    for name, array in learner.arrays().items():
+        np.testing.assert_array_equal(array, before[name])
+
+
 @pytest.mark.parametrize("optimizer", ["rmsprop", "rmsprop-torch", "adam"])
 def test_a_learner_goes_on_from_its_arrays_bit_for_bit(optimizer):
     assignments = [f"optimizer.name={optimizer}", "optimizer.momentum=0.5"]
