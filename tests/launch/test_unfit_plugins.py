@@ -68,3 +68,23 @@ def test_a_core_whose_shapes_are_others_is_refused_before_it_trains(unfit, core,
     said = refused(unfit, "train", "cartpole", *sets, "--out", "run")
     for part in ("agent.network.core", *words.split(" .* ")):
         assert part in said
+
+
+@pytest.mark.parametrize(
+    "line, words",
+    [
+        ("train cartpole --set agent.name=rainbow", "agents: 'rainbow' has no Settings.parse"),
+        ("train cartpole --set agent.name=mute", "agents: 'mute' has no act, losses"),
+        ("train cartpole --set agent.name=number", "agents: 'number' cannot be called"),
+        ("train cartpole --set agent.network.core=number", "networks: 'number' cannot be called"),
+        ("train cartpole --set agent.network.torso=number", "networks: 'number' cannot be called"),
+        ("check agent rainbow", "agents: 'rainbow' has no Settings.parse, act, losses;"),
+        ("check agent impala --set network.core=number", "networks: 'number' cannot be called"),
+    ],
+)
+def test_a_plugin_of_the_wrong_kind_is_named_with_its_group_and_distribution(unfit, line, words):
+    out = ["--out", "run"] if line.startswith("train") else []
+    said = refused(unfit, *line.split(), *out)
+    kind, name, wrong = words.split(" ", 2)
+    assert f"{kind} {name}, of the distribution unfit 1.0, is " in said and wrong in said
+    assert f"the group veldt.{kind[:-1]} is for" in said
