@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from veldt.agents.agent import Agent
-from veldt.agents.catalogue import AGENTS
+from veldt.agents.catalogue import AGENTS, NEEDS
 from veldt.agents.learner import Learner
 from veldt.agents.learner_group import LearnerGroup
 from veldt.agents.networks.actor_critic import initialise
@@ -57,7 +57,7 @@ def with_tasks(settings: TrainSettings, spec: EnvironmentSpec) -> EnvironmentSpe
 
 def make_agent(settings: TrainSettings, spec: EnvironmentSpec) -> Agent:
     """The agent the settings name, its network drawn from the seed."""
-    build = plugins.load("agents", settings.agent.name, AGENTS)
+    build = plugins.load("agents", settings.agent.name, AGENTS, *NEEDS)
     seed = Key(settings.seed).child("network").integer()
     agent: Agent = initialise(lambda: build(settings.agent, spec), seed)
     return agent

@@ -5,3 +5,5 @@ AGENTS = {
     "a2c": "veldt.agents.a2c:A2C",
     "ppo": "veldt.agents.ppo:PPO",
 }
+NEEDS = ("Settings.parse", "act", "losses")
+"""What an agent has; `Agent` in `agent.py` says what they mean"""

@@ -100,17 +100,19 @@ class Learner:
         loss.backward()  # type: ignore[no-untyped-call]
         meanwhile()
         self.stopwatch.lap("backward")
+        total = loss.detach()
         if self._group is not None:
-            self._bring_together(self._group)
+            total = self._bring_together(self._group, total)
             self.stopwatch.lap("together")
         norm = torch.nn.utils.clip_grad_norm_(
             self.agent.network.parameters(), self._settings.max_gradient_norm
         )
-        if not torch.isfinite(norm):
-            values = {"loss": loss.detach()} | metrics
+        if not torch.isfinite(norm + total):  # looked at together: a GPU is waited for once
+            values = {"loss": total} | metrics
             wrong = [name for name, value in values.items() if not torch.isfinite(value).all()]
+            what = "gradient" if torch.isfinite(total) else "loss"
             raise Diverged(
-                f"the gradient at update {done + 1} is not finite (loss {loss.item():g}, learning "
+                f"the {what} at update {done + 1} is not finite (loss {total.item():g}, learning "
                 f"rate {rate:g}; not finite: {', '.join(wrong) or 'the gradient alone'}); lower "
                 "optimizer.learning_rate or optimizer.max_gradient_norm."
             )
@@ -118,16 +120,18 @@ class Learner:
         self.stopwatch.lap("step")
         return norm
 
-    def _bring_together(self, group: LearnerGroup) -> None:
-        """Makes the gradient of a part that of the whole batch."""
+    def _bring_together(self, group: LearnerGroup, loss: Tensor) -> Tensor:
+        """Makes the gradient of a part that of the whole batch; all learners' loss."""
         gradients = []
         for parameter in self.agent.network.parameters():
             if parameter.grad is None:  # by some learners it may be used
                 parameter.grad = torch.zeros_like(parameter)
             gradients.append(parameter.grad)
+        whole = loss.clone()  # summed too, so that all stop where that of one is not finite
         if self.agent.reduction == "mean":
-            torch._foreach_div_(gradients, group.place.learners)
-        group.sum(gradients)
+            torch._foreach_div_([*gradients, whole], group.place.learners)
+        group.sum([*gradients, whole])
+        return whole
 
     def weights(self) -> Arrays:
         """The network's parameters and buffers; views where the device is the CPU."""

@@ -9,7 +9,8 @@ Legend: K tasks, mu and sigma the mean and deviation of a task's returns, n norm
     sigma = sqrt(nu - mu^2), kept within 1e-4 and 1e6
     w <- w sigma / sigma',  b <- (sigma b + mu - mu') / sigma'                      (eq. 10)
 
-so that no value changes when the statistics do.
+so that no value changes when the statistics do. These are float64: nu - mu^2 is the small
+difference of large numbers where returns are far from 0, which float32 loses.
 """
 
 from collections.abc import Callable
@@ -29,8 +30,8 @@ class PopArt(nn.Linear):
 
     def __init__(self, features: int, tasks: int) -> None:
         super().__init__(features, tasks)
-        self.register_buffer("mean", torch.zeros(tasks))
-        self.register_buffer("mean_square", torch.ones(tasks))
+        self.register_buffer("mean", torch.zeros(tasks, dtype=torch.float64))
+        self.register_buffer("mean_square", torch.ones(tasks, dtype=torch.float64))
 
     @property
     def deviation(self) -> Float[Tensor, " K"]:
@@ -44,11 +45,12 @@ class PopArt(nn.Linear):
 
     def values(self, normalised: Tensor, task: Tensor) -> Tensor:
         """n of tasks as values; both [...], the tasks' numbers int64."""
-        return self.deviation[task] * normalised + self.mean[task]
+        values = self.deviation[task] * normalised + self.mean[task]
+        return values.to(normalised.dtype)
 
     def normalise(self, returns: Tensor, task: Tensor) -> Tensor:
         """Returns of tasks on the scale of n."""
-        return (returns - self.mean[task]) / self.deviation[task]
+        return ((returns - self.mean[task]) / self.deviation[task]).to(returns.dtype)
 
     @torch.no_grad()
     def adapt(
@@ -67,9 +69,9 @@ class PopArt(nn.Linear):
             total: The sum of a tensor over all learners that learn together.
         """
         before, mu = self.deviation.clone(), self.mean.clone()
-        moments = returns.new_zeros(3, len(self.mean))
+        moments = self.mean.new_zeros(3, len(self.mean))
         for number in sorted(set(task.tolist())):
-            got = returns[:, task == number]
+            got = returns[:, task == number].double()
             moments[:, number] = torch.stack(
                 [torch.ones_like(got).sum(), got.sum(), got.square().sum()]
             )

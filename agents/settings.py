@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import pydantic
 
 from veldt.agents.agent import AgentSettings
-from veldt.agents.catalogue import AGENTS
+from veldt.agents.catalogue import AGENTS, NEEDS
 from veldt.agents.environment_settings import EnvironmentSettings
 from veldt.platform import plugins
 from veldt.platform.envs.vector import EnvironmentSpec
@@ -130,7 +130,7 @@ class TrainSettings(Settings):
         agent = data.get("agent", {"name": "impala"})
         if isinstance(agent, dict):
             name = agent.get("name", "impala")
-            settings = plugins.load("agents", str(name), AGENTS).Settings
+            settings = plugins.load("agents", str(name), AGENTS, *NEEDS).Settings
             data["agent"] = settings.parse({"name": name} | agent, (*at, "agent"))
         actors = data.get("actors", {})
         if isinstance(actors, dict) and "count" not in actors:

@@ -118,6 +118,7 @@ def train(
                 "`veldt train` start all actors."
             )
         agent = make_agent(settings, spec)
+        cost = cost_of(agent, spec)  # before there is a folder: it finds cores that do not fit
         if resume and (folder / "settings.json").exists():
             settings.demand_horizon(read_settings(folder).get("frames", settings.frames))
         run = RunFolder(folder, settings.dump(), resume, may_grow=("frames",))
@@ -128,7 +129,6 @@ def train(
                 checkpoints.copy(begin, folder)
             whole = settings.updates(spec)
             end = whole if until is None else settings.boundary(until, spec)
-            cost = cost_of(agent, spec)
             where = f"{device}" if alone else f"{device}, {settings.learner.count} learners"
             announce(f"training {settings.environment.label} in {folder}")
             announce(f"{settings.agent.name} on {where}: {cost}")

@@ -128,15 +128,23 @@ def from_logits(
     clip_c_threshold: float | None = 1.0,
     lambda_: float = 1.0,
 ) -> VTraceReturns:
-    """V-trace for categorical policies; `actions` are int64 `[T, B]`, the rest as above."""
+    """V-trace for categorical policies; `actions` are int64 `[T, B]`, the rest as above.
+
+    Probabilities too are computed in float32 from logits in half precision.
+
+    Raises:
+        ValueError: if the shapes do not fit each other.
+    """
     if target_logits.shape != behaviour_logits.shape or actions.shape != target_logits.shape[:-1]:
         raise ValueError(
             f"behaviour and target logits must be [T, B, A] and actions [T, B]; got "
             f"{[*behaviour_logits.shape]}, {[*target_logits.shape]}, {[*actions.shape]}."
         )
     policy = Categorical(target_logits.shape[-1])
-    log_pi = policy.log_probability(target_logits, actions)
-    log_rhos = log_pi - policy.log_probability(behaviour_logits, actions)
+    wide = torch.promote_types(target_logits.dtype, torch.float32)
+    log_pi = policy.log_probability(target_logits.to(wide), actions)
+    log_mu = policy.log_probability(behaviour_logits.to(wide), actions)
+    log_rhos = log_pi - log_mu
     return from_importance_weights(
         log_rhos.detach(),
         discounts,

@@ -11,7 +11,7 @@ from veldt.launch.console import Console
 from veldt.platform import plugins
 from veldt.platform.envs.parts import MOST_WORDS
 from veldt.platform.envs.vector import Actions, EnvironmentSpec, Observations, Part, discrete
-from veldt.platform.errors import BrokenContract, EnvironmentFault, UnsupportedSpace
+from veldt.platform.errors import BrokenContract, BrokenPlugin, EnvironmentFault, UnsupportedSpace
 
 SPECS = {
     "numbers seen, one choice": EnvironmentSpec(
@@ -57,10 +57,10 @@ def check_agent(name: str, settings: Mapping[str, Any], console: Console) -> boo
         settings: Of the agent, beside its name.
         console: Where each case is told.
     """
-    from veldt.agents.catalogue import AGENTS
+    from veldt.agents.catalogue import AGENTS, NEEDS
     from veldt.agents.conformance import check
 
-    agent = plugins.load("agents", name, AGENTS)
+    agent = plugins.load("agents", name, AGENTS, *NEEDS)
     parsed = agent.Settings.parse({"name": name, **settings}, ("agent",))
     plays = [
         _case(console, case, functools.partial(check, agent, parsed, spec))
@@ -119,6 +119,8 @@ def _case(console: Console, case: str, run: Callable[[], None]) -> bool | None:
     except UnsupportedSpace as refusal:
         console.say(f"refused  {case}: {refusal}")
         return None
+    except BrokenPlugin:  # nothing was checked
+        raise
     except (BrokenContract, EnvironmentFault) as broken:
         console.say(f"FAILS  {case}: {broken}")
         return False

@@ -5,7 +5,7 @@
     |   |-- SettingsError     an unknown key, a wrong type, a value out of its range
     |   |-- UnknownName       no built-in and no plug-in has this name (the nearest is named)
     |   |-- DuplicateName     two distributions claim one name
-    |   |-- BrokenPlugin      a distribution's plug-in raises when it is imported
+    |   |-- BrokenPlugin      a plug-in cannot be imported, or is of the wrong kind
     |   |-- UnsupportedSpace  the agent cannot handle the environment's observations or actions
     |   |-- FolderInUse       another process holds the run's folder
     |   |-- FolderTaken       the run's folder holds something already
@@ -54,7 +54,7 @@ class DuplicateName(InputError):
 
 
 class BrokenPlugin(InputError):
-    """What another distribution offers under a name raises when it is imported."""
+    """What another distribution offers cannot be imported, or is not of its group's kind."""
 
 
 class UnsupportedSpace(InputError):

@@ -8,6 +8,7 @@ Nothing is imported before it is asked for.
 import functools
 import importlib
 import importlib.metadata
+import operator
 from collections.abc import Mapping
 from typing import Any
 
@@ -41,19 +42,26 @@ def _offered(kind: str) -> tuple[importlib.metadata.EntryPoint, ...]:
     return tuple(importlib.metadata.entry_points(group=f"veldt.{kind}"))
 
 
-def load(kind: str, name: str, builtin: Mapping[str, str]) -> Any:
+def load(kind: str, name: str, builtin: Mapping[str, str], *needs: str) -> Any:
     """Imports and returns what is called `name` among the `kind`.
+
+    Args:
+        kind: As in `known`.
+        name: Of one of them.
+        builtin: As in `known`.
+        needs: Attributes that the kind has, "Settings.parse" is one within another.
 
     Raises:
         UnknownName: with the nearest known name, if there is one.
         DuplicateName: if a plug-in claims a name that is taken.
-        BrokenPlugin: if importing another distribution's raises.
+        BrokenPlugin: if importing another distribution's raises, or what it offers cannot be
+            called or lacks an attribute.
     """
     table = known(kind, builtin)
     if name not in table:
         raise UnknownName(unknown(kind, name, table))
     try:
-        return attribute(table[name])
+        found = attribute(table[name])
     except VeldtError:
         raise
     except Exception as error:
@@ -63,6 +71,28 @@ def load(kind: str, name: str, builtin: Mapping[str, str]) -> Any:
             f"{kind}: {name!r}, {_distribution(kind, name)}, cannot be imported from "
             f"{table[name]}: {error!r}. Whatever is not named {name!r} works without it."
         ) from error
+    if name not in builtin:
+        _demand_kind(kind, name, table[name], found, needs)
+    return found
+
+
+def _demand_kind(kind: str, name: str, where: str, found: Any, needs: tuple[str, ...]) -> None:
+    """Raises `BrokenPlugin` if what another distribution offers is something else."""
+    lacks = []
+    for need in needs:
+        try:
+            operator.attrgetter(need)(found)
+        except AttributeError:
+            lacks.append(need)
+    wrong = [] if callable(found) else ["cannot be called"]
+    wrong += [f"has no {', '.join(lacks)}"] if lacks else []
+    if wrong:
+        having = f" with {', '.join(needs)}" if needs else ""
+        raise BrokenPlugin(
+            f"{kind}: {name!r}, {_distribution(kind, name)}, is {found!r} from {where}, which "
+            f"{' and '.join(wrong)}; the group veldt.{kind} is for what can be called, as a "
+            f"class{having}. Mend its entry point, or take another name."
+        )
 
 
 def _distribution(kind: str, name: str) -> str:

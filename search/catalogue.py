@@ -29,11 +29,12 @@ def searcher(method: str) -> Any:
 
     Raises:
         UnknownName: with the nearest known name.
+        BrokenPlugin: if another distribution's cannot be imported, or is no searcher.
     """
     searchers = plugins.known("searchers", SEARCHERS)
     strategies = plugins.known("strategies", STRATEGIES)
     if method in searchers:
-        return plugins.attribute(searchers[method])
+        return plugins.load("searchers", method, SEARCHERS, "Settings.parse")
     if method in strategies:
         return Generational
     raise UnknownName(unknown("searchers", method, searchers | strategies))

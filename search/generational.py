@@ -42,7 +42,7 @@ class GenerationalSettings(Settings):
         own = {name: value for name, value in data.items() if name in OWN}
         knobs = own.get("strategy", {n: v for n, v in data.items() if n not in OWN})
         if isinstance(knobs, Mapping):
-            build = plugins.load("strategies", str(own["method"]), STRATEGIES)
+            build = plugins.load("strategies", str(own["method"]), STRATEGIES, "Settings.parse")
             knobs = build.Settings.parse({"method": own["method"]} | dict(knobs), at)
         if getattr(knobs, "unrolls", 1) > 1:
             raise SettingsError(f"{dotted((*at, 'unrolls'))}: a trial is a whole life.")

@@ -112,7 +112,7 @@ class SearchSettings(Settings):
             table = {"name": scheduler} if isinstance(scheduler, str) else scheduler
             if "name" not in table:
                 raise SettingsError(f"{dotted((*at, 'scheduler', 'name'))}: it is required.")
-            build = plugins.load("schedulers", str(table["name"]), SCHEDULERS)
+            build = plugins.load("schedulers", str(table["name"]), SCHEDULERS, "Settings.parse")
             data["scheduler"] = build.Settings.parse(table, (*at, "scheduler"))
         return data
 

@@ -182,7 +182,8 @@ class ActorCritic(nn.Module):
         """Advantages and the values' targets, [T, B], on the scale of the heads."""
         if not isinstance(self.value, PopArt):
             return advantages, targets
-        return advantages / self.value.deviation[task], self.value.normalise(targets, task)
+        scaled = (advantages / self.value.deviation[task]).to(advantages.dtype)
+        return scaled, self.value.normalise(targets, task)
 
     def adapt(self, targets: Tensor, task: Tensor, total: Callable[[Tensor], Tensor]) -> None:
         """After an update: moves the heads' scale towards the targets; no value changes.

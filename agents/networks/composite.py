@@ -62,7 +62,9 @@ class Words(nn.Module):
         texts, which = torch.unique(flat, dim=0, return_inverse=True)
         lengths = (texts != 0).sum(1).clamp(min=1)
         longest = int(lengths.max())
-        out, _ = self.lstm(self.embedding(texts[:, :longest].T))
+        # In float32 whatever the images are read in: few CPUs have an LSTM in bfloat16.
+        with torch.autocast(words.device.type, enabled=False):
+            out, _ = self.lstm(self.embedding(texts[:, :longest].T))
         last = out[lengths - 1, torch.arange(len(texts), device=out.device)]
         found: Tensor = last[which].reshape(*words.shape[:-1], self.features)
         return found

@@ -9,8 +9,9 @@ import torch
 from torch import nn
 
 from veldt.agents.agent import Agent
-from veldt.agents.inputs import Inputs, Memory
+from veldt.agents.inputs import Acted, Inputs, Memory
 from veldt.platform.envs.vector import EnvironmentSpec
+from veldt.platform.errors import SettingsError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,15 +34,36 @@ OPERATIONS = "multiply-accumulates a step"
 
 
 def cost_of(agent: Agent, spec: EnvironmentSpec) -> Cost:
-    """What an agent's network costs, on the device that it is on."""
+    """What an agent's network costs, on the device that it is on: it acts once.
+
+    Raises:
+        SettingsError: if the policy or the state that it gives has not the shape it should have.
+    """
     shown = spec.observations
     inputs = Memory(spec, 1, agent.state_size).inputs(np.zeros((1, *shown.shape), shown.dtype))
     device = next((p.device for p in agent.network.parameters()), torch.device("cpu"))
     there = Inputs(*(tensor.to(device) for tensor in inputs))
     return Cost(
         parameter_count(agent.network),
-        multiply_accumulates(agent.network, lambda: agent.act(there, None)),
+        multiply_accumulates(agent.network, lambda: _check(agent, agent.act(there, None))),
     )
+
+
+def _check(agent: Agent, acted: Acted) -> None:
+    """Of one environment: a state of another width would break the second unroll only."""
+    core = getattr(getattr(agent.network, "settings", None), "core", None)
+    who = f"agent: {type(agent).__name__}" if core is None else f"agent.network.core: {core!r}"
+    state, policy, size = [*acted.state.shape], [*acted.policy.shape], agent.state_size
+    if state != [1, size]:
+        raise SettingsError(
+            f"{who} says state_size {size}, so its state after a step of one environment must be "
+            f"{[1, size]}; it is {state}. Mend its step or its state_size."
+        )
+    if len(policy) != 2 or policy[0] != 1:
+        raise SettingsError(
+            f"{who}: the policy of a step of one environment must be [1, P]; it is {policy}. What "
+            "a core's step gives must be [N, features], and what a head gives [N, P]."
+        )
 
 
 def parameter_count(network: nn.Module) -> int:

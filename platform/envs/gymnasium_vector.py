@@ -21,7 +21,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from veldt.platform.envs.catalogue import no_environment
-from veldt.platform.envs.parts import packed
+from veldt.platform.envs.parts import packed, sole_box
 from veldt.platform.envs.vector import (
     Actions,
     EnvironmentSpec,
@@ -51,10 +51,11 @@ LARGEST_REWARD = float(np.finfo(np.float32).max)
 class GymnasiumVector:
     """B environments of one Gymnasium id.
 
-    Observations: a Box stays what it is, in uint8 or float32; uint8 images [H, W, C]
-    of 1, 3 or 4 channels become [C, H, W]; what holds texts, or images among other things,
-    is packed into a row of bytes (`parts`); every other space is flattened to float32
-    as `gymnasium.spaces.flatten` does (one-hot where it is discrete).
+    Observations: a Box stays what it is, in uint8 or float32, also where it is all that a
+    Dict or Tuple holds; uint8 images [H, W, C] of 1, 3 or 4 channels become [C, H, W]; what
+    holds texts, or images among other things, is packed into a row of bytes (`parts`); every
+    other space is flattened to float32 as `gymnasium.spaces.flatten` does (one-hot where it
+    is discrete).
 
     Actions: choices are numbered from 0 here, whatever the space's `start`; MultiBinary is
     so many choices of two. A Box takes float32 [d], its numbers in one row, which are clipped
@@ -322,6 +323,10 @@ def _observations(name: str, space: spaces.Space[Any]) -> tuple[Observations, Wr
         if len(shape) == 3 and shape[2] in (1, 3, 4):
             return Observations((shape[2], *shape[:2]), "uint8"), _bytes(shape, (2, 0, 1))
         return Observations(shape, "uint8"), _bytes(shape, tuple(range(len(shape))))
+    if sole := sole_box(space):
+        box, look = sole
+        shown, write_box = _observations(name, box)
+        return shown, lambda row, seen: write_box(row, look(seen))
     if several := packed(space):
         return several
     flat = None if _has_text(space) else spaces.flatten_space(space)

@@ -61,6 +61,15 @@ def packed(space: spaces.Space[Any]) -> tuple[Observations, Writer] | None:
     return Observations((at,), "uint8", tuple(parts)), write
 
 
+def sole_box(space: spaces.Space[Any]) -> tuple[spaces.Box, Look] | None:
+    """The box that is all that a Dict or Tuple holds, and the way to it; None if there is more."""
+    leaves = list(_leaves(space)) if isinstance(space, spaces.Dict | spaces.Tuple) else []
+    if len(leaves) != 1:
+        return None
+    _, leaf, look = leaves[0]
+    return (leaf, look) if isinstance(leaf, spaces.Box) else None
+
+
 def hash_words(text: str) -> NDArray[np.int32]:
     """The buckets of a text's words, from 1; an empty text is one word. [MOST_WORDS]."""
     found = np.zeros(MOST_WORDS, np.int32)

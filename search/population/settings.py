@@ -74,7 +74,8 @@ def _named(data: dict[str, Any], at: Path, word: str, table: dict[str, str]) -> 
     if word not in data:
         raise SettingsError(f"{dotted((*at, word))}: this setting is required.")
     kind = {"method": "strategies", "kind": "problems"}[word]
-    settings: Settings = plugins.load(kind, str(data[word]), table).Settings.parse(data, at)
+    named = plugins.load(kind, str(data[word]), table, "Settings.parse")
+    settings: Settings = named.Settings.parse(data, at)
     return settings
 
 

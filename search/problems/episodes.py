@@ -84,7 +84,7 @@ class EpisodesSettings(Settings):
                 raise SettingsError(
                     f"{dotted((*at, 'policy', 'name'))}: this setting is required."
                 )
-            kind = plugins.load("policies", str(policy["name"]), POLICIES)
+            kind = plugins.load("policies", str(policy["name"]), POLICIES, "Settings.parse")
             data["policy"] = kind.Settings.parse(policy, (*at, "policy"))
         return data
 

@@ -18,6 +18,7 @@ from veldt.agents.staging import to_batch
 from veldt.launch import cookbook
 from veldt.platform.errors import Diverged
 from veldt.platform.keys import Key
+from veldt.platform.tickets import Place
 
 UPDATES = 230
 
@@ -72,6 +73,51 @@ def test_a_gradient_that_is_not_finite_changes_nothing():
         learner.update(to_batch(trajectory, torch.device("cpu")), 3)
     for name, array in learner.arrays().items():
         np.testing.assert_array_equal(array, before[name])
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_a_loss_that_is_not_finite_changes_nothing_though_its_gradient_is(wrong, monkeypatch):
+    settings = TrainSettings.parse(cookbook.load("cartpole", "train"))
+    environments = make_environments(settings, 2)
+    agent = make_agent(settings, environments.spec)
+    learner = Learner(agent, settings.optimizer, torch.device("cpu"), 10)
+    trajectory, _, _ = Player(agent, environments, 5, Key(1)).unroll(0, True)
+    sound = agent.losses
+
+    def losses(batch, generator):
+        for loss, metrics in sound(batch, generator):
+            yield loss + wrong, metrics
+
+    monkeypatch.setattr(agent, "losses", losses)
+    before = {name: array.copy() for name, array in learner.arrays().items()}
+    with pytest.raises(Diverged, match=rf"the loss at update 4 is not finite \(loss {wrong}"):
+        learner.update(to_batch(trajectory, torch.device("cpu")), 3)
+    for name, array in learner.arrays().items():
+        np.testing.assert_array_equal(array, before[name])
+
+
+class Twin:
+    """Stands for a group of two; the other learner has the same gradient, and a loss of NaN."""
+
+    place = Place(0, 2)
+
+    def total(self, tensor):
+        return 2 * tensor
+
+    def sum(self, tensors):
+        *gradients, loss = tensors
+        torch._foreach_mul_(gradients, 2)
+        loss.fill_(np.nan)
+
+
+def test_a_learner_stops_where_the_loss_of_another_is_not_finite():
+    settings = TrainSettings.parse(cookbook.load("cartpole", "train"))
+    environments = make_environments(settings, 2)
+    agent = make_agent(settings, environments.spec)
+    learner = Learner(agent, settings.optimizer, torch.device("cpu"), 10, group=Twin())
+    trajectory, _, _ = Player(agent, environments, 5, Key(1)).unroll(0, True)
+    with pytest.raises(Diverged, match=r"the loss at update 1 is not finite \(loss nan"):
+        learner.update(to_batch(trajectory, torch.device("cpu")), 0)
 
 
 @pytest.mark.parametrize("optimizer", ["rmsprop", "rmsprop-torch", "adam"])

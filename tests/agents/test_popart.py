@@ -1,5 +1,7 @@
 """PopArt: no value moves with its statistics, and these become those of the returns."""
 
+from fractions import Fraction
+
 import pytest
 import torch
 
@@ -51,6 +53,27 @@ def test_statistics_are_those_of_equation_9(head):
     assert head.mean.tolist() == pytest.approx(mu, rel=1e-12)
     expected = [(n - m * m) ** 0.5 for m, n in zip(mu, nu, strict=True)]
     assert head.deviation.tolist() == pytest.approx(expected, rel=1e-9)
+
+
+def test_returns_far_from_0_have_their_small_deviation_in_float32():
+    """The head is float32; its twin is equation 9 in exact fractions, without the limits."""
+    head = initialise(lambda: PopArt(6, 1), 0)
+    generator, beta = torch.Generator().manual_seed(3), Fraction(1, 8)
+    mu, nu, task = Fraction(0), Fraction(1), torch.zeros(3, dtype=torch.int64)
+    for update in range(300):
+        returns = 1000 + 0.1 * torch.randn(8, 3, generator=generator)
+        head.adapt(returns, task, float(beta))
+        got = [Fraction(value) for value in returns.flatten().tolist()]
+        mu = (1 - beta) * mu + beta * sum(got) / len(got)
+        nu = (1 - beta) * nu + beta * sum(g * g for g in got) / len(got)
+        if update in (0, 20, 299):
+            assert head.mean.item() == pytest.approx(float(mu), rel=1e-12)
+            assert head.deviation.item() == pytest.approx(float(nu - mu * mu) ** 0.5, rel=1e-6)
+    assert head.deviation.item() == pytest.approx(0.1, rel=0.2)
+    scaled = head.normalise(returns, task)
+    assert scaled.dtype == head.values(scaled, task).dtype == torch.float32
+    assert abs(scaled.std().item() - 1.0) < 0.3
+    torch.testing.assert_close(head.values(scaled, task), returns)
 
 
 def test_targets_come_to_mean_0_and_deviation_1(head):

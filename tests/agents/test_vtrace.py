@@ -34,6 +34,21 @@ def solve(data, **thresholds):
     )
 
 
+def double_sum(data, **rest):
+    """The literal twin's vs and advantages, column by column; both [T, B] in float64."""
+    columns = [
+        literal_vtrace.vtrace(
+            **{
+                name: value[b].item() if name == "bootstrap_value" else value[:, b].tolist()
+                for name, value in data.items()
+            },
+            **rest,
+        )
+        for b in range(B)
+    ]
+    return np.stack(columns, -1)
+
+
 @pytest.mark.parametrize("lambda_", [1.0, 0.9, 0.0])
 @pytest.mark.parametrize(
     ("rho_bar", "pg_rho_bar", "c_bar"), [(1.0, 1.0, 1.0), (3.7, 2.2, 1.0), (10.0, 1.0, 5.0)]
@@ -41,23 +56,16 @@ def solve(data, **thresholds):
 def test_equals_the_double_sum(rho_bar, pg_rho_bar, c_bar, lambda_):
     data = problem()
     assert data["truncated"].sum() > 20 and (data["discounts"] == 0).sum() > 20
-    got = solve(
-        data,
-        clip_rho_threshold=rho_bar,
-        clip_pg_rho_threshold=pg_rho_bar,
-        clip_c_threshold=c_bar,
-        lambda_=lambda_,
-    )
-    for b in range(B):
-        columns = {
-            name: value[b].item() if name == "bootstrap_value" else value[:, b].tolist()
-            for name, value in data.items()
-        }
-        vs, advantages = literal_vtrace.vtrace(
-            **columns, rho_bar=rho_bar, pg_rho_bar=pg_rho_bar, c_bar=c_bar, lambda_=lambda_
-        )
-        np.testing.assert_allclose(got.vs[:, b], vs, rtol=0, atol=1e-12)
-        np.testing.assert_allclose(got.pg_advantages[:, b], advantages, rtol=0, atol=1e-12)
+    thresholds = {"rho_bar": rho_bar, "pg_rho_bar": pg_rho_bar, "c_bar": c_bar}
+    vs, advantages = double_sum(data, **thresholds, lambda_=lambda_)
+    named = {f"clip_{name[:-4]}_threshold": value for name, value in thresholds.items()}
+    narrow = {n: x if x.dtype == bool else x.astype(np.float32) for n, x in data.items()}
+    for given, tolerance in ((data, 1e-12), (narrow, 1e-5)):
+        got = solve(given, **named, lambda_=lambda_)
+        assert got.vs.numpy().dtype == got.pg_advantages.numpy().dtype == given["values"].dtype
+        for ours, twin in zip(got, (vs, advantages), strict=True):
+            relative = tolerance if given is narrow else 0
+            np.testing.assert_allclose(ours, twin, rtol=relative, atol=tolerance)
 
 
 # The inputs published with rlax's own test (rlax/_src/vtrace_test.py), two trajectories
@@ -116,6 +124,29 @@ def test_on_policy_is_the_n_step_return():
         np.testing.assert_allclose(got.vs[t], target, atol=1e-12)
 
 
+@pytest.mark.parametrize("threshold", [np.inf, None])
+def test_without_thresholds_it_is_plain_importance_sampling(threshold):
+    """Per decision: v_s = V + rho (r + gamma v' - V), whose sum weighs step t by the product of
+    all ratios up to it; without a V it is the ordinary estimate of the return."""
+    names = ("clip_rho_threshold", "clip_pg_rho_threshold", "clip_c_threshold")
+    data, open_ = problem(endings=False), dict.fromkeys(names, threshold)
+    got, ratio = solve(data, **open_), np.exp(data["log_rhos"])
+    after = data["bootstrap_value"]
+    for t in reversed(range(T)):
+        target = data["rewards"][t] + data["discounts"][t] * after
+        advantage = ratio[t] * (target - data["values"][t])
+        after = data["values"][t] + advantage
+        np.testing.assert_allclose(got.pg_advantages[t], advantage, rtol=1e-10, atol=1e-10)
+        np.testing.assert_allclose(got.vs[t], after, rtol=1e-10, atol=1e-10)
+    blind = data | {"values": np.zeros((T, B)), "bootstrap_value": np.zeros(B)}
+    weight, expected = np.ones(B), np.zeros(B)
+    for t in range(T):
+        weight = weight * ratio[t]
+        expected += weight * data["rewards"][t]
+        weight = weight * data["discounts"][t]
+    np.testing.assert_allclose(solve(blind, **open_).vs[0], expected, rtol=1e-10, atol=1e-10)
+
+
 def test_a_cut_at_an_episodes_end_equals_two_runs():
     data = problem(endings=False)
     cut = 4
@@ -162,6 +193,20 @@ def test_from_logits_is_from_importance_weights():
     mu = torch.softmax(behaviour, -1).gather(-1, actions[..., None])[..., 0]
     expected = vtrace.from_importance_weights((pi / mu).log(), **tensors)
     torch.testing.assert_close(got.vs, expected.vs, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_logits_in_half_precision_are_widened_before_their_softmax(dtype):
+    torch.manual_seed(0)
+    behaviour, target = (4 * torch.randn(2, T, B, 5)).to(dtype).unbind(0)
+    actions, data = torch.randint(5, (T, B)), problem(endings=False)
+    rest = {
+        name: torch.from_numpy(data[name]).float()
+        for name in ("discounts", "rewards", "values", "bootstrap_value")
+    }
+    got = vtrace.from_logits(behaviour, target, actions, **rest)
+    exact = vtrace.from_logits(behaviour.double(), target.double(), actions, **rest)
+    torch.testing.assert_close(got, exact, rtol=1e-5, atol=1e-5)
 
 
 def test_targets_carry_no_gradient():
