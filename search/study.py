@@ -21,6 +21,7 @@ from typing import Any
 
 from veldt.platform.errors import InputError, RunFailed
 from veldt.platform.keys import Key
+from veldt.search import code_errors
 from veldt.search.crew import Crew
 from veldt.search.findings import findings, results
 from veldt.search.jobs import Jobs
@@ -351,10 +352,21 @@ class Study:
         frames = min(outcome.frames, segment.end)
         self._event("result", name=segment.name, **outcome.plain() | {"frames": frames})
         if segment.purpose == "tune":
+            self._demand_code(outcome)
             self._retention.found(self.view.trials[segment.trial])
             for item in self._retention.expendable():
                 self._event("drop", trial=item.trial, frames=item.frames)
                 self._going.append(item)
+
+    def _demand_code(self, outcome: Outcome) -> None:
+        """Nothing would come of more trials if their code fails in all of them."""
+        if outcome.error and (reason := code_errors.of_all(self.view)) is not None:
+            failed = sum(t.state == "condemned" for t in self.view.trials.values())
+            raise RunFailed(
+                f"the first {failed} trials all failed with the same error: {reason}. Its "
+                f"traceback is in {self.folder / 'logs'}; mend it, and begin anew, or go on "
+                "with --resume."
+            )
 
     def _hear(self, reported: Reported) -> bool:
         """A trial says how it goes; whether the scheduler has it paused."""
