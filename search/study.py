@@ -112,7 +112,11 @@ class Study:
             segment = self.view.segments[body["segment"]]
             if segment.purpose == "tune" and segment.trial in self._questions:
                 share = min(1.0, body["frames"] / self._frames)
-                self.searcher.tell(self._questions[segment.trial], body["score"], share)
+                question = self._questions[segment.trial]
+                if body.get("diverged"):
+                    self.searcher.diverged(question, share)
+                else:
+                    self.searcher.tell(question, body["score"], share)
 
     def extend(self, top: int, frames: int) -> None:
         """Has the best trials go on, also those that were done.

@@ -80,6 +80,7 @@ class Outcome:
     final: bool = True  # trying again would end the same way
     wrong_input: bool = False  # it was refused: the search as a whole is at fault
     error: str = ""  # of the code: the traceback
+    diverged: bool = False  # which is a result: the settings are bad
     frames: int = 0  # that the training has come to
     attempt: int = 0  # of the job; an outcome of an earlier one than the newest is void
     summary: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -129,7 +130,8 @@ def main(argument: dict[str, Any]) -> None:
         except VeldtError as error:
             # What lies in the settings happens again; what lies in the machine may not.
             reason, final = f"{type(error).__name__}: {error}", isinstance(error, FINAL)
-            outcome = Outcome(job.segment, None, reason, final)
+            diverged = isinstance(error, Diverged)
+            outcome = Outcome(job.segment, None, reason, final, diverged=diverged)
         except Exception as error:
             # Nobody foresaw it; the log has it too, among what was printed.
             traceback.print_exc()
