@@ -28,7 +28,7 @@ from veldt.search.jobs import Jobs
 from veldt.search.journal import Event, Journal
 from veldt.search.proving import Proving
 from veldt.search.retention import OWN, Item, Retention
-from veldt.search.schedulers.scheduler import Begin, Continue, Fork, Plan, Scheduler, Wish
+from veldt.search.schedulers.scheduler import Begin, Continue, Fork, Scheduler, Wish
 from veldt.search.settings import SearchSettings
 from veldt.search.stages import Stages
 from veldt.search.trial import GivenUp, Heard, Job, Outcome, Reported
@@ -62,7 +62,7 @@ class Study:
         space, self._frames = settings.searched, settings.frames
         self._limit = settings.tuning_frames
         self.searcher = Stages(settings.stages, space, self._key.child("searcher"))
-        plan = Plan(self._frames, space, self._key.child("scheduler"))
+        plan = settings.plan(self._key.child("scheduler"))
         self._scheduler: Scheduler = settings.build_scheduler()(settings.scheduler, plan)
         self.view = View(self._frames)
         self._jobs = Jobs(settings, folder, self.view, self._scheduler)
