@@ -13,6 +13,7 @@ import pytest
 
 from veldt.agents.settings import TrainSettings
 from veldt.launch import cookbook
+from veldt.launch.kinds import Kind
 from veldt.search.population.settings import PopulationSettings
 from veldt.search.settings import SearchSettings
 from veldt.search.space.space import Space
@@ -117,6 +118,12 @@ def block(first_line):
     """The README's code block that has this line in it."""
     blocks = README.read_text().split("```")[1::2]
     return next(b.partition("\n")[2] for b in blocks if first_line in b)
+
+
+def test_the_readme_says_how_to_add_each_kind():
+    table = README.read_text().partition("| to add | write |")[2].partition("\n\n")[0]
+    for kind in set(Kind) - {Kind.recipes}:
+        assert f"`veldt.{kind}`" in table
 
 
 def test_the_readmes_space_in_python_is_the_one_in_toml(veldt):
