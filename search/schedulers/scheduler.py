@@ -71,6 +71,8 @@ class Scheduler(Protocol):
     forks: ClassVar[bool]
     """whether it begins trials with others' checkpoints, which are kept for that"""
 
+    # May have `room`: trials after which it begins none; see `asked.py`.
+
     def next(self, view: View, refused: bool) -> Wish | None:
         """What a free worker is to do; None: nothing now.
 

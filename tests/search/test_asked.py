@@ -5,7 +5,9 @@ import pytest
 from tests.reference.simulated_curves import Curves, R, run, settings
 from veldt.platform.errors import SettingsError
 from veldt.platform.keys import Key
+from veldt.platform.runs import write_json
 from veldt.search.asked import asked, demand_room
+from veldt.search.run import Desk
 
 HYPERBAND = {"name": "hyperband", "least_frames": R // 9}  # 9, 5 and 3 trials
 
@@ -52,6 +54,18 @@ def test_a_scheduler_that_would_leave_trials_out_is_refused(scheduler, there):
         demand_room(made)
     demand_room(settings(scheduler, trials=there))
     demand_room(settings(scheduler, trials=40, budget=4.0))  # which says where it ends
+
+
+def test_a_search_that_is_new_is_refused_and_one_that_was_begun_goes_on(tmp_path):
+    """It may be of a time when nobody was refused."""
+    made = settings({"name": "halving", "trials": 9, "brackets": 2}, trials=40)
+    folder = tmp_path / "search"
+    with pytest.raises(SettingsError, match="room for 18"):
+        Desk(made, folder, False, lambda kind, body: None)
+    assert not folder.exists()
+    run(folder, made, Curves())
+    write_json(folder / "settings.json", {"settings": made.dump()})
+    Desk(made, folder, True, lambda kind, body: None).close()
 
 
 def test_with_a_budget_brackets_are_small_and_many():
