@@ -15,6 +15,7 @@ from veldt.launch.setting_axis import short_names
 from veldt.launch.trials import Trials
 from veldt.platform.ranks import Ranks
 from veldt.platform.runs import read_settings
+from veldt.search import code_errors
 from veldt.search.run import search
 from veldt.search.settings import SearchSettings
 from veldt.search.supervisor import Supervisor
@@ -26,6 +27,7 @@ class Progress:
     def __init__(self, console: Console, prefix: str = "") -> None:
         self._console, self._prefix = console, prefix
         self._best: float | None = None
+        self._errors: set[str] = set()  # of the code, that were shown
 
     def __call__(self, kind: str, body: dict[str, Any]) -> None:
         name = body.get("name", "")
@@ -43,6 +45,18 @@ class Progress:
                 self._say(f"{name:>15}  came to nothing: {body['reason']}")
             case "result" if body["score"] is not None:
                 self._result(name, body)
+            case "result" if body.get("error"):
+                self._error(name, body["reason"], body["error"])
+
+    def _error(self, name: str, reason: str, error: str) -> None:
+        """One that many trials have is shown once."""
+        kind = code_errors.kind(reason, error)
+        if kind not in self._errors:
+            self._errors.add(kind)
+            self._say(
+                f"{name:>15}  this is an error of the code, which is not tried again; it is "
+                f"shown once, however many trials have it:\n{error}"
+            )
 
     def _result(self, name: str, body: dict[str, Any]) -> None:
         if name.startswith("trial"):

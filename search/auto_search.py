@@ -30,7 +30,7 @@ from veldt.search.candidates import Candidates
 from veldt.search.cma_search import CmaSearch, CmaSearchSettings
 from veldt.search.gaussian_process import GaussianProcess
 from veldt.search.optuna_search import Tpe, TpeSettings
-from veldt.search.searcher import Question
+from veldt.search.searcher import Question, tell_diverged
 from veldt.search.sobol import Sobol, SobolSettings
 from veldt.search.space import variation, walk
 from veldt.search.space.space import Point, Space
@@ -193,6 +193,16 @@ class AutoSearch:
                 member.tell(own, score, share)
             elif score is not None:
                 member.learn(self._points[number], score, share)
+
+    def diverged(self, number: int, share: float = 1.0) -> None:
+        """The Gaussian process here takes it for the worst, as every failure."""
+        self._scores.setdefault(number, {})[share] = None
+        asker, own = self._asked.get(number, ("", 0))
+        for name, member in self._members.items():
+            if name == asker:
+                tell_diverged(member, own, share)
+            elif isinstance(member, Tpe):
+                member.shun(self._points[number])
 
     @property
     def done(self) -> bool:

@@ -5,6 +5,7 @@ check(MySearcher, MySettings(trials=20))
 """
 
 import json
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from veldt.platform.errors import BrokenContract
 from veldt.platform.keys import Key
-from veldt.search.searcher import Builder, Question, Searcher, fingerprint
+from veldt.search.searcher import Builder, Question, Searcher, fingerprint, tell_diverged
 from veldt.search.space.notation import Choice, Integer, LogReal, Real
 from veldt.search.space.space import Space
 from veldt.search.vectors import Vector
@@ -70,6 +71,8 @@ def check(build: Builder, settings: Any, space: Space = SPACE) -> None:
 
     failed, _ = _drive(new(), space, lambda question: None, lambda waiting: waiting[0])
     _demand(failed.done, "it must come to its end though every question fails")
+    failed, _ = _drive(new(), space, lambda question: -math.inf, lambda waiting: waiting[0])
+    _demand(failed.done, "it must come to its end though every training diverges")
 
 
 def _drive(
@@ -98,7 +101,10 @@ def _drive(
         chosen = pick(waiting)
         waiting.remove(chosen)
         score = answer(chosen)
-        searcher.tell(chosen.number, score)
+        if score == -math.inf:
+            tell_diverged(searcher, chosen.number)
+        else:
+            searcher.tell(chosen.number, score)
         log.append(("tell", chosen.number, score))
     json.dumps(searcher.state(), allow_nan=False)
     return searcher, log

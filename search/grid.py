@@ -52,6 +52,11 @@ class Grid(Listed):
         return self._grid[number]
 
 
+def size(settings: GridSettings, space: Space) -> int:
+    """How many points there are; one more than `MOST` where there are more."""
+    return sum(1 for _ in itertools.islice(_points(space, settings.levels), MOST + 1))
+
+
 def _points(space: Space, levels: int) -> Iterator[Point]:
     """Depth first over the decisions."""
 

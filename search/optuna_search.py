@@ -8,8 +8,14 @@ and of the question's number.
 Scores of shorter trainings are kept apart by their length. Asked for a point, the model looks at
 the longest that enough trials have come to. TPE with `random = 0.33` under the scheduler
 `hyperband` is BOHB (Falkner et al. 2018, arXiv:1807.01774), with Optuna's estimator for theirs.
+
+A trial that diverged is a result: at every length that it has no score of it is told as minus
+infinity, once there is a score to be below. TPE puts that last; the Gaussian process takes it
+for the worst score it has at the time. One that was killed, or ran out of memory, says nothing
+of its point, and is left out.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -53,17 +59,27 @@ class GpSettings(Settings):
 
 def _tpe(settings: TpeSettings, seed: int, known: "_Known") -> Any:
     from optuna.samplers import TPESampler
+    from optuna.samplers._tpe.sampler import default_gamma, default_weights
 
     together = settings.multivariate
     # Where all points have the same settings, there is nothing to group.
     flat = together and known.distributions is not None
+    # All arguments: another version's defaults would make another search of the same log.
     sampler = TPESampler(
+        consider_prior=True,
+        prior_weight=1.0,
+        consider_magic_clip=True,
+        consider_endpoints=False,
         n_startup_trials=settings.first,
         n_ei_candidates=settings.candidates,
+        gamma=default_gamma,
+        weights=default_weights,
+        seed=seed,
         multivariate=together,
         group=together and not flat,
+        warn_independent_sampling=False,
         constant_liar=True,
-        seed=seed,
+        constraints_func=None,
     )
     if flat:
         known.teach(sampler)
@@ -71,9 +87,16 @@ def _tpe(settings: TpeSettings, seed: int, known: "_Known") -> Any:
 
 
 def _gp(settings: GpSettings, seed: int, known: "_Known") -> Any:
-    from optuna.samplers import GPSampler
+    from optuna.samplers import GPSampler, RandomSampler
 
-    return GPSampler(n_startup_trials=settings.first, deterministic_objective=False, seed=seed)
+    return GPSampler(
+        seed=seed,
+        independent_sampler=RandomSampler(seed=seed),
+        n_startup_trials=settings.first,
+        deterministic_objective=False,
+        constraints_func=None,
+        warn_independent_sampling=False,
+    )
 
 
 class _Optuna:
@@ -89,6 +112,7 @@ class _Optuna:
         self._asked: list[Point] = []
         self._scores: dict[int, dict[float, float | None]] = {}
         self._waiting: dict[int, tuple[float, int]] = {}  # question -> model, its trial there
+        self._diverged: list[tuple[Point, int | None]] = []  # and the question, if it was ours
 
     def ask(self) -> Question | None:
         number = len(self._asked)
@@ -113,6 +137,9 @@ class _Optuna:
     def _model(self, share: float) -> "_Model":
         if share not in self._models:
             self._models[share] = _Model(self._space)
+            for point, number in self._diverged:
+                if number is None or self._scores[number].get(share) is None:
+                    self._models[share].shun(point)
         return self._models[share]
 
     def _trusted(self) -> float:
@@ -130,11 +157,29 @@ class _Optuna:
             return
         if asked is not None:  # it was asked about another length
             self._models[asked[0]].tell(asked[1], None)
-        model.add(self._space, self._asked[number], score)
+        model.add(self._asked[number], score)
+
+    def diverged(self, number: int, share: float = 1.0) -> None:
+        """A question's training diverged, which it would do in a longer one too."""
+        scores = self._scores.setdefault(number, {})
+        scores[share] = None
+        point = self._asked[number]
+        self._diverged.append((point, number))
+        asked = self._waiting.pop(number, None)
+        for length, model in self._models.items():
+            if scores.get(length) is None:
+                own = asked[1] if asked is not None and asked[0] == length else None
+                model.shun(point, own)
+
+    def shun(self, point: Point) -> None:
+        """Takes in that a training diverged that somebody else asked about."""
+        self._diverged.append((point, None))
+        for model in self._models.values():
+            model.shun(point)
 
     def learn(self, point: Point, score: float, share: float = 1.0) -> None:
         """Takes in what somebody else asked about."""
-        self._model(share).add(self._space, point, score)
+        self._model(share).add(point, score)
 
     @property
     def done(self) -> bool:
@@ -155,8 +200,9 @@ class _Model:
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._study = optuna.create_study(direction="maximize")
-        self.known = _Known(space)
+        self._space, self.known = space, _Known(space)
         self.scored = 0
+        self._shunned: list[tuple[Point, int | None]] = []  # until there is a score
 
     def ask(self, sampler: Any, space: Space) -> tuple[int, Point]:
         with quiet():
@@ -173,24 +219,45 @@ class _Model:
             self._study.tell(number, state=TrialState.FAIL)
         else:
             self._study.tell(number, score)
+            self._settle()
 
-    def add(self, space: Space, point: Point, score: float | None) -> None:
+    def shun(self, point: Point, number: int | None = None) -> None:
+        """A trial that diverged; of this study, if it has a number."""
+        self._shunned.append((point, number))
+        self._settle()
+
+    def _settle(self) -> None:
+        """Has those that diverged be the worst, once there is a score."""
+        if not self.scored:
+            return
+        shunned, self._shunned = self._shunned, []
+        for point, number in shunned:
+            if number is None:
+                self._put(point, -math.inf)
+            else:
+                self._study.tell(number, -math.inf)
+
+    def add(self, point: Point, score: float | None) -> None:
         """A trial that was asked about elsewhere."""
-        from optuna.trial import TrialState, create_trial
-
         if score is None:
             return
-        params, distributions = parameters(space.tree, point)
+        self._put(point, score)
+        self.scored += 1
+        self._settle()
+
+    def _put(self, point: Point, value: float) -> None:
+        from optuna.trial import TrialState, create_trial
+
+        params, distributions = parameters(self._space.tree, point)
         with quiet():
             self._study.add_trial(
                 create_trial(
                     state=TrialState.COMPLETE,
-                    value=score,
+                    value=value,
                     params=params,
                     distributions=distributions,
                 )
             )
-        self.scored += 1
 
 
 class _Known:

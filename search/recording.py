@@ -163,7 +163,8 @@ class Recorded:
         there = np.searchsorted(self._recording.frames, frames, side="right")
         score = self._recording.returns[point][seed][max(0, int(there) - 1)]
         if score is None:
-            return Outcome(job.segment, None, reason="Diverged: as recorded", frames=frames)
+            reason = "Diverged: as recorded"
+            return Outcome(job.segment, None, reason, frames=frames, diverged=True)
         episodes = self._recording.episodes
         evaluation = {"mean_return": score, "standard_error": None, "episodes": episodes}
         summary = {"steps": frames, "updates": frames, "frames": frames}

@@ -9,6 +9,7 @@ from typing import Any
 from veldt.platform.ranks import Ranks
 from veldt.platform.runs import RunFolder, write_json
 from veldt.search import study_log
+from veldt.search.asked import demand_room
 from veldt.search.coordinator import conduct
 from veldt.search.crew import Hands, lead
 from veldt.search.journal import Journal
@@ -90,6 +91,8 @@ class Desk:
     ) -> None:
         settings.work.demand()
         study_log.demand(folder, store)
+        if not study_log.exists(folder):
+            demand_room(settings)
         settings = settled(settings, folder)
         self._settings, self._folder, self._report = settings, folder, report
         self._store = store

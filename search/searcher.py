@@ -46,6 +46,8 @@ class Searcher(Protocol):
                 than once, each time after more of it.
         """
 
+    # May have `diverged(number, share)`: see `tell_diverged`.
+
     @property
     def done(self) -> bool:
         """Whether everything was asked and answered."""
@@ -60,6 +62,18 @@ class Builder(Protocol):
     Settings: type[Settings]
 
     def __call__(self, settings: Any, space: Space, key: Key, start: Point | None) -> Searcher: ...
+
+
+def tell_diverged(searcher: Searcher, number: int, share: float = 1.0) -> None:
+    """The answer to a question whose training diverged, which says that the point is bad.
+
+    A searcher that can learn from that has a method `diverged(number, share)`; to others the
+    question has failed, as one whose process was killed.
+    """
+    if (diverged := getattr(searcher, "diverged", None)) is not None:
+        diverged(number, share)
+    else:
+        searcher.tell(number, None, share)
 
 
 def fingerprint(searcher: Searcher) -> str:

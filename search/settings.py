@@ -11,6 +11,7 @@ from veldt.platform import plugins
 from veldt.platform.errors import SettingsError
 from veldt.platform.keys import Key
 from veldt.platform.settings import Path, Settings, dotted, merge
+from veldt.search.asked import asked
 from veldt.search.catalogue import searcher
 from veldt.search.keep_settings import KeepSettings
 from veldt.search.policy import preset, tuning
@@ -130,8 +131,7 @@ class SearchSettings(Settings):
             )
         # What a trial would refuse after minutes is refused now, and what the scheduler would.
         self.work.check(self.heldout.settings, self.build_scheduler().forks)
-        plan = Plan(self.frames, self.searched, Key(self.seed))
-        self.build_scheduler()(self.scheduler, plan)
+        self.build_scheduler()(self.scheduler, self.plan(Key(self.seed)))
         if self.train is not None:
             demand_scores(self.evaluation, self.settings_of(self.searched.corners()[0], 0))
             if self.heldout.evaluation.score != self.evaluation.score:
@@ -161,6 +161,11 @@ class SearchSettings(Settings):
     def frames(self) -> int:
         """Of a whole trial."""
         return self.work.frames
+
+    def plan(self, key: Key) -> Plan:
+        """What the scheduler knows; the key is of what it draws."""
+        count = functools.partial(asked, self.stages, self.searched)
+        return Plan(self.frames, self.searched, key, count, self.budget is not None)
 
     def build_scheduler(self) -> Any:
         """The class that makes the scheduler."""

@@ -6,7 +6,7 @@ from typing import Any
 from veldt.platform.keys import Key
 from veldt.platform.settings import Settings
 from veldt.search.catalogue import searcher
-from veldt.search.searcher import Question, Searcher
+from veldt.search.searcher import Question, Searcher, tell_diverged
 from veldt.search.space.space import Point, Space
 
 
@@ -52,6 +52,12 @@ class Stages:
         self._scores[number] = score
         self._shares[number] = share
         self._stages[stage].tell(question.number, score, share)
+
+    def diverged(self, number: int, share: float = 1.0) -> None:
+        stage, question = self._questions[number]
+        self._scores[number] = None
+        self._shares[number] = share
+        tell_diverged(self._stages[stage], question.number, share)
 
     @property
     def done(self) -> bool:

@@ -21,13 +21,14 @@ from typing import Any
 
 from veldt.platform.errors import InputError, RunFailed
 from veldt.platform.keys import Key
+from veldt.search import code_errors
 from veldt.search.crew import Crew
 from veldt.search.findings import findings, results
 from veldt.search.jobs import Jobs
 from veldt.search.journal import Event, Journal
 from veldt.search.proving import Proving
 from veldt.search.retention import OWN, Item, Retention
-from veldt.search.schedulers.scheduler import Begin, Continue, Fork, Plan, Scheduler, Wish
+from veldt.search.schedulers.scheduler import Begin, Continue, Fork, Scheduler, Wish
 from veldt.search.settings import SearchSettings
 from veldt.search.stages import Stages
 from veldt.search.trial import GivenUp, Heard, Job, Outcome, Reported
@@ -61,7 +62,7 @@ class Study:
         space, self._frames = settings.searched, settings.frames
         self._limit = settings.tuning_frames
         self.searcher = Stages(settings.stages, space, self._key.child("searcher"))
-        plan = Plan(self._frames, space, self._key.child("scheduler"))
+        plan = settings.plan(self._key.child("scheduler"))
         self._scheduler: Scheduler = settings.build_scheduler()(settings.scheduler, plan)
         self.view = View(self._frames)
         self._jobs = Jobs(settings, folder, self.view, self._scheduler)
@@ -111,7 +112,11 @@ class Study:
             segment = self.view.segments[body["segment"]]
             if segment.purpose == "tune" and segment.trial in self._questions:
                 share = min(1.0, body["frames"] / self._frames)
-                self.searcher.tell(self._questions[segment.trial], body["score"], share)
+                question = self._questions[segment.trial]
+                if body.get("diverged"):
+                    self.searcher.diverged(question, share)
+                else:
+                    self.searcher.tell(question, body["score"], share)
 
     def extend(self, top: int, frames: int) -> None:
         """Has the best trials go on, also those that were done.
@@ -351,10 +356,21 @@ class Study:
         frames = min(outcome.frames, segment.end)
         self._event("result", name=segment.name, **outcome.plain() | {"frames": frames})
         if segment.purpose == "tune":
+            self._demand_code(outcome)
             self._retention.found(self.view.trials[segment.trial])
             for item in self._retention.expendable():
                 self._event("drop", trial=item.trial, frames=item.frames)
                 self._going.append(item)
+
+    def _demand_code(self, outcome: Outcome) -> None:
+        """Nothing would come of more trials if their code fails in all of them."""
+        if outcome.error and (reason := code_errors.of_all(self.view)) is not None:
+            failed = sum(t.state == "condemned" for t in self.view.trials.values())
+            raise RunFailed(
+                f"the first {failed} trials all failed with the same error: {reason}. Its "
+                f"traceback is in {self.folder / 'logs'}; mend it, and begin anew, or go on "
+                "with --resume."
+            )
 
     def _hear(self, reported: Reported) -> bool:
         """A trial says how it goes; whether the scheduler has it paused."""

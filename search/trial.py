@@ -10,6 +10,7 @@ result, and the supervisor says why.
 import dataclasses
 import json
 import math
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 from veldt.platform import plugins
 from veldt.platform.errors import (
     BrokenContract,
+    BrokenPlugin,
     Diverged,
     EnvironmentFault,
     Interrupted,
@@ -27,13 +29,14 @@ from veldt.platform.errors import (
 )
 from veldt.platform.interrupts import Interrupts
 from veldt.platform.runs import read_json, write_json
+from veldt.search import code_errors
 
 RUNS = {
     "training": "veldt.search.works.training_run:run",
     "command": "veldt.search.works.command_run:run",
 }
 WRONG_INPUT = (SettingsError, UnknownName, UnsupportedSpace, BrokenContract)
-FINAL = (EnvironmentFault, Diverged)
+FINAL = (EnvironmentFault, Diverged, BrokenPlugin)
 RESULT, REPORTS, PAUSE = "result.json", "reports.jsonl", "pause"
 MOST_REPORTS = 50  # of a whole trial, about
 
@@ -76,6 +79,8 @@ class Outcome:
     reason: str = ""  # of the failure
     final: bool = True  # trying again would end the same way
     wrong_input: bool = False  # it was refused: the search as a whole is at fault
+    error: str = ""  # of the code: the traceback
+    diverged: bool = False  # which is a result: the settings are bad
     frames: int = 0  # that the training has come to
     attempt: int = 0  # of the job; an outcome of an earlier one than the newest is void
     summary: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -125,7 +130,16 @@ def main(argument: dict[str, Any]) -> None:
         except VeldtError as error:
             # What lies in the settings happens again; what lies in the machine may not.
             reason, final = f"{type(error).__name__}: {error}", isinstance(error, FINAL)
-            outcome = Outcome(job.segment, None, reason, final)
+            diverged = isinstance(error, Diverged)
+            outcome = Outcome(job.segment, None, reason, final, diverged=diverged)
+        except Exception as error:
+            # Nobody foresaw it; the log has it too, among what was printed.
+            traceback.print_exc()
+            reason = f"{type(error).__name__}: {error}"
+            if code_errors.of_machine(error):
+                outcome = Outcome(job.segment, None, reason, final=False)
+            else:
+                outcome = Outcome(job.segment, None, reason, error=code_errors.told(error))
     write_json(folder / RESULT, outcome.plain())
 
 

@@ -74,6 +74,8 @@ class Trial:
     state: State = "new"
     reason: str = ""
     """of the last failure"""
+    error: str = ""
+    """of the code, that it failed by: the traceback"""
     pausing: bool = False
     """it was told to end at its next checkpoint"""
 
@@ -191,6 +193,7 @@ class View:
         self.changed.append(trial.number)
         if score is None:
             trial.state, trial.reason = "condemned", body["reason"] or trial.reason
+            trial.error = body.get("error", "")
             return
         frames = body["frames"]
         self.given -= segment.end - max(frames, segment.begin)

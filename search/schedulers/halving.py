@@ -26,6 +26,7 @@ from veldt.search.view import Trial, View
 
 Rung = tuple[int, int]  # trials, frames
 Bracket = list[Rung]
+USUAL = 9  # trials of a bracket where nothing says how many
 
 
 class HalvingSettings(Settings):
@@ -34,12 +35,12 @@ class HalvingSettings(Settings):
     name: Literal["halving"] = "halving"
     eta: int = pydantic.Field(3, ge=2, le=100)
     """Of each rung one in so many goes on, for so many times as long"""
-    trials: int = pydantic.Field(9, ge=1, le=1_000_000)
-    """In the first rung"""
+    trials: int | None = pydantic.Field(None, ge=1, le=1_000_000)
+    """In the first rung; if it is not given, as many as the stages ask for, with a budget 9"""
     rungs: int = pydantic.Field(3, ge=1, le=30)
     """The last is whole trials, the first is eta^(1 - rungs) of that"""
-    brackets: int = pydantic.Field(1, ge=1, le=1_000_000)
-    """One after another"""
+    brackets: int | None = pydantic.Field(None, ge=1, le=1_000_000)
+    """One after another; if it is not given, as many as all that the stages ask for needs"""
 
 
 class HyperbandSettings(Settings):
@@ -50,8 +51,8 @@ class HyperbandSettings(Settings):
     """Of each rung one in so many goes on, for so many times as long"""
     least_frames: int = pydantic.Field(ge=1)
     """Of a trial: the paper's unit of R"""
-    rounds: int = pydantic.Field(1, ge=1, le=1_000_000)
-    """Over all brackets"""
+    rounds: int | None = pydantic.Field(None, ge=1, le=1_000_000)
+    """Over all brackets; if it is not given, as many as all that the stages ask for needs"""
 
 
 def depth(units: int, eta: int) -> int:
@@ -92,16 +93,18 @@ class Halving:
 
     def __init__(self, settings: HalvingSettings, plan: Plan) -> None:
         top, eta = plan.frames, settings.eta
+        trials, brackets = _taken(settings, plan)
         rungs = [
-            (settings.trials // eta**i, math.ceil(Fraction(top, eta ** (settings.rungs - 1 - i))))
+            (trials // eta**i, math.ceil(Fraction(top, eta ** (settings.rungs - 1 - i))))
             for i in range(settings.rungs)
         ]
-        self._plan([[rung for rung in rungs if rung[0]]] * settings.brackets)
+        self._plan([[rung for rung in rungs if rung[0]]] * brackets)
 
     def _plan(self, brackets: list[Bracket]) -> None:
         self._brackets = brackets
         sizes = itertools.accumulate(bracket[0][0] for bracket in brackets)
         self._firsts = [0, *sizes]  # of each bracket its first trial, and the end
+        self.room = self._firsts[-1]  # trials, after which nothing is begun
         self._changes = Changes()
         self._still: set[int] = set()  # brackets of which nobody goes on until one changes
         self._exhausted = False
@@ -145,7 +148,24 @@ class Hyperband(Halving):
             [(trials, math.ceil(unit * length)) for trials, length in bracket]
             for bracket in table(units, settings.eta)
         ]
-        self._plan(brackets * settings.rounds)
+        rounds = settings.rounds
+        if rounds is None:
+            rounds = _times(plan.asked(), sum(bracket[0][0] for bracket in brackets))
+        self._plan(brackets * rounds)
+
+
+def _taken(settings: HalvingSettings, plan: Plan) -> tuple[int, int]:
+    """Trials of a bracket, and brackets: what is not said follows from the stages."""
+    trials, brackets = settings.trials, settings.brackets
+    if trials is None:
+        asked = None if plan.budgeted else plan.asked()
+        trials = USUAL if asked is None else _times(asked, brackets or 1)
+    return trials, _times(plan.asked(), trials) if brackets is None else brackets
+
+
+def _times(asked: int | None, each: int) -> int:
+    """How often so many are all that are asked for; once where nobody knows."""
+    return 1 if asked is None else max(1, math.ceil(Fraction(asked, each)))
 
 
 def promotion(bracket: Bracket, members: list[Trial], exhausted: bool) -> Wish | None:

@@ -8,6 +8,7 @@ study can be rebuilt from its log, run on any number of workers and replayed on 
 """
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, ClassVar, Protocol
 
 from veldt.platform.keys import Key
@@ -56,6 +57,10 @@ class Plan:
     space: Space
     key: Key
     """of what the scheduler draws"""
+    asked: Callable[[], int | None] = lambda: None
+    """how many questions the searchers ask at most, if they say"""
+    budgeted: bool = False
+    """a budget says where the search ends"""
 
 
 class Scheduler(Protocol):
@@ -65,6 +70,8 @@ class Scheduler(Protocol):
     """whether it wants to hear how trials under way go"""
     forks: ClassVar[bool]
     """whether it begins trials with others' checkpoints, which are kept for that"""
+
+    # May have `room`: trials after which it begins none; see `asked.py`.
 
     def next(self, view: View, refused: bool) -> Wish | None:
         """What a free worker is to do; None: nothing now.

@@ -155,7 +155,7 @@ class _Attempt:
         }
         if not math.isfinite(score):
             reason = f"{Diverged.__name__}: its score is {score}"
-            return Outcome(job.segment, None, reason, frames=steps, summary=summary)
+            return Outcome(job.segment, None, reason, frames=steps, summary=summary, diverged=True)
         if job.keep:
             keep(self._folder, self._folder / GUEST, steps)
         evaluation: dict[str, Any] = {"mean_return": score, "returns": [score]}

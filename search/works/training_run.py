@@ -56,5 +56,5 @@ def run(job: Job, stop: Callable[[], bool]) -> Outcome:
     score, frames = evaluation["mean_return"], summary["frames"]
     if not math.isfinite(score):
         reason = "the evaluation's mean return is not finite"
-        return Outcome(job.segment, None, reason, frames=frames)
+        return Outcome(job.segment, None, reason, frames=frames, diverged=True)
     return Outcome(job.segment, score, frames=frames, summary=summary, evaluation=evaluation)

@@ -6,14 +6,17 @@ import signal
 import subprocess
 import sys
 import sysconfig
+import tomllib
 import zipfile
 
 import pytest
 
 from veldt.agents.settings import TrainSettings
 from veldt.launch import cookbook
+from veldt.launch.kinds import Kind
 from veldt.search.population.settings import PopulationSettings
 from veldt.search.settings import SearchSettings
+from veldt.search.space.space import Space
 
 COMMANDS = ("train", "evaluate", "search", "report", "bench", "list", "doctor")
 
@@ -115,6 +118,32 @@ def block(first_line):
     """The README's code block that has this line in it."""
     blocks = README.read_text().split("```")[1::2]
     return next(b.partition("\n")[2] for b in blocks if first_line in b)
+
+
+def test_the_readme_says_how_to_add_each_kind():
+    table = README.read_text().partition("| to add | write |")[2].partition("\n\n")[0]
+    for kind in set(Kind) - {Kind.recipes}:
+        assert f"`veldt.{kind}`" in table
+
+
+def test_the_readmes_space_in_python_is_the_one_in_toml(veldt):
+    """And can be searched."""
+    code, found = block("# my_space.py"), {"__name__": "my_space"}
+    exec(code, found)
+    written = tomllib.loads(block('"agent.network.hidden" = {kind = "repeat"'))["space"]
+    assert Space(found["space"]).tree == Space(written).tree
+    script = veldt.folder / "my_space.py"
+    script.write_text(code.replace("50_000", "3_000").replace('"trials": 20', '"trials": 2'))
+    done = subprocess.run(
+        [sys.executable, "-P", script],
+        cwd=veldt.folder,
+        env=veldt.environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "'agent.discount'" in done.stdout
+    assert (veldt.folder / "runs" / "mine" / "summary.json").exists()
 
 
 def test_the_readmes_plug_in(veldt):

@@ -14,7 +14,7 @@ from veldt.search.trial import Outcome, Reported
 R = 8_100  # frames of a whole training
 SCHEDULERS = {
     "whole": {"name": "whole"},
-    "halving": {"name": "halving", "trials": 9, "rungs": 3, "brackets": 2},
+    "halving": {"name": "halving", "trials": 9, "rungs": 3},
     "hyperband": {"name": "hyperband", "least_frames": R // 9},
     "asha": {"name": "asha", "rungs": 4, "eta": 3, "brackets": 2},
     "median": {"name": "median", "least_trials": 3},

@@ -89,7 +89,7 @@ def test_every_worker_count_of_a_waiting_schedule_chooses_alike(tmp_path):
 
 
 def test_halving_spends_a_fraction_and_finds_the_best(tmp_path):
-    study, summary, _ = run(tmp_path / "h", settings(SCHEDULERS["halving"]), Curves())
+    study, summary, _ = run(tmp_path / "h", settings(SCHEDULERS["halving"], trials=18), Curves())
     view = study.view
     assert len(view.trials) == 18
     reached = sorted((t.frames for t in view.trials.values()), reverse=True)

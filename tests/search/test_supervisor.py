@@ -1,5 +1,6 @@
 """A supervisor and its crew: what becomes of a job whose process misbehaves."""
 
+import os
 import signal
 
 import pytest
@@ -28,6 +29,21 @@ def beating(argument):
 def speaking(argument):
     print("out of luck")
     sys.exit(4)
+
+def of_work(run):
+    def target(argument):
+        from veldt.search import trial
+        trial.RUNS["training"] = f"trials:{run}"
+        trial.main(argument)
+    return target
+
+def broken_run(job, stop):
+    return {"a": 1}["b"]
+
+def starved_run(job, stop):
+    raise MemoryError("no room")
+
+broken, starved = of_work("broken_run"), of_work("starved_run")
 """
 
 
@@ -35,7 +51,7 @@ def speaking(argument):
 def crew(tmp_path, monkeypatch):
     """A crew whose one worker runs the target that is asked for instead of a training."""
     (tmp_path / "trials.py").write_text(CHILDREN)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     monkeypatch.setattr(supervisors, "PRELOAD", ("trials",))
     made = []
 
@@ -74,6 +90,18 @@ def test_one_that_gets_somewhere_is_left_alone(crew):
 def test_one_that_ends_without_a_result_leaves_its_last_words(crew):
     found = outcome(crew("speaking"))
     assert "exit code 4: out of luck" in found.reason and not found.final
+
+
+def test_an_error_of_the_code_is_told_with_its_traceback_and_not_tried_again(crew, tmp_path):
+    found = outcome(crew("broken"))
+    assert found.score is None and found.final and found.reason == "KeyError: 'b'"
+    assert found.error.startswith("Traceback") and "in broken_run" in found.error
+    assert found.error in (tmp_path / "logs" / "x.log").read_text()
+
+
+def test_what_the_machine_ran_out_of_is_no_error_of_the_code(crew):
+    found = outcome(crew("starved"))
+    assert "no room" in found.reason and not found.final and not found.error
 
 
 def test_an_interrupted_one_is_no_outcome(crew):
