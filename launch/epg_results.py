@@ -49,7 +49,7 @@ def _ablations(folder: Path) -> str:
                 _interval(found, "random_difference"),
                 number(found["no_reward_return"]),
                 *(number(found[f"longer_{times}_return"]) for times in (4, 8)),
-                f"{found['left_half_share']:.0%}",
+                "-" if found["left_half_share"] is None else f"{found['left_half_share']:.0%}",
                 f"{search['wall_seconds'] / 60:.0f} min",
             ]
         )

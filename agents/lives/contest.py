@@ -6,6 +6,10 @@
                   of its own; losses that are a part of a written one have the grid too
     random        a policy that never learns
 
+A life breaks when its agent's numbers are no longer finite. For every contender alike, settings
+of the grid by which any life broke are the last to be chosen, and where a life breaks in the test
+it counts as the worst life of the contest, by anybody; `counted`.
+
 Legend: L lives, U updates in each.
 """
 
@@ -40,12 +44,33 @@ class Record:
     rewards: NDArray[np.float64]  # [L, U], mean of a step's between two updates
     settings: dict[str, Any]
     """what was chosen of the grid"""
+    broken: int = 0
+    """lives that broke, which count as the worst"""
 
     @property
     def areas(self) -> NDArray[np.float64]:
         """Mean reward of a step over the whole life, [L]: the area under the curve."""
         found: NDArray[np.float64] = self.rewards.mean(1)
         return found
+
+
+def counted(records: Mapping[str, Record]) -> dict[str, Record]:
+    """The records, with lives that broke as the worst of all lives in all of them: the lowest
+    return and, throughout, the lowest area. NaN is left where none was lived to its end."""
+    ends = np.concatenate([record.returns for record in records.values()])
+    areas = np.concatenate([record.areas for record in records.values()])
+    whole = np.isfinite(ends)
+    lowest, least = (part[whole].min(initial=np.inf) for part in (ends, areas))
+    found = {}
+    for name, record in records.items():
+        broke = ~np.isfinite(record.returns)
+        returns, rewards = record.returns.copy(), record.rewards.copy()
+        returns[broke] = lowest if whole.any() else np.nan
+        rewards[broke] = least if whole.any() else np.nan
+        found[name] = dataclasses.replace(
+            record, returns=returns, rewards=rewards, broken=int(broke.sum())
+        )
+    return found
 
 
 class Contest:

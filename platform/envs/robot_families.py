@@ -173,7 +173,14 @@ class Robots(abc.ABC):
         self._keys = []
 
 
-class RandomBody(Robots):
+class Undirected(Robots):
+    """Whose tasks have no right and left."""
+
+    def __init__(self, name: str, size: int, horizon: int = 200) -> None:
+        super().__init__(name, size, horizon=horizon)
+
+
+class RandomBody(Undirected):
     """Runs forwards in a body that is not known."""
 
     def _draw(self, b: int, model: Any, generator: np.random.Generator) -> None:
@@ -193,7 +200,7 @@ class RandomWalker(RandomBody):
     ID = "Walker2d-v5"
 
 
-class RandomReacher(Robots):
+class RandomReacher(Undirected):
     """Reaches for a target that it sees, with arms whose lengths it does not."""
 
     ID = "Reacher-v5"

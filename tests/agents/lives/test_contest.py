@@ -1,0 +1,68 @@
+"""A contest of losses: what a life counts for, for whoever lived it."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from veldt.agents.lives.anatomy import Anatomy
+from veldt.agents.lives.contest import Contest, Record, counted
+from veldt.agents.lives.learned_loss import Convolution, LearnedLoss, LossSettings
+from veldt.agents.lives.life import LifeSettings, demand_family
+from veldt.agents.lives.loss_file import Frozen
+from veldt.platform.keys import Key
+
+SMALL = LossSettings(
+    convolutions=(Convolution(filters=3, side=4, stride=2),),
+    context=5,
+    units=4,
+    memory=2,
+    memory_weights=3,
+)
+
+
+def record(*lives):
+    """Of lives (return, reward between updates, ...)."""
+    rows = np.array(lives, float)
+    return Record(rows[:, 0], rows[:, 1:], {})
+
+
+def frozen(environment="family/direction", **life):
+    """A learned loss that nothing was evolved of."""
+    data = {"environment": {"id": environment}, "hidden": [8], "buffer": 64, "updates": 2}
+    lived = LifeSettings.parse(data | {"final_episodes": 1} | life)
+    spec = demand_family(lived)
+    (seen,) = spec.observations.shape
+    network = LearnedLoss(SMALL, Anatomy(seen, spec.actions, (8,), False, (2, 3)))
+    numbers = network.begin(np.random.default_rng(0)).astype(np.float32)
+    return Frozen(numbers, SMALL, lived, seen, spec.actions, {})
+
+
+def contest(loss, lives=3):
+    return Contest(loss, loss.life, lives, Key(0))
+
+
+def test_a_broken_life_counts_as_the_worst_of_all_for_everybody():
+    nan = np.nan
+    found = counted(
+        {
+            "one": record((4, 1, 3), (nan, 9, 9)),
+            "other": record((nan, 0, 0), (-2, 5, 7)),
+            "longer": record((8, 1, 1, 1), (nan, 0, 0, 0)),
+        }
+    )
+    assert {name: r.broken for name, r in found.items()} == dict.fromkeys(found, 1)
+    assert found["one"].returns.tolist() == [4, -2] and found["one"].areas.tolist() == [2, 1]
+    assert found["other"].returns.tolist() == [-2, -2] and found["other"].areas.tolist() == [1, 6]
+    assert found["longer"].rewards.tolist() == [[1, 1, 1], [1, 1, 1]]
+    none = counted({"one": record((nan, 1))})["one"]
+    assert none.broken == 1 and np.isnan([none.returns[0], none.areas[0]]).all()
+
+
+def test_lives_by_a_loss_that_breaks_them_are_counted():
+    loss = frozen()
+    one = contest(dataclasses.replace(loss, parameters=np.full_like(loss.parameters, 1e30)))
+    records = counted({"epg": one.evolved(), "random": one.random()})
+    assert (records["epg"].broken, records["random"].broken) == (3, 0)
+    lowest = records["random"].returns.min()
+    assert records["epg"].returns.tolist() == pytest.approx([lowest] * 3)
