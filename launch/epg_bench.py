@@ -68,6 +68,17 @@ def epg(
     else:
         run("epg", "the evolved loss", contest.evolved)
         run("unevolved", "the loss that evolution began with", contest.unevolved)
+    if frozen.policy is not None:  # evolved with the loss, which begins with it in what follows
+        run(
+            "epg_fresh",
+            "the evolved loss from fresh weights",
+            lambda: contest.evolved(fresh=True),
+        )
+        run(
+            "first_policy",
+            "the evolved first policy, not learning",
+            lambda: contest.random(evolved=True),
+        )
     run("random", "a policy that does not learn", contest.random)
     run("no_reward", "the evolved loss without rewards", lambda: contest.evolved(blind=True))
     for times in LONGER:

@@ -26,6 +26,8 @@ NAMES = {
     "no_reward": "evolved loss, no rewards",
     "random": "not learning",
     "dpo": "DPO",
+    "epg_fresh": "evolved loss, fresh first weights",
+    "first_policy": "evolved first weights, not learning",
     "epg_as_lived": "evolved loss, settings of its lives",
     "ppo_as_lived": "PPO, settings of those lives",
 }
@@ -47,6 +49,8 @@ PAIRS = (
     ("policy_gradient_", "epg", "policy_gradient"),
     ("dpo_", "epg", "dpo"),
     ("as_lived_", "epg_as_lived", "ppo_as_lived"),
+    ("fresh_", "epg", "epg_fresh"),
+    ("first_policy_random_", "first_policy", "random"),
     ("unevolved_", "epg", "unevolved"),
     ("random_", "epg", "random"),
     ("no_reward_random_", "no_reward", "random"),

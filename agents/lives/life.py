@@ -104,21 +104,31 @@ def demand_family(settings: LifeSettings) -> EnvironmentSpec:
     return spec
 
 
+def first_weights(
+    anatomy: Anatomy, keys: Sequence[Key], policies: Float[Tensor, "L V"] | None = None
+) -> Float[Tensor, "L P"]:
+    """Agents' first weights, from the keys of their lives; but for V policy's that are given."""
+    drawn = [anatomy.begin(key.child("weights").generator()) for key in keys]
+    first = torch.from_numpy(np.stack(drawn))
+    if policies is not None:
+        first[:, : anatomy.policy_size] = policies
+    return first
+
+
 class Chance:
     """All that is drawn in lives, before they begin: each row from its own key."""
 
     def __init__(self, settings: LifeSettings, anatomy: Anatomy, keys: Sequence[Key]) -> None:
         steps = settings.updates * settings.steps
         passes = settings.updates * settings.epochs
-        weights, noise, orders = [], [], []
+        noise, orders = [], []
         for key in keys:
-            weights.append(anatomy.begin(key.child("weights").generator()))
             actions = key.child("actions").generator()
             draw = actions.standard_exponential if anatomy.discrete else actions.standard_normal
             noise.append(draw((steps, anatomy.choices), np.float32))
             order = np.tile(np.arange(settings.steps), (passes, 1))
             orders.append(key.child("order").generator().permuted(order, axis=1))
-        self.weights = torch.from_numpy(np.stack(weights))  # [L, P]
+        self.weights = first_weights(anatomy, keys)  # [L, P]
         self.noise = torch.from_numpy(np.stack(noise, 1))  # [U * M, L, choices]
         self.orders = torch.from_numpy(np.stack(orders, 1))  # [U * epochs, L, M]
         self.keys = keys

@@ -5,12 +5,16 @@ import dataclasses
 import numpy as np
 import pytest
 
+from veldt.agents.lives import loss_file
 from veldt.agents.lives.anatomy import Anatomy
 from veldt.agents.lives.contest import Contest, Record, counted
 from veldt.agents.lives.learned_loss import Convolution, LearnedLoss, LossSettings
 from veldt.agents.lives.life import LifeSettings, demand_family
 from veldt.agents.lives.loss_file import Frozen
+from veldt.platform import checkpoints
+from veldt.platform.errors import BrokenCheckpoint, InputError
 from veldt.platform.keys import Key
+from veldt.search.problems.lives import LivesProblem, LivesSettings
 
 SMALL = LossSettings(
     convolutions=(Convolution(filters=3, side=4, stride=2),),
@@ -66,3 +70,29 @@ def test_lives_by_a_loss_that_breaks_them_are_counted():
     assert (records["epg"].broken, records["random"].broken) == (3, 0)
     lowest = records["random"].returns.min()
     assert records["epg"].returns.tolist() == pytest.approx([lowest] * 3)
+
+
+def test_lives_begin_with_the_first_policy_that_was_evolved(tmp_path):
+    """From the file of a search to the bench."""
+    life = {"environment": {"id": "family/direction"}, "hidden": [8], "buffer": 64, "updates": 1}
+    data = {"life": life | {"final_episodes": 1}, "loss": SMALL, "initialisation": True}
+    problem = LivesProblem(LivesSettings.parse(data), Key(0))
+    candidate = problem.start.copy()
+    candidate[-4:] = 3.0, -3.0, -20.0, -20.0  # the last bias: where it goes, whatever it sees
+    path = tmp_path / "loss.safetensors"
+    checkpoints.save_arrays(path, problem.policy(candidate), problem.words)
+    loss = loss_file.load(path)
+    one = contest(loss)
+    keys = [Key(0).child("test", i) for i in range(3)]
+    expected = [score.fitness for score in problem.test(candidate, keys, lambda: None)]
+    assert one.evolved().returns.tolist() == pytest.approx(expected, rel=1e-3)
+    fresh, still = one.evolved(fresh=True).returns, one.random(evolved=True).returns
+    assert not np.allclose(fresh, expected, rtol=0.01)
+    assert not np.allclose(still, one.random().returns, rtol=0.01)
+    wider = loss.life.model_copy(update={"hidden": (9,)})
+    with pytest.raises(InputError, match=r"these policies have \d+: let lives be"):
+        Contest(loss, wider, 3, Key(0))
+    arrays = problem.policy(candidate)
+    checkpoints.save_arrays(path, arrays | {"policy": arrays["policy"][1:]}, problem.words)
+    with pytest.raises(BrokenCheckpoint, match="finite first weights of a policy"):
+        loss_file.load(path)
