@@ -22,7 +22,7 @@ from veldt.agents.lives.contest import Contest, Record, counted
 from veldt.agents.lives.life import LifeSettings
 from veldt.launch import epg_report
 from veldt.launch.console import Console, number
-from veldt.launch.epg_report import pairs
+from veldt.launch.epg_report import EPISODE, REWARD, pairs
 from veldt.launch.evaluation_report import interval
 from veldt.platform.keys import Key
 from veldt.platform.settings import override
@@ -96,6 +96,7 @@ def epg(
     for name in RIVALS[frozen.settings.kind] if rivals else ():
         run(name.replace("-", "_"), f"{name}, each of a grid", lambda n=name: contest.by_hand(n))
     result: dict[str, Any] = {"environment": life.environment.id, "lives": lives, "seed": seed}
+    result["area_of"] = REWARD if records["epg"].alike else EPISODE
     result["provenance"] = frozen.provenance
     records = counted(records)
     for name, record in records.items():
@@ -150,6 +151,7 @@ def show(result: dict[str, Any], console: Console) -> None:
             numbers = (number(result[f"{name}_{what}"]) for what in HEAD[:3])
             table.add_row(name, *numbers, words)
     console.say(table)
+    console.say(f"area: {result['area_of']}, over the whole life")
     for prefix, one, other in epg_report.pairs(result):
         parts = (result[f"{prefix}difference{end}"] for end in ("", "_low", "_high"))
         mean, low, high = map(number, parts)

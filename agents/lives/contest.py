@@ -53,16 +53,20 @@ class Record:
     """What lives by one loss came to."""
 
     returns: NDArray[np.float64]  # [L], of the final policies
-    rewards: NDArray[np.float64]  # [L, U], mean of a step's between two updates
+    curve: NDArray[np.float64]
+    """what they got as they learnt, [L, U]: the mean reward of a step between two updates where
+    all episodes are as long, else the mean return of the episodes that ended there"""
     settings: dict[str, Any]
     """what was chosen of the grid"""
     broken: int = 0
     """lives that broke, which count as the worst"""
+    alike: bool = True
+    """all episodes are as long"""
 
     @property
     def areas(self) -> NDArray[np.float64]:
-        """Mean reward of a step over the whole life, [L]: the area under the curve."""
-        found: NDArray[np.float64] = self.rewards.mean(1)
+        """Mean of the curve over the whole life, [L]: the area under it."""
+        found: NDArray[np.float64] = self.curve.mean(1)
         return found
 
 
@@ -76,11 +80,11 @@ def counted(records: Mapping[str, Record]) -> dict[str, Record]:
     found = {}
     for name, record in records.items():
         broke = ~np.isfinite(record.returns)
-        returns, rewards = record.returns.copy(), record.rewards.copy()
+        returns, curve = record.returns.copy(), record.curve.copy()
         returns[broke] = lowest if whole.any() else np.nan
-        rewards[broke] = least if whole.any() else np.nan
+        curve[broke] = least if whole.any() else np.nan
         found[name] = dataclasses.replace(
-            record, returns=returns, rewards=rewards, broken=int(broke.sum())
+            record, returns=returns, curve=curve, broken=int(broke.sum())
         )
     return found
 
@@ -246,8 +250,11 @@ class Contest:
             found.append(Lives(life, anatomy, self._tick).live(some, blend(len(some)), weights))
         return Record(
             np.concatenate([outcome.returns for outcome in found]),
-            np.concatenate([outcome.rewards for outcome in found]),
+            np.concatenate(
+                [outcome.rewards if outcome.alike else outcome.episodes for outcome in found]
+            ),
             {},
+            alike=found[0].alike,
         )
 
 

@@ -62,6 +62,8 @@ class Robots(abc.ABC):
 
     ID: ClassVar[str]
     OPTIONS: ClassVar[Mapping[str, Any]] = {}
+    alike: ClassVar[bool] = False
+    """robots that do not fall have episodes of one length"""
 
     def __init__(self, name: str, size: int, half: Half = "all", horizon: int = 200) -> None:
         if half not in HALVES:
@@ -204,6 +206,7 @@ class RandomReacher(Undirected):
     """Reaches for a target that it sees, with arms whose lengths it does not."""
 
     ID = "Reacher-v5"
+    alike = True
 
     def _draw(self, b: int, model: Any, generator: np.random.Generator) -> None:
         first, second = generator.uniform(*REACH, 2)
@@ -233,6 +236,7 @@ class DirectionalHopper(Directional):
 
 class DirectionalHalfCheetah(Directional):
     ID = "HalfCheetah-v5"
+    alike = True
 
 
 class GoalAnt(Robots):

@@ -8,10 +8,12 @@ import pytest
 from veldt.agents.lives import loss_file
 from veldt.agents.lives.anatomy import Anatomy
 from veldt.agents.lives.contest import Contest, Record, counted
+from veldt.agents.lives.curve import Curve
 from veldt.agents.lives.learned_loss import Convolution, LearnedLoss, LossSettings
-from veldt.agents.lives.life import LifeSettings, demand_family
+from veldt.agents.lives.life import LifeSettings, World, demand_family
 from veldt.agents.lives.loss_file import Frozen
 from veldt.platform import checkpoints
+from veldt.platform.envs.vector import Episode
 from veldt.platform.errors import BrokenCheckpoint, InputError
 from veldt.platform.keys import Key
 from veldt.search.problems.lives import LivesProblem, LivesSettings
@@ -58,7 +60,7 @@ def test_a_broken_life_counts_as_the_worst_of_all_for_everybody():
     assert {name: r.broken for name, r in found.items()} == dict.fromkeys(found, 1)
     assert found["one"].returns.tolist() == [4, -2] and found["one"].areas.tolist() == [2, 1]
     assert found["other"].returns.tolist() == [-2, -2] and found["other"].areas.tolist() == [1, 6]
-    assert found["longer"].rewards.tolist() == [[1, 1, 1], [1, 1, 1]]
+    assert found["longer"].curve.tolist() == [[1, 1, 1], [1, 1, 1]]
     none = counted({"one": record((nan, 1))})["one"]
     assert none.broken == 1 and np.isnan([none.returns[0], none.areas[0]]).all()
 
@@ -96,3 +98,36 @@ def test_lives_begin_with_the_first_policy_that_was_evolved(tmp_path):
     checkpoints.save_arrays(path, arrays | {"policy": arrays["policy"][1:]}, problem.words)
     with pytest.raises(BrokenCheckpoint, match="finite first weights of a policy"):
         loss_file.load(path)
+
+
+def test_a_curve_is_of_the_episodes_that_ended():
+    """Two lives, five updates of two steps: episodes 3 + 4 and 1, and one that does not end."""
+    curve = Curve(2)
+    one = [(3, None), (4, 7), (0, None), (0, None), (0, None), (1, 1), (2, 2), (5, 5), (9, None)]
+    curve.update()  # nothing has ended
+    for step, (reward, ended) in enumerate(one):
+        episodes = [] if ended is None else [Episode(0, ended, 1)]
+        curve.take(np.array([reward, 1.0], np.float32), episodes)
+        if step % 2:
+            curve.update()
+    assert curve.rows().tolist() == [[7.0, 7.0, 7.0, 1.0, 3.5], [9.0] * 5]
+
+
+def test_in_cartpole_who_learns_has_the_larger_area():
+    """The mean reward of a step is 1 for all."""
+    loss = frozen("CartPole-v1", updates=30, learning_rate=0.01, epochs=4)
+    one = contest(loss, 6)
+    ppo, still = one.as_lived("ppo"), one.random()
+    assert not ppo.alike and not still.alike
+    assert still.areas.mean() < 30.0 < 35.0 < ppo.areas.mean()
+    assert ppo.curve[:, -5:].mean() > 2.0 * ppo.curve[:, :5].mean()
+
+
+@pytest.mark.parametrize(
+    ("family", "alike"),
+    [("direction", True), ("directional-halfcheetah", True), ("random-hopper", False)],
+)
+def test_the_reward_of_a_step_tells_where_episodes_are_as_long(family, alike):
+    world = World(LifeSettings.parse({"environment": {"id": f"family/{family}"}}), 1)
+    assert world.alike == alike
+    world.close()
