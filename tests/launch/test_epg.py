@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 
 from veldt.agents.lives.contest import Record
+from veldt.launch import cookbook
 from veldt.launch.console import number
 from veldt.launch.epg_bench import left_half_share
 from veldt.launch.epg_results import epg_tables
 from veldt.platform.records import read
+from veldt.search.population.evolution import Evolution
+from veldt.search.population.settings import PopulationSettings
 
 SMALL = (
     *("--set", "generations=4", "--set", "evaluation.every=2", "--set", "evaluation.episodes=6"),
@@ -123,3 +126,23 @@ def test_other_losses_are_evolved_and_compared(veldt, recipe, words):
     assert set(result["epg_settings"]) == {"learning_rate", "epochs", "minibatch"}
     gap = result["epg_as_lived_return"] - result["ppo_as_lived_return"]
     assert result["as_lived_difference"] == pytest.approx(gap, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "ranks", "assignments"),
+    [
+        ("direction", 4, []),
+        ("halfcheetah", 4, []),
+        ("drift", 4, ["problem.block=8"]),
+        ("v-trace", 4, ["problem.block=8"]),
+        ("halfcheetah", 64, ["strategy.pairs=32", "problem.block=1"]),
+    ],
+)
+def test_the_recipes_have_work_for_the_ranks_they_promise(recipe, ranks, assignments):
+    settings = PopulationSettings.parse(cookbook.load(f"epg/{recipe}", "search", assignments))
+    evolution = Evolution(settings)
+    try:
+        assert evolution.turn().tasks >= ranks
+        assert len(evolution.turn().members(0)) * evolution.turn().tasks == evolution.turn().size
+    finally:
+        evolution.close()
