@@ -17,6 +17,7 @@ from veldt.agents.agent import Agent
 from veldt.agents.build import make_agent, make_environments, with_tasks
 from veldt.agents.inference import RemoteAgent, RunOver
 from veldt.agents.inputs import Memory
+from veldt.agents.kept_loss import without
 from veldt.agents.settings import TrainSettings
 from veldt.platform.channels.actor_end import ActorChannel, Arrays
 from veldt.platform.channels.certificates import Certificate
@@ -25,6 +26,8 @@ from veldt.platform.errors import EnvironmentFault
 from veldt.platform.keys import Key
 from veldt.platform.machine import bind
 from veldt.platform.trajectory import Trajectory
+
+LEARNED = "learned_loss."  # the part of a network that is no network
 
 
 def main(argument: dict[str, Any]) -> None:
@@ -37,7 +40,7 @@ def main(argument: dict[str, Any]) -> None:
     parent, keys = os.getppid(), argument["certificate"]
     argument = argument | {"certificate": None if keys is None else Certificate(**keys)}
     channel = ActorChannel(**argument, alive=lambda: os.getppid() == parent)
-    settings = TrainSettings.parse(channel.settings)
+    settings = without(TrainSettings.parse(channel.settings))
     try:
         number = channel.place.number(argument["actor"])
         task = settings.task_of(number)
@@ -55,7 +58,7 @@ def main(argument: dict[str, Any]) -> None:
             ticket, weights = work
             waiting = time.perf_counter() - asked
             if weights:
-                load_weights(agent, weights)
+                load_weights(agent, acting_part(weights))
                 version = ticket.version
             if remote is not None:
                 remote.begin(ticket)
@@ -202,6 +205,11 @@ class Stacks:
             for episode in step.episodes:
                 self.index.append((t, episode.environment))
                 self.older.append(step.observation[episode.environment, : self._place])
+
+
+def acting_part(weights: Arrays) -> Arrays:
+    """Without those of a learned loss, which nobody who only acts has."""
+    return {name: array for name, array in weights.items() if not name.startswith(LEARNED)}
 
 
 def load_weights(agent: Agent, weights: Arrays) -> None:

@@ -33,8 +33,9 @@ class AgentSettings(Settings):
     name: str
     """From `veldt list agents`."""
     loss: str = ""
-    """A file, loss.safetensors of a search for one: descend this learned loss. A drift is for
-    ppo, coefficients of V-trace for impala, and whole losses for every agent."""
+    """A file, loss.safetensors of a search for one: descend this learned loss. A run copies it
+    into its folder and reads it there. A drift is for ppo, coefficients of V-trace for impala, and
+    whole losses for every agent."""
     loss_share: float = pydantic.Field(1.0, ge=0.0, le=1.0)
     """of it; the rest is the agent's own"""
 

@@ -14,6 +14,7 @@ from veldt.agents.actor import load_weights
 from veldt.agents.agent import Agent
 from veldt.agents.build import make_agent, make_environments, with_tasks
 from veldt.agents.inputs import Memory
+from veldt.agents.kept_loss import kept
 from veldt.agents.settings import TrainSettings
 from veldt.platform import checkpoints
 from veldt.platform.envs.atari import PROTOCOLS
@@ -200,7 +201,7 @@ def load_run(folder: Path) -> tuple[Agent, TrainSettings, int]:
     Raises:
         InputError: if the folder holds no run or no checkpoint.
     """
-    settings = TrainSettings.parse(read_settings(folder))
+    settings = kept(TrainSettings.parse(read_settings(folder)), folder)
     checkpoint = checkpoints.load(folder)
     if checkpoint is None:
         raise InputError(f"{folder}: no checkpoint there yet; train on with --resume.")

@@ -21,6 +21,7 @@ import torch
 from veldt.agents.actor import load_weights
 from veldt.agents.build import environment_spec, make_agent
 from veldt.agents.evaluate import EvaluationSettings, score
+from veldt.agents.kept_loss import kept
 from veldt.agents.settings import TrainSettings
 from veldt.platform import checkpoints
 from veldt.platform.checkpoints import Arrays
@@ -152,8 +153,9 @@ def main(argument: dict[str, Any]) -> None:
     """
     torch.set_num_threads(1)
     parent = os.getppid()
-    settings = TrainSettings.parse(read_settings(Path(argument["run"])))
-    file = Path(argument["run"], FOLDER, f"{argument['update']:09d}.safetensors")
+    run = Path(argument["run"])
+    settings = kept(TrainSettings.parse(read_settings(run)), run)
+    file = Path(run, FOLDER, f"{argument['update']:09d}.safetensors")
     agent = make_agent(settings, environment_spec(settings))
     weights, words = checkpoints.load_arrays(file)
     load_weights(agent, weights)

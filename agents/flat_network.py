@@ -24,6 +24,7 @@ from torch.nn import Linear
 
 from veldt.agents.actor import load_weights
 from veldt.agents.build import environment_spec, make_agent, use_threads
+from veldt.agents.kept_loss import keep
 from veldt.agents.learner import Learner
 from veldt.agents.networks.actor_critic import ActorCritic, initialise
 from veldt.agents.networks.mlp import MLP
@@ -178,6 +179,7 @@ def export(arrays: Mapping[str, NDArray[Any]], settings: TrainSettings, folder: 
     learner = Learner(agent, settings.optimizer, torch.device("cpu"), 1)
     run = RunFolder(folder, settings.dump(), resume=False)
     try:
+        keep(settings, folder)
         return checkpoints.save(folder, 0, learner.arrays(), Progress().state())
     finally:
         run.close()

@@ -27,6 +27,7 @@ from veldt.agents.build import (
     use_threads,
 )
 from veldt.agents.feed import Feed, Told
+from veldt.agents.kept_loss import kept
 from veldt.agents.learner_group import LearnerGroup
 from veldt.agents.settings import TrainSettings
 from veldt.agents.stopwatch import Stopwatch
@@ -142,7 +143,7 @@ def main(argument: dict[str, Any]) -> None:
             the update that is the last one.
     """
     folder, meeting = Path(argument["folder"]), Path(argument["meeting"])
-    settings = TrainSettings.parse(read_settings(folder))
+    settings = kept(TrainSettings.parse(read_settings(folder)), folder)
     place = Place(argument["learner"], settings.learner.count)
     with contextlib.closing(Zygote([ACTOR, PRELOAD])) as zygote:
         device, spec = find_device(settings.learner.device, place), environment_spec(settings)

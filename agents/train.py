@@ -30,6 +30,7 @@ from veldt.agents.evaluator import Evaluator
 from veldt.agents.feed import Feed, Told
 from veldt.agents.followers import Followers, meet, part
 from veldt.agents.inputs import Batch
+from veldt.agents.kept_loss import keep, kept
 from veldt.agents.learner import Learner
 from veldt.agents.networks.cost import Cost, cost_of
 from veldt.agents.progress import Clock, Progress
@@ -117,7 +118,7 @@ def train(
                 "learner.count: actors of other hosts work for one learner; set it to 1, or let "
                 "`veldt train` start all actors."
             )
-        agent = make_agent(settings, spec)
+        agent = make_agent(kept(settings, folder) if resume else settings, spec)
         cost = cost_of(agent, spec)  # before there is a folder: it finds cores that do not fit
         if resume and (folder / "settings.json").exists():
             settings.demand_horizon(read_settings(folder).get("frames", settings.frames))
@@ -125,6 +126,7 @@ def train(
         try:
             if run.summary is not None:
                 return run.summary
+            settings = keep(settings, folder)
             if begin is not None and not checkpoints.numbers(folder):
                 checkpoints.copy(begin, folder)
             whole = settings.updates(spec)

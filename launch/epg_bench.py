@@ -3,25 +3,26 @@
     veldt bench epg DIR --lives 100
     veldt bench epg DIR --set environment.id=Acrobot-v1      elsewhere than it was evolved
 
-All live the same lives, so that differences are paired; see agents/lives/contest.py.
+All live the same lives, so that differences are paired, and a life that breaks counts for each
+as the worst of all; see agents/lives/contest.py.
 """
 
 import math
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import rich.table
 
 from veldt.agents.build import use_threads
 from veldt.agents.lives import loss_file
 from veldt.agents.lives.catalogue import kind_of
-from veldt.agents.lives.contest import Contest, Record
+from veldt.agents.lives.contest import Contest, Record, counted
 from veldt.agents.lives.life import LifeSettings
 from veldt.launch import epg_report
 from veldt.launch.console import Console, number
-from veldt.launch.epg_report import pairs
+from veldt.launch.epg_report import EPISODE, REWARD, pairs
 from veldt.launch.evaluation_report import interval
 from veldt.platform.keys import Key
 from veldt.platform.settings import override
@@ -29,7 +30,7 @@ from veldt.platform.settings import override
 LONGER = (4, 8)
 RIVALS = {"epg": ("ppo", "policy-gradient"), "drift": ("ppo", "dpo"), "v-trace": ("ppo",)}
 HALVES = ("right", "left")
-HEAD = ("return", "area", "settings")
+HEAD = ("return", "area", "broken", "settings")
 
 
 def epg(
@@ -67,6 +68,17 @@ def epg(
     else:
         run("epg", "the evolved loss", contest.evolved)
         run("unevolved", "the loss that evolution began with", contest.unevolved)
+    if frozen.policy is not None:  # evolved with the loss, which begins with it in what follows
+        run(
+            "epg_fresh",
+            "the evolved loss from fresh weights",
+            lambda: contest.evolved(fresh=True),
+        )
+        run(
+            "first_policy",
+            "the evolved first policy, not learning",
+            lambda: contest.random(evolved=True),
+        )
     run("random", "a policy that does not learn", contest.random)
     run("no_reward", "the evolved loss without rewards", lambda: contest.evolved(blind=True))
     for times in LONGER:
@@ -75,21 +87,24 @@ def epg(
             f"lives {times} times as long",
             lambda times=times: contest.evolved(longer=times),
         )
-    half = {}
     if "half" in life.environment.options:
         for side in HALVES:
             run(
                 f"epg_{side}", f"tasks to the {side}", lambda side=side: contest.evolved(half=side)
             )
             run(f"random_{side}", "... not learning", lambda side=side: contest.random(half=side))
-        gains = [_mean(records[f"epg_{s}"]) - _mean(records[f"random_{s}"]) for s in HALVES]
-        half["left_half_share"] = gains[1] / gains[0]
     for name in RIVALS[frozen.settings.kind] if rivals else ():
         run(name.replace("-", "_"), f"{name}, each of a grid", lambda n=name: contest.by_hand(n))
     result: dict[str, Any] = {"environment": life.environment.id, "lives": lives, "seed": seed}
+    result["area_of"] = REWARD if records["epg"].alike else EPISODE
     result["provenance"] = frozen.provenance
+    records = counted(records)
     for name, record in records.items():
-        result |= {f"{name}_return": _mean(record), f"{name}_area": float(record.areas.mean())}
+        result |= {
+            f"{name}_return": float(record.returns.mean()),
+            f"{name}_area": float(record.areas.mean()),
+            f"{name}_broken": record.broken,
+        }
         if record.settings:
             result[f"{name}_settings"] = record.settings
     for prefix, one, other in pairs(records):
@@ -104,7 +119,8 @@ def epg(
                 f"{prefix}{what}_low": low,
                 f"{prefix}{what}_high": high,
             }
-    result |= half
+    if "epg_left" in records:
+        result["left_half_share"] = left_half_share(records)
     if folder.is_dir():
         console.say("the page ...")
         place = life.environment.id.replace("/", "-")
@@ -113,25 +129,35 @@ def epg(
     return result | {"seconds": time.perf_counter() - begun}
 
 
-def _mean(record: Record) -> float:
-    return float(np.nanmean(record.returns))
+def left_half_share(records: Mapping[str, Record]) -> float | None:
+    """Of the gain on the right over not learning, how much there is on the left; None where the
+    gain on the right is not above 0 by its 95 % interval, and there is nothing to keep."""
+    gains = {s: records[f"epg_{s}"].returns - records[f"random_{s}"].returns for s in HALVES}
+    low, _ = interval(gains["right"].tolist()) or (math.nan, math.nan)
+    if not low > 0.0:
+        return None
+    return float(gains["left"].mean() / gains["right"].mean())
 
 
 def show(result: dict[str, Any], console: Console) -> None:
     table = rich.table.Table(title=f"{result['lives']} lives by each", title_justify="left")
     for column in ("", *HEAD):
-        table.add_column(column, justify="right" if column in HEAD[:2] else "left")
+        table.add_column(column, justify="right" if column in HEAD[:3] else "left")
     for key in result:
         name = key.removesuffix("_return")
         if key != name:
             settings = result.get(f"{name}_settings", {})
             words = ", ".join(f"{k} {number(v)}" for k, v in settings.items())
-            table.add_row(name, number(result[key]), number(result[f"{name}_area"]), words)
+            numbers = (number(result[f"{name}_{what}"]) for what in HEAD[:3])
+            table.add_row(name, *numbers, words)
     console.say(table)
+    console.say(f"area: {result['area_of']}, over the whole life")
     for prefix, one, other in epg_report.pairs(result):
         parts = (result[f"{prefix}difference{end}"] for end in ("", "_low", "_high"))
         mean, low, high = map(number, parts)
         words = f"{epg_report.NAMES[one]} less {epg_report.NAMES[other]}"
         console.say(f"{words}: {mean} ({low} to {high}), paired, 95 %")
     if "left_half_share" in result:
-        console.say(f"of the gain on the right, {result['left_half_share']:.0%} on the left")
+        share = result["left_half_share"]
+        words = "no clear gain on the right" if share is None else f"{share:.0%} on the left"
+        console.say(f"of the gain on the right: {words}")

@@ -26,6 +26,8 @@ NAMES = {
     "no_reward": "evolved loss, no rewards",
     "random": "not learning",
     "dpo": "DPO",
+    "epg_fresh": "evolved loss, fresh first weights",
+    "first_policy": "evolved first weights, not learning",
     "epg_as_lived": "evolved loss, settings of its lives",
     "ppo_as_lived": "PPO, settings of those lives",
 }
@@ -37,6 +39,8 @@ OTHERS = {
     "epg_left": "evolved loss, tasks to the left",
     "random_left": "not learning, tasks to the left",
 }
+REWARD = "reward of a step"
+EPISODE = "return of the episodes that ended"  # where they end by what agents do
 REWARDS = np.linspace(-2.0, 2.0, 17)
 LOG_RATIOS = np.linspace(-1.0, 1.0, 21)
 SIGMAS = 1.96  # of a normal 95 % interval
@@ -47,6 +51,8 @@ PAIRS = (
     ("policy_gradient_", "epg", "policy_gradient"),
     ("dpo_", "epg", "dpo"),
     ("as_lived_", "epg_as_lived", "ppo_as_lived"),
+    ("fresh_", "epg", "epg_fresh"),
+    ("first_policy_random_", "first_policy", "random"),
     ("unevolved_", "epg", "unevolved"),
     ("random_", "epg", "random"),
     ("no_reward_random_", "no_reward", "random"),
@@ -86,10 +92,10 @@ def write(
         )
     learnt = section(
         "How agents learn",
-        _curves(records, life.steps),
+        _curves(records, life.steps, result["area_of"]),
         paragraph("Means over lives with 95 % intervals; all losses lived the same lives."),
         table(
-            ["loss", "return of the final policy", "reward of a step", "of the grid"],
+            ["loss", "return of the final policy", result["area_of"], "of the grid"],
             rows,
         ),
         _differences(result),
@@ -102,14 +108,14 @@ def write(
     return path
 
 
-def _curves(records: Mapping[str, Record], steps: int) -> str:
+def _curves(records: Mapping[str, Record], steps: int, of: str) -> str:
     figure = go.Figure()
     for (name, words), colour in zip(NAMES.items(), itertools.cycle(SERIES)):
         if name not in records:
             continue
-        rewards = records[name].rewards
-        mean = rewards.mean(0)
-        half = SIGMAS * rewards.std(0, ddof=1) / len(rewards) ** 0.5
+        curve = records[name].curve
+        mean = curve.mean(0)
+        half = SIGMAS * curve.std(0, ddof=1) / len(curve) ** 0.5
         x = (steps * np.arange(1, len(mean) + 1)).tolist()
         figure.add_scatter(
             x=[*x, *x[::-1]],
@@ -124,7 +130,7 @@ def _curves(records: Mapping[str, Record], steps: int) -> str:
         )
         figure.add_scatter(x=x, y=mean.tolist(), mode="lines", name=words, line={"color": colour})
     figure.update_xaxes(title_text="steps that an agent has lived")
-    figure.update_yaxes(title_text="reward of a step")
+    figure.update_yaxes(title_text=of)
     return plot(figure, "learning", 380)
 
 
@@ -136,7 +142,7 @@ def _differences(result: Mapping[str, Any]) -> str:
             mean, low, high = (number(result[f"{prefix}{what}{e}"]) for e in ("", "_low", "_high"))
             row.append(f"{mean} ({low} to {high})")
         rows.append(row)
-    head = ["paired, with 95 % intervals", "return of the final policy", "reward of a step"]
+    head = ["paired, with 95 % intervals", "return of the final policy", result["area_of"]]
     return table(head, rows)
 
 

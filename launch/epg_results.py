@@ -49,7 +49,7 @@ def _ablations(folder: Path) -> str:
                 _interval(found, "random_difference"),
                 number(found["no_reward_return"]),
                 *(number(found[f"longer_{times}_return"]) for times in (4, 8)),
-                f"{found['left_half_share']:.0%}",
+                "-" if found["left_half_share"] is None else f"{found['left_half_share']:.0%}",
                 f"{search['wall_seconds'] / 60:.0f} min",
             ]
         )
@@ -69,10 +69,11 @@ def _comparison(name: str, found: dict[str, Any]) -> list[str]:
         if key != loss and loss in words:
             settings = found.get(f"{loss}_settings", {})
             chosen = ", ".join(f"{k} {number(v)}" for k, v in settings.items())
-            area = number(found[f"{loss}_area"])
-            rows.append([words[loss], number(found[key]), area, chosen])
+            under = number(found[f"{loss}_area"])
+            rows.append([words[loss], number(found[key]), under, chosen])
     place = f"{name}, {found['environment']}, {found['lives']} lives"
-    losses = markdown([place, "return", "reward of a step", "best of the grid"], rows)
+    area = found["area_of"]
+    losses = markdown([place, "return", area, "best of the grid"], rows)
     rows = [
         [
             f"{words[one]} less {words[other]}",
@@ -81,7 +82,7 @@ def _comparison(name: str, found: dict[str, Any]) -> list[str]:
         ]
         for prefix, one, other in pairs(found)
     ]
-    return [losses, markdown([f"paired, {place}", "return", "reward of a step"], rows)]
+    return [losses, markdown([f"paired, {place}", "return", area], rows)]
 
 
 def _speed(path: Path) -> str:

@@ -6,6 +6,13 @@
                   of its own; losses that are a part of a written one have the grid too
     random        a policy that never learns
 
+A loss whose agents' first weights were evolved with it lives by those; all others, and it as
+"fresh", by weights drawn from the keys of the lives.
+
+A life breaks when its agent's numbers are no longer finite. For every contender alike, settings
+of the grid by which any life broke are the last to be chosen, and where a life breaks in the test
+it counts as the worst life of the contest, by anybody; `counted`.
+
 Legend: L lives, U updates in each.
 """
 
@@ -21,8 +28,17 @@ from numpy.typing import NDArray
 from veldt.agents.lives.anatomy import Anatomy
 from veldt.agents.lives.catalogue import BY_HAND, kind_of
 from veldt.agents.lives.inner_losses import Lived, Parts
-from veldt.agents.lives.life import Blend, LifeSettings, Lives, Outcome, blend_of, demand_family
+from veldt.agents.lives.life import (
+    Blend,
+    LifeSettings,
+    Lives,
+    Outcome,
+    blend_of,
+    demand_family,
+    first_weights,
+)
 from veldt.agents.lives.loss_file import Frozen
+from veldt.platform.errors import InputError
 from veldt.platform.keys import Key
 
 RATES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
@@ -37,15 +53,40 @@ class Record:
     """What lives by one loss came to."""
 
     returns: NDArray[np.float64]  # [L], of the final policies
-    rewards: NDArray[np.float64]  # [L, U], mean of a step's between two updates
+    curve: NDArray[np.float64]
+    """what they got as they learnt, [L, U]: the mean reward of a step between two updates where
+    all episodes are as long, else the mean return of the episodes that ended there"""
     settings: dict[str, Any]
     """what was chosen of the grid"""
+    broken: int = 0
+    """lives that broke, which count as the worst"""
+    alike: bool = True
+    """all episodes are as long"""
 
     @property
     def areas(self) -> NDArray[np.float64]:
-        """Mean reward of a step over the whole life, [L]: the area under the curve."""
-        found: NDArray[np.float64] = self.rewards.mean(1)
+        """Mean of the curve over the whole life, [L]: the area under it."""
+        found: NDArray[np.float64] = self.curve.mean(1)
         return found
+
+
+def counted(records: Mapping[str, Record]) -> dict[str, Record]:
+    """The records, with lives that broke as the worst of all lives in all of them: the lowest
+    return and, throughout, the lowest area. NaN is left where none was lived to its end."""
+    ends = np.concatenate([record.returns for record in records.values()])
+    areas = np.concatenate([record.areas for record in records.values()])
+    whole = np.isfinite(ends)
+    lowest, least = (part[whole].min(initial=np.inf) for part in (ends, areas))
+    found = {}
+    for name, record in records.items():
+        broke = ~np.isfinite(record.returns)
+        returns, curve = record.returns.copy(), record.curve.copy()
+        returns[broke] = lowest if whole.any() else np.nan
+        curve[broke] = least if whole.any() else np.nan
+        found[name] = dataclasses.replace(
+            record, returns=returns, curve=curve, broken=int(broke.sum())
+        )
+    return found
 
 
 class Contest:
@@ -57,6 +98,9 @@ class Contest:
         lives: L
         key: Of what is tested; what is tuned has a child of it.
         tick: Called at least every few milliseconds.
+
+    Raises:
+        InputError: if the loss, or first weights evolved with it, do not fit.
     """
 
     def __init__(
@@ -69,31 +113,43 @@ class Contest:
     ) -> None:
         self._spec = demand_family(life)
         frozen.demand_fit(self._spec)
+        size = frozen.anatomy(life.hidden, self._spec).policy_size
+        if frozen.policy is not None and len(frozen.policy) != size:
+            raise InputError(
+                f"first weights of policies were evolved with this loss, {len(frozen.policy)} of "
+                f"them, and these policies have {size}: let lives be where and as they were."
+            )
         self._frozen, self._life, self._tick = frozen, life, tick
         self._keys = {
             purpose: [key.child(purpose, i) for i in range(lives)] for purpose in ("tune", "test")
         }
 
-    def evolved(self, *, longer: int = 1, blind: bool = False, **options: Any) -> Record:
+    def evolved(
+        self, *, longer: int = 1, blind: bool = False, fresh: bool = False, **options: Any
+    ) -> Record:
         """By the frozen loss, with the settings of its lives.
 
         Args:
             longer: So many times the updates.
             blind: The loss is shown rewards of 0.
+            fresh: Agents begin with first weights that are drawn, not with evolved ones.
             options: Of the family, in the place of those of the lives.
         """
         life = self._life.model_copy(update={"updates": self._life.updates * longer})
-        return self._by_network(self._frozen.parameters, life, "test", blind, options)
+        policy = None if fresh else self._frozen.policy
+        return self._by_network(self._frozen.parameters, life, "test", blind, options, policy)
 
     def tuned(self, evolved: bool = True) -> Record:
         """By the frozen loss, or the one that evolution began with, with the settings of the grid
         that do best on lives of their own: as losses written by hand."""
         parameters = self._frozen.parameters if evolved else self._first
-        return self._best(
-            lambda settings, purpose: self._by_network(
-                parameters, LifeSettings.parse(self._life.dump() | settings), purpose
-            )
-        )
+        policy = self._frozen.policy if evolved else None
+
+        def live(settings: dict[str, Any], purpose: str) -> Record:
+            life = LifeSettings.parse(self._life.dump() | settings)
+            return self._by_network(parameters, life, purpose, policy=policy)
+
+        return self._best(live)
 
     def unevolved(self) -> Record:
         """By a loss that is drawn as evolution draws its first."""
@@ -113,6 +169,7 @@ class Contest:
         purpose: str,
         blind: bool = False,
         options: Mapping[str, Any] = NO_OPTIONS,
+        policy: NDArray[np.float32] | None = None,
     ) -> Record:
         anatomy = self._frozen.anatomy(self._life.hidden, self._spec)
         kind = kind_of(self._frozen.settings)
@@ -123,16 +180,22 @@ class Contest:
             found = blend_of(kind.loss(network, anatomy), row.expand(lives, -1), network.split)
             return _blind(found) if blind else found
 
-        return self._live(purpose, life, anatomy, blend, options)
+        return self._live(purpose, life, anatomy, blend, options, policy)
 
-    def random(self, **options: Any) -> Record:
-        """By nothing: the first policy to the end."""
+    def random(self, *, evolved: bool = False, **options: Any) -> Record:
+        """By nothing: the first policy to the end.
+
+        Args:
+            evolved: Which is the one evolved with the loss.
+            options: Of the family.
+        """
         anatomy = self._frozen.anatomy(self._life.hidden, self._spec)
 
         def still(agent: Parts, lived: Lived, chosen: torch.Tensor) -> torch.Tensor:
             return 0.0 * sum(part.flatten(1).sum(1) for part in agent.values())  # type: ignore[return-value]
 
-        return self._live("test", self._life, anatomy, lambda lives: still, options)
+        policy = self._frozen.policy if evolved else None
+        return self._live("test", self._life, anatomy, lambda lives: still, options, policy)
 
     def by_hand(self, name: str) -> Record:
         """By a loss written by hand, with the settings that do best on lives of their own."""
@@ -172,6 +235,7 @@ class Contest:
         anatomy: Anatomy,
         blend: Callable[[int], Blend],
         options: Mapping[str, Any],
+        policy: NDArray[np.float32] | None = None,
     ) -> Record:
         environment = life.environment
         if options:
@@ -181,11 +245,16 @@ class Contest:
         found: list[Outcome] = []
         for first in range(0, len(keys), TOGETHER):
             some = keys[first : first + TOGETHER]
-            found.append(Lives(life, anatomy, self._tick).live(some, blend(len(some))))
+            given = None if policy is None else torch.from_numpy(policy)
+            weights = first_weights(anatomy, some, given)
+            found.append(Lives(life, anatomy, self._tick).live(some, blend(len(some)), weights))
         return Record(
             np.concatenate([outcome.returns for outcome in found]),
-            np.concatenate([outcome.rewards for outcome in found]),
+            np.concatenate(
+                [outcome.rewards if outcome.alike else outcome.episodes for outcome in found]
+            ),
             {},
+            alike=found[0].alike,
         )
 
 

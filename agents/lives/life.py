@@ -22,6 +22,7 @@ from torch import Tensor
 
 from veldt.agents.environment_settings import TaskSettings
 from veldt.agents.lives.anatomy import Anatomy
+from veldt.agents.lives.curve import Curve
 from veldt.agents.lives.inner_losses import InnerLoss, Lived, Parts
 from veldt.platform.envs import catalogue
 from veldt.platform.envs.families import Family
@@ -71,6 +72,8 @@ class Outcome:
 
     returns: NDArray[np.float64]  # [L], mean of the final policy's episodes; NaN: it broke
     rewards: NDArray[np.float64]  # [L, U], mean of a step's between two updates
+    episodes: NDArray[np.float64]  # [L, U], mean return of those that ended there; see curve.py
+    alike: bool  # all episodes are as long, so that the two curves are one, but for the scale
     steps: int  # of the environment, in each life
 
 
@@ -104,21 +107,31 @@ def demand_family(settings: LifeSettings) -> EnvironmentSpec:
     return spec
 
 
+def first_weights(
+    anatomy: Anatomy, keys: Sequence[Key], policies: Float[Tensor, "L V"] | None = None
+) -> Float[Tensor, "L P"]:
+    """Agents' first weights, from the keys of their lives; but for V policy's that are given."""
+    drawn = [anatomy.begin(key.child("weights").generator()) for key in keys]
+    first = torch.from_numpy(np.stack(drawn))
+    if policies is not None:
+        first[:, : anatomy.policy_size] = policies
+    return first
+
+
 class Chance:
     """All that is drawn in lives, before they begin: each row from its own key."""
 
     def __init__(self, settings: LifeSettings, anatomy: Anatomy, keys: Sequence[Key]) -> None:
         steps = settings.updates * settings.steps
         passes = settings.updates * settings.epochs
-        weights, noise, orders = [], [], []
+        noise, orders = [], []
         for key in keys:
-            weights.append(anatomy.begin(key.child("weights").generator()))
             actions = key.child("actions").generator()
             draw = actions.standard_exponential if anatomy.discrete else actions.standard_normal
             noise.append(draw((steps, anatomy.choices), np.float32))
             order = np.tile(np.arange(settings.steps), (passes, 1))
             orders.append(key.child("order").generator().permuted(order, axis=1))
-        self.weights = torch.from_numpy(np.stack(weights))  # [L, P]
+        self.weights = first_weights(anatomy, keys)  # [L, P]
         self.noise = torch.from_numpy(np.stack(noise, 1))  # [U * M, L, choices]
         self.orders = torch.from_numpy(np.stack(orders, 1))  # [U * epochs, L, M]
         self.keys = keys
@@ -165,6 +178,8 @@ class World:
     def __init__(self, settings: LifeSettings, size: int) -> None:
         made: Any = catalogue.make(settings.environment.id, size, settings.environment.options)
         self._environments: Family = made
+        self.alike: bool = getattr(made, "alike", False)
+        """all episodes are as long, whatever is done"""
         self.now = torch.empty(0)
 
     def begin(self, keys: Sequence[Key]) -> None:
@@ -245,9 +260,9 @@ class Living:
 
     def run(self, blend: Blend, tick: Callable[[], None]) -> Outcome:
         settings = self._settings
-        rewards = []
+        rewards, curve = [], Curve(len(self.agents))
         for update in range(settings.updates):
-            lived = self._live(update, tick)
+            lived = self._live(update, curve, tick)
             rewards.append(lived.reward.double().mean(1))
             for epoch in range(settings.epochs):
                 order = self._chance.orders[update * settings.epochs + epoch]
@@ -260,6 +275,8 @@ class Living:
         return Outcome(
             returns,
             torch.stack(rewards, 1).numpy(),
+            curve.rows(),
+            self._world.alike,
             settings.updates * settings.steps + extra,
         )
 
@@ -281,7 +298,7 @@ class Living:
         ).numpy()
         return found
 
-    def _live(self, update: int, tick: Callable[[], None]) -> Lived:
+    def _live(self, update: int, curve: Curve, tick: Callable[[], None]) -> Lived:
         """M steps, and what is known after them."""
         M = self._settings.steps
         parts = self._anatomy.split(self.agents)
@@ -289,12 +306,14 @@ class Living:
         for step in range(M):
             now = self._world.now
             action, policy = self._act(parts, self._chance.noise[update * M + step])
-            reward, terminated, ended, after, _ = self._world.step(self._taken(action))
+            reward, terminated, ended, after, episodes = self._world.step(self._taken(action))
+            curve.take(reward.numpy(), episodes)
             rows.append((now, action, policy, reward, terminated, ended, after))
             tick()
         observation, action, policy, reward, terminated, ended, after = (
             torch.stack(column, 1) for column in zip(*rows, strict=True)
         )
+        curve.update()
         self._seen.take(observation)
         self._done.take(action)
         told = torch.stack([torch.ones_like(reward), reward, ended.float()], -1)

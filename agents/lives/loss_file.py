@@ -21,7 +21,7 @@ from veldt.platform.errors import BrokenCheckpoint, InputError, VeldtError
 from veldt.platform.settings import Settings
 
 WORD = "veldt.loss"
-NUMBERS = "loss"  # the name of the array
+NUMBERS, POLICY = "loss", "policy"  # the names of the arrays
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +36,8 @@ class Frozen:
     actions: Actions
     provenance: dict[str, Any]
     """the search it comes from"""
+    policy: NDArray[np.float32] | None = None
+    """first weights of agents' policies that were evolved with it, as `Anatomy` lays them"""
 
     def anatomy(
         self, hidden: tuple[int, ...] | None = None, spec: EnvironmentSpec | None = None
@@ -110,10 +112,15 @@ def load(path: Path) -> Frozen:
             int(found["observation"]),
             Actions(**actions),
             json.loads(metadata.get("veldt.search", "{}")),
+            arrays[POLICY].astype(np.float32) if POLICY in arrays else None,
         )
         size = kind_of(frozen.settings).network(frozen.settings, frozen.anatomy()).size
     except (KeyError, TypeError, ValueError, AttributeError, VeldtError) as error:
         raise BrokenCheckpoint(f"{path}: this is no learned loss ({error!r}).") from error
     if frozen.parameters.shape != (size,) or not np.isfinite(frozen.parameters).all():
         raise BrokenCheckpoint(f"{path}: expected {size} finite numbers of a loss.")
+    if frozen.policy is not None:
+        size = frozen.anatomy().policy_size
+        if frozen.policy.shape != (size,) or not np.isfinite(frozen.policy).all():
+            raise BrokenCheckpoint(f"{path}: expected {size} finite first weights of a policy.")
     return frozen

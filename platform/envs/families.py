@@ -38,7 +38,11 @@ PUSH = 0.2  # what an action of 1 adds to it
 
 
 class Family(VectorEnvironment, Protocol):
-    """A vector whose environments can be given their keys one by one."""
+    """A vector whose environments can be given their keys one by one.
+
+    With `alike = True` it says that all its episodes are as long, whatever is done in them. How
+    agents learn is then told by the reward of a step, and else by the returns of episodes.
+    """
 
     def begin(self, keys: Sequence[Key]) -> NDArray[np.generic]:
         """Draws a task for each environment from its own key, and starts an episode.
@@ -56,6 +60,8 @@ class PointMass(abc.ABC):
         size: B.
         half: Of the plane that tasks are drawn from: all of it, or where x > 0 or x < 0.
     """
+
+    alike = True
 
     def __init__(self, name: str, size: int, half: Half = "all") -> None:
         if half not in HALVES:

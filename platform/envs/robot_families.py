@@ -62,6 +62,8 @@ class Robots(abc.ABC):
 
     ID: ClassVar[str]
     OPTIONS: ClassVar[Mapping[str, Any]] = {}
+    alike: ClassVar[bool] = False
+    """robots that do not fall have episodes of one length"""
 
     def __init__(self, name: str, size: int, half: Half = "all", horizon: int = 200) -> None:
         if half not in HALVES:
@@ -173,7 +175,14 @@ class Robots(abc.ABC):
         self._keys = []
 
 
-class RandomBody(Robots):
+class Undirected(Robots):
+    """Whose tasks have no right and left."""
+
+    def __init__(self, name: str, size: int, horizon: int = 200) -> None:
+        super().__init__(name, size, horizon=horizon)
+
+
+class RandomBody(Undirected):
     """Runs forwards in a body that is not known."""
 
     def _draw(self, b: int, model: Any, generator: np.random.Generator) -> None:
@@ -193,10 +202,11 @@ class RandomWalker(RandomBody):
     ID = "Walker2d-v5"
 
 
-class RandomReacher(Robots):
+class RandomReacher(Undirected):
     """Reaches for a target that it sees, with arms whose lengths it does not."""
 
     ID = "Reacher-v5"
+    alike = True
 
     def _draw(self, b: int, model: Any, generator: np.random.Generator) -> None:
         first, second = generator.uniform(*REACH, 2)
@@ -226,6 +236,7 @@ class DirectionalHopper(Directional):
 
 class DirectionalHalfCheetah(Directional):
     ID = "HalfCheetah-v5"
+    alike = True
 
 
 class GoalAnt(Robots):

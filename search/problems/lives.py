@@ -22,8 +22,8 @@ from veldt.agents.lives.anatomy import Anatomy
 from veldt.agents.lives.catalogue import kind_of, memory_of, parse
 from veldt.agents.lives.inner_losses import PPO
 from veldt.agents.lives.learned_loss import LossSettings
-from veldt.agents.lives.life import LifeSettings, Lives, blend_of, demand_family
-from veldt.agents.lives.loss_file import NUMBERS, words
+from veldt.agents.lives.life import LifeSettings, Lives, blend_of, demand_family, first_weights
+from veldt.agents.lives.loss_file import NUMBERS, POLICY, words
 from veldt.platform.keys import Key
 from veldt.platform.settings import Path, Settings
 from veldt.search.problems.problem import Members, Score, Scores, Tick
@@ -198,11 +198,8 @@ class LivesProblem:
 
     def _first(self, rows: Vector, keys: Sequence[Key]) -> torch.Tensor:
         """First weights [L, P], the policy's evolved."""
-        anatomy = self._places[0].anatomy
-        drawn = [anatomy.begin(key.child("weights").generator()) for key in keys]
-        first = torch.from_numpy(np.stack(drawn))
-        first[:, : anatomy.policy_size] = torch.from_numpy(rows[:, self._network.size :]).float()
-        return first
+        policies = torch.from_numpy(rows[:, self._network.size :]).float()
+        return first_weights(self._places[0].anatomy, keys, policies)
 
     def merge(self, scores: Scores) -> None:
         self._generation += 1
@@ -211,7 +208,7 @@ class LivesProblem:
         size = self._network.size
         found: State = {NUMBERS: candidate[:size].astype(np.float32)}
         if self._settings.initialisation:
-            found["policy"] = candidate[size:].astype(np.float32)
+            found[POLICY] = candidate[size:].astype(np.float32)
         return found
 
     def state(self) -> State:

@@ -2,11 +2,17 @@
 
 import json
 
+import numpy as np
 import pytest
 
+from veldt.agents.lives.contest import Record
+from veldt.launch import cookbook
 from veldt.launch.console import number
+from veldt.launch.epg_bench import left_half_share
 from veldt.launch.epg_results import epg_tables
 from veldt.platform.records import read
+from veldt.search.population.evolution import Evolution
+from veldt.search.population.settings import PopulationSettings
 
 SMALL = (
     *("--set", "generations=4", "--set", "evaluation.every=2", "--set", "evaluation.episodes=6"),
@@ -46,7 +52,7 @@ def test_the_same_loss_on_1_2_and_4_ranks_and_after_a_kill(veldt, until):
 def _compared_and_trained_on(veldt):
     result = veldt.summary("bench", "epg", "alone", "--lives", 4)
     for name in ("epg", "ppo", "policy_gradient", "unevolved", "random", "no_reward", "longer_8"):
-        assert isinstance(result[f"{name}_return"], float)
+        assert isinstance(result[f"{name}_return"], float) and result[f"{name}_broken"] == 0
     for what in ("difference", "area_difference"):
         assert result[f"{what}_low"] <= result[what] <= result[f"{what}_high"]
         part = "return" if what == "difference" else "area"
@@ -86,9 +92,21 @@ def _tabled(folder, result):
     (home / "bench.json").write_text(json.dumps(result))
     (home / "1" / "summary.json").write_bytes((folder / "alone" / "summary.json").read_bytes())
     searches, losses, paired = epg_tables(folder / "tables")
-    assert f"{result['left_half_share']:.0%}" in searches and "`epg/direction`" in searches
+    share = result["left_half_share"]
+    assert ("-" if share is None else f"{share:.0%}") in searches and "`epg/direction`" in searches
     assert "policy gradient" in losses and number(result["ppo_return"]) in losses
     assert "evolved loss less PPO" in paired and number(result["difference_low"]) in paired
+
+
+def test_there_is_no_share_of_a_gain_that_is_not_clear():
+    def records(right, left):
+        returns = {"epg_right": right, "epg_left": left, "random_right": [0.0] * 4}
+        returns["random_left"] = [0.0] * 4
+        return {k: Record(np.array(v), np.zeros((4, 1)), {}) for k, v in returns.items()}
+
+    assert left_half_share(records([1.0, 2.0, 1.0, 2.0], [1.0, 0.0, 1.0, 1.0])) == 0.5
+    for nothing in ([0.0] * 4, [-1.0, -2.0, -1.0, -1.0], [4.0, -3.0, 2.0, -2.0]):
+        assert left_half_share(records(nothing, [1.0] * 4)) is None
 
 
 @pytest.mark.parametrize(
@@ -108,3 +126,23 @@ def test_other_losses_are_evolved_and_compared(veldt, recipe, words):
     assert set(result["epg_settings"]) == {"learning_rate", "epochs", "minibatch"}
     gap = result["epg_as_lived_return"] - result["ppo_as_lived_return"]
     assert result["as_lived_difference"] == pytest.approx(gap, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "ranks", "assignments"),
+    [
+        ("direction", 4, []),
+        ("halfcheetah", 4, []),
+        ("drift", 4, ["problem.block=8"]),
+        ("v-trace", 4, ["problem.block=8"]),
+        ("halfcheetah", 64, ["strategy.pairs=32", "problem.block=1"]),
+    ],
+)
+def test_the_recipes_have_work_for_the_ranks_they_promise(recipe, ranks, assignments):
+    settings = PopulationSettings.parse(cookbook.load(f"epg/{recipe}", "search", assignments))
+    evolution = Evolution(settings)
+    try:
+        assert evolution.turn().tasks >= ranks
+        assert len(evolution.turn().members(0)) * evolution.turn().tasks == evolution.turn().size
+    finally:
+        evolution.close()

@@ -74,6 +74,12 @@ def test_what_is_asked_for_wrongly():
         make(colour=1)
 
 
+@pytest.mark.parametrize("name", ["random-hopper", "random-walker", "random-reacher"])
+def test_tasks_without_a_right_and_a_left_know_no_half(name):
+    with pytest.raises(SettingsError, match="takes: horizon"):
+        make(f"family/{name}", 1, half="left")
+
+
 ROBOTS = ["random-hopper", "random-walker", "random-reacher", "directional-hopper"]
 ROBOTS += ["directional-halfcheetah", "goal-ant"]
 
