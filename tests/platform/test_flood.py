@@ -20,7 +20,7 @@ WATCHDOG_S = 30.0
 def malformed(random, run):
     """A message that no actor of ours would send, endlessly varied; the frames of one."""
     delivery = wire.Delivery(
-        actor=0, incarnation=0, number=1, version=0, episodes=[(1.0, 2)], seconds={"x": 0.1}
+        actor=0, incarnation=0, number=1, version=0, episodes=[(1.0, 2)], seconds={"waiting": 0.1}
     )
     whole = [bytes(f) for f in wire.pack(delivery, wire.Body({"x": np.arange(50.0)}))]
     kind = random.integers(7)

@@ -81,7 +81,7 @@ def test_weights_of_others_are_arrays_or_refused(tmp_path, data):
 @given(st.data())
 def test_a_message_is_ours_or_refused(data):
     header = wire.Delivery(
-        actor=1, incarnation=0, number=3, version=2, episodes=[(1.0, 5)], seconds={"x": 0.5}
+        actor=1, incarnation=0, number=3, version=2, episodes=[(1.0, 5)], seconds={"waiting": 0.5}
     )
     whole = [bytes(frame) for frame in wire.pack(header, wire.Body(ARRAYS))]
     which = data.draw(st.integers(0, len(whole) - 1))
