@@ -1,10 +1,7 @@
 """What the actors of a run send their learner: anything else is not listened to."""
 
-import numpy as np
-import torch
-
 from veldt.agents.agent import Agent
-from veldt.agents.inputs import Inputs, Memory
+from veldt.agents.networks.cost import act_once
 from veldt.agents.settings import TrainSettings
 from veldt.platform import wire
 from veldt.platform.envs.vector import EnvironmentSpec
@@ -28,12 +25,7 @@ class Terms:
     ) -> None:
         self._settings, self._spec, self._place = settings, spec, place
         self._steps, self._size = settings.actors.unroll_length, settings.actors.environments
-        shown = spec.observations
-        inputs = Memory(spec, 1, agent.state_size).inputs(np.zeros((1, *shown.shape), shown.dtype))
-        device = next((p.device for p in agent.network.parameters()), torch.device("cpu"))
-        with torch.inference_mode():
-            acted = agent.act(Inputs(*(tensor.to(device) for tensor in inputs)), None)
-        self._policy, self._state = acted.policy.shape[1], agent.state_size
+        self._policy, self._state = act_once(agent, spec).policy.shape[1], agent.state_size
 
     def __call__(self, header: wire.Delivery | wire.Ask, arrays: wire.Arrays) -> None:
         if isinstance(header, wire.Ask):

@@ -8,7 +8,7 @@
 #   bash launch/results.sh small            20 minutes: every small recipe and agent, 3 seeds each
 #   bash launch/results.sh atari            3 hours: Pong, Breakout and five games at once, 20 M frames each
 #   bash launch/results.sh lag              3 minutes: V-trace and no correction under policy lag
-#   bash launch/results.sh peers            1 hour: small recipes beside stable-baselines3
+#   bash launch/results.sh peers            30 minutes: small recipes beside stable-baselines3
 #   bash launch/results.sh evolution        2 hours: population searches, 3 seeds each
 #   bash launch/results.sh comparison       1 hour: every strategy on several problems
 #   bash launch/results.sh searchers        3 hours: searchers on COCO's functions and on two tables

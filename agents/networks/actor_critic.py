@@ -123,8 +123,7 @@ class ActorCritic(nn.Module):
             this step [B, S].
         """
         features, state = self._step(inputs)
-        read = features if self.critic is None else self._seen(self.critic, *_shown(inputs))
-        return self.policy(features), self.value(read), state
+        return self.policy(features), self.value(self._read(features, *_shown(inputs))), state
 
     def _step(self, inputs: Inputs) -> tuple[Tensor, Tensor]:
         """What the heads read, and the state after this step."""
@@ -167,7 +166,7 @@ class ActorCritic(nn.Module):
             features, final = pieces.scatter(out)
         with torch.no_grad():
             final_value = self._values(self.value(final), batch.task[b])[0]
-        read = features if self.critic is None else self._seen(self.critic, *shown)
+        read = self._read(features, *shown)
         value, head = self._values(self.value(read), batch.task.expand(read.shape[:2]))
         return Unrolled(self.policy(features), value, final_value, head)
 
@@ -195,6 +194,10 @@ class ActorCritic(nn.Module):
         """
         if isinstance(self.value, PopArt):
             self.value.adapt(targets, task, self.settings.popart, total)
+
+    def _read(self, features: Tensor, *shown: Tensor) -> Tensor:
+        """What the value's head reads: the policy's features, or what its own torso makes."""
+        return features if self.critic is None else self._seen(self.critic, *shown)
 
     def look_back(self, observation: Tensor, total: Callable[[Tensor], Tensor]) -> None:
         """After an update: moves the scale of observations, if they are normalised.

@@ -39,14 +39,19 @@ def cost_of(agent: Agent, spec: EnvironmentSpec) -> Cost:
     Raises:
         SettingsError: if the policy or the state that it gives has not the shape it should have.
     """
+    return Cost(
+        parameter_count(agent.network),
+        multiply_accumulates(agent.network, lambda: _check(agent, act_once(agent, spec))),
+    )
+
+
+def act_once(agent: Agent, spec: EnvironmentSpec) -> Acted:
+    """What an agent does first in one environment that shows nothing but 0, where it lives."""
     shown = spec.observations
     inputs = Memory(spec, 1, agent.state_size).inputs(np.zeros((1, *shown.shape), shown.dtype))
     device = next((p.device for p in agent.network.parameters()), torch.device("cpu"))
-    there = Inputs(*(tensor.to(device) for tensor in inputs))
-    return Cost(
-        parameter_count(agent.network),
-        multiply_accumulates(agent.network, lambda: _check(agent, agent.act(there, None))),
-    )
+    with torch.inference_mode():
+        return agent.act(Inputs(*(tensor.to(device) for tensor in inputs)), None)
 
 
 def _check(agent: Agent, acted: Acted) -> None:

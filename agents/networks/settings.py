@@ -20,8 +20,8 @@ class NetworkSettings(Settings):
     normalise: bool = False
     """Observations of numbers come to mean 0 and deviation 1, by all that was learnt from."""
     share_torso: bool = True
-    """Policy and value read with one torso; false: each with its own, which often learns robots
-    in fewer steps. That is for core="none"."""
+    """Policy and value read with one torso; false: each with its own, as is usual for robots.
+    That is for core="none"."""
     core: str = "none"
     """What remembers: none, lstm, gru."""
     core_size: int = pydantic.Field(256, ge=1, le=65_536)

@@ -4,12 +4,13 @@ import dataclasses
 
 import numpy as np
 import pytest
+from small_losses import SMALL
 
 from veldt.agents.lives import loss_file
 from veldt.agents.lives.anatomy import Anatomy
 from veldt.agents.lives.contest import Contest, Record, counted
 from veldt.agents.lives.curve import Curve
-from veldt.agents.lives.learned_loss import Convolution, LearnedLoss, LossSettings
+from veldt.agents.lives.learned_loss import LearnedLoss
 from veldt.agents.lives.life import LifeSettings, World, demand_family
 from veldt.agents.lives.loss_file import Frozen
 from veldt.platform import checkpoints
@@ -17,14 +18,6 @@ from veldt.platform.envs.vector import Episode
 from veldt.platform.errors import BrokenCheckpoint, InputError
 from veldt.platform.keys import Key
 from veldt.search.problems.lives import LivesProblem, LivesSettings
-
-SMALL = LossSettings(
-    convolutions=(Convolution(filters=3, side=4, stride=2),),
-    context=5,
-    units=4,
-    memory=2,
-    memory_weights=3,
-)
 
 
 def record(*lives):

@@ -6,6 +6,7 @@ import literal_learned_loss as literal
 import numpy as np
 import pytest
 import torch
+from small_losses import SMALL
 
 from veldt.agents import vtrace
 from veldt.agents.build import make_agent
@@ -14,7 +15,7 @@ from veldt.agents.distributions import Categorical, Gaussian
 from veldt.agents.lives import loss_file
 from veldt.agents.lives.anatomy import Anatomy
 from veldt.agents.lives.drift import DriftSettings
-from veldt.agents.lives.learned_loss import Convolution, LearnedLoss, LossSettings
+from veldt.agents.lives.learned_loss import LearnedLoss
 from veldt.agents.lives.life import LifeSettings
 from veldt.agents.lives.response import _moved
 from veldt.agents.lives.vtrace_loss import VTraceSettings
@@ -25,13 +26,6 @@ from veldt.platform import checkpoints
 from veldt.platform.envs.vector import Actions, EnvironmentSpec, Observations, discrete
 from veldt.platform.errors import BrokenCheckpoint, InputError
 
-SMALL = LossSettings(
-    convolutions=(Convolution(filters=3, side=4, stride=2),),
-    context=5,
-    units=4,
-    memory=2,
-    memory_weights=3,
-)
 LIFE = LifeSettings.parse({"environment": {"id": "family/direction"}, "buffer": 64})
 BOX = Actions("box", (), (-1.0, -1.0), (1.0, 1.0))
 
