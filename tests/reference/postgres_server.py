@@ -57,7 +57,8 @@ class PostgresServer:
         self._do("pg_ctl", "start", "--wait", f"--log={log}", f"--options={options}")
 
     def stop(self):
-        self._do("pg_ctl", "stop", "--wait", "--mode=fast")
+        # Not "fast": right after a crash it may be waiting for its own recovery for minutes.
+        self._do("pg_ctl", "stop", "--wait", "--mode=immediate")
 
     def url(self, database, user=USER, password=None):
         secret = f":{password}" if password else ""
