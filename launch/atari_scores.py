@@ -16,12 +16,10 @@ import scipy.stats
 from numpy.typing import NDArray
 
 from veldt.launch.console import number
+from veldt.launch.intervals import RESAMPLES, bounds, stratified
 from veldt.platform.envs.atari_scores import VERSION, scores_of
 from veldt.platform.errors import InputError
 from veldt.platform.runs import read_json, read_settings
-
-CONFIDENCE = 0.95
-RESAMPLES = 9_999
 
 # Of each game's runs, [..., runs], to one number, [...].
 STATISTICS: dict[str, Callable[..., Any]] = {
@@ -45,20 +43,8 @@ def aggregate(
     """
     found: dict[str, float | None] = {}
     for name, statistic in STATISTICS.items():
-        low = high = None
-        if all(len(runs) > 1 for runs in games):
-            interval = scipy.stats.bootstrap(
-                tuple(games),
-                lambda *drawn, axis=-1: statistic(*drawn),  # noqa: B023, ARG005
-                n_resamples=resamples,
-                batch=1000,
-                vectorized=True,
-                confidence_level=CONFIDENCE,
-                method="percentile",
-                rng=np.random.default_rng(0),
-            ).confidence_interval
-            low, high = float(interval.low), float(interval.high)
-        found |= {name: float(statistic(*games)), f"{name}_low": low, f"{name}_high": high}
+        drawn = stratified(games, statistic, resamples)
+        found |= {name: float(statistic(*games))} | bounds(name, drawn)
     return found
 
 

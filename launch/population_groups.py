@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from veldt.launch.console import number
-from veldt.launch.evaluation_report import interval_text
+from veldt.launch.intervals import interval_text
 from veldt.launch.page import facts, heading, page, paragraph, section, settings_table, table
 from veldt.launch.population_curves import (
     Run,

@@ -6,7 +6,8 @@ Intervals between trainings are Student's; of the episodes of one training, a bo
 from typing import Any
 
 from veldt.launch.console import number
-from veldt.launch.evaluation_report import histogram, interval_text
+from veldt.launch.evaluation_report import histogram
+from veldt.launch.intervals import interval_text
 from veldt.launch.page import heading, paragraph, plural, table
 from veldt.launch.replicates import Proof, Replicates, replicates, validations
 from veldt.launch.trials import Trial, Trials

@@ -13,7 +13,7 @@ from veldt.agents.environment_settings import label
 from veldt.agents.evaluator import results
 from veldt.agents.progress import WINDOW
 from veldt.launch.console import number
-from veldt.launch.evaluation_report import interval_text
+from veldt.launch.intervals import interval_text
 from veldt.launch.page import facts, page, paragraph, section, table
 from veldt.launch.population_curves import Run, comparison
 from veldt.launch.population_groups import Groups, settings_of_groups
