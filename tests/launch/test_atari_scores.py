@@ -81,12 +81,13 @@ def test_an_evaluation_has_lengths_and_intervals_task_by_task():
     assert single["mean_return_low"] is single["normalised_score_high"] is None
 
 
-def run(folder, game, score, **options):
+def run(folder, game, score, episodes=200, policy="sample", **options):
     folder.mkdir()
     environment = {"id": game, "options": options}
     write_json(folder / "settings.json", {"settings": {"environment": environment}, "code": {}})
     if score is not None:
-        write_json(folder / "evaluation.json", {"mean_return": score})
+        found = {"mean_return": score, "episodes": episodes, "policy": policy}
+        write_json(folder / "evaluation.json", found)
     return folder
 
 
@@ -99,7 +100,7 @@ def test_runs_are_collected_by_game(tmp_path):
     found = collect(folders)
     assert found["games"]["pong"]["normalised_score"] == pytest.approx(0.5)
     assert found["protocol"] == "paper" and found["mean"] == pytest.approx(0.25)
-    assert found["iqm_low"] is None
+    assert found["iqm_low"] is None and found["evaluation"] == "200 episodes, sampled"
 
 
 def test_what_does_not_compare_is_refused(tmp_path):
@@ -108,6 +109,8 @@ def test_what_does_not_compare_is_refused(tmp_path):
         (run(tmp_path / "b", "atari/pong", 1.0, protocol="machado"), "different protocols"),
         (run(tmp_path / "c", "atari/pong", 1.0, sticky=0.1), "paper, but sticky=0.1"),
         (run(tmp_path / "d", "CartPole-v1", 1.0), "none of the 57"),
+        (run(tmp_path / "f", "atari/pong", 1.0, 100), "different evaluations .* 100 episodes"),
+        (run(tmp_path / "g", "atari/boxing", 1.0, policy="greedy"), "200 episodes, greedy"),
         (run(tmp_path / "e", "atari/pong", None), "not evaluated yet"),
     ):
         with pytest.raises(InputError, match=words):
