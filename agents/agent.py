@@ -59,6 +59,9 @@ class Agent(abc.ABC):
     """A tensor's sum over all learners that learn together, the same for each; for statistics of
     a whole batch, of which one learner has a part. With one learner the tensor itself."""
 
+    lap: Callable[[str], None] = staticmethod(lambda stage: None)
+    """Tells the learner's stopwatch that a stage of a loss is over (`agents/stopwatch.py`)"""
+
     def __init__(self, settings: Any, spec: EnvironmentSpec) -> None:
         """Builds the network, drawing from torch's global generator, which is seeded.
 

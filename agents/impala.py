@@ -116,6 +116,7 @@ class Impala(Agent):
         log_pi = distribution.log_probability(policy, batch.action)
         log_mu = distribution.log_probability(batch.behaviour_policy, batch.action)
         log_rhos = (log_pi - log_mu).detach()
+        self.lap("forward")
         targets = vtrace.from_importance_weights(
             log_rhos if settings.correction == "v-trace" else torch.zeros_like(log_rhos),
             coefficients.discount * (~batch.terminated).to(values.dtype),
@@ -129,6 +130,7 @@ class Impala(Agent):
             clip_c_threshold=coefficients.clip_c_threshold,
             lambda_=coefficients.lambda_,
         )
+        self.lap("v_trace")
         advantages, goals = self.network.scaled(targets.pg_advantages, targets.vs, batch.task)
         loss = losses.actor_critic_loss(
             log_pi,

@@ -45,6 +45,7 @@ class Learner:
         self.agent, self._settings, self.device, self._updates = agent, settings, device, updates
         agent.network.to(device)
         self.stopwatch = Stopwatch()
+        agent.lap = lambda stage: self.stopwatch.lap(stage)  # of whichever it has then
         if group is not None:
             agent.total = group.total
         parameters = agent.network.named_parameters()

@@ -8,7 +8,6 @@ where nobody looks: its value is that of its final observation, and the trace is
 since what comes next in the batch belongs to another episode.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -107,21 +106,6 @@ def from_importance_weights(
     pg_rhos = _clip(ratios, clip_pg_rho_threshold)
     advantages = pg_rhos * (rewards + discounts * next_vs - values)
     return VTraceReturns(vs.to(given), advantages.to(given))
-
-
-def rehearsal(shape: tuple[int, ...], device: torch.device) -> Callable[[], None]:
-    """V-trace on idle numbers `[T, B]`, to be timed: what a call of the result costs."""
-    zeros = torch.zeros(shape, device=device)
-    never = zeros > 0
-
-    def work() -> None:
-        from_importance_weights(
-            *(zeros, zeros, zeros, zeros, zeros[0]), truncated=never, final_values=zeros
-        )
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-
-    return work
 
 
 def from_logits(
