@@ -19,6 +19,12 @@ from veldt.platform.keys import Key
 
 Arrays = dict[str, NDArray[Any]]
 
+OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
+    "rmsprop": RMSProp,
+    "rmsprop-torch": TorchRMSProp,
+    "adam": Adam,
+}
+
 
 class Learner:
     """The agent's network on its device, and the optimiser that moves it.
@@ -49,12 +55,7 @@ class Learner:
         if group is not None:
             agent.total = group.total
         parameters = agent.network.named_parameters()
-        self._optimizer: Optimizer
-        if settings.name == "adam":
-            self._optimizer = Adam(parameters, epsilon=settings.epsilon)
-        else:
-            kind = RMSProp if settings.name == "rmsprop" else TorchRMSProp
-            self._optimizer = kind(parameters, settings.decay, settings.momentum, settings.epsilon)
+        self._optimizer = OPTIMIZERS[settings.name](parameters, **settings.own)
 
     def update(
         self, batch: Batch, done: int, meanwhile: Callable[[], None] = lambda: None

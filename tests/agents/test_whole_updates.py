@@ -68,9 +68,8 @@ def test_compiled(backend, monkeypatch):
 def test_in_bfloat16():
     """Eight bits of mantissa in the torso, forwards and backwards; the optimiser is in 32."""
     exact = learnt(IMAGE, T=3, B=2, torso="shallow")
-    assert (
-        0 < difference(exact, learnt(IMAGE, T=3, B=2, torso="shallow", precision="bfloat16")) < 0.1
-    )
+    low = learnt(IMAGE, T=3, B=2, torso="shallow", precision="bfloat16")
+    assert 0 < difference(exact, low) < 0.2
 
 
 @pytest.mark.parametrize(
