@@ -113,7 +113,8 @@ class LearnerSettings(Settings):
     """Of torch, in the learner"""
     max_lag: int | None = pydantic.Field(None, ge=0, le=10_000)
     """Updates by which the weights of an unroll may be older than its update; the default
-    lets every actor be busy: actors / fresh trajectories, at least 1."""
+    lets every actor be busy: actors / fresh trajectories, at least 1, but no more than the agent
+    wants (a2c: 0, ppo: 1)."""
     checkpoint_updates: int = pydantic.Field(500, ge=1)
     """Updates between two checkpoints"""
 
@@ -194,6 +195,15 @@ class TrainSettings(Settings):
         return self
 
     @pydantic.model_validator(mode="after")
+    def _on_policy(self) -> "TrainSettings":
+        if self.learner.replay and self._wanted_lag is not None:
+            raise ValueError(
+                f"learner.replay: {self.agent.name} learns from its newest policies alone and "
+                "corrects for no older ones: set replay and replayed to 0, or take impala"
+            )
+        return self
+
+    @pydantic.model_validator(mode="after")
     def _share_of_each_learner(self) -> "TrainSettings":
         if self.actors.count % self.learner.count:
             raise ValueError(
@@ -256,7 +266,20 @@ class TrainSettings(Settings):
     def max_lag(self) -> int:
         if self.learner.max_lag is not None:
             return self.learner.max_lag
-        return max(1, math.ceil(self.actors.count / self.learner.fresh))
+        usual = max(1, math.ceil(self.actors.count / self.learner.fresh))
+        return usual if self._wanted_lag is None else min(usual, self._wanted_lag)
+
+    @property
+    def _wanted_lag(self) -> int | None:
+        """`Agent.max_lag`"""
+        build = plugins.load("agents", self.agent.name, AGENTS, *NEEDS)
+        lag: int | None = getattr(build, "max_lag", None)
+        return lag
+
+    @property
+    def busy_actors(self) -> int:
+        """How many can be at work at a time: `max_lag` bounds what is under way."""
+        return min(self.actors.count, (self.max_lag + 1) * self.learner.fresh)
 
 
 def _sharers(data: dict[str, Any]) -> int:

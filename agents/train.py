@@ -140,6 +140,12 @@ def train(
             where = f"{device}" if alone else f"{device}, {settings.learner.count} learners"
             announce(f"training {settings.environment.label} in {folder}")
             announce(f"{settings.agent.name} on {where}: {cost}")
+            if (busy := settings.busy_actors) < settings.actors.count:
+                announce(
+                    f"of {settings.actors.count} actors {busy} can be at work at a time: weights "
+                    f"may be {settings.max_lag} updates old (learner.max_lag), and an update "
+                    f"learns from {settings.learner.fresh} unrolls (learner.batch)"
+                )
             deaths: Deaths = collections.Counter()
             while True:
                 try:
