@@ -6,6 +6,7 @@ import torch
 from veldt.agents import settings
 from veldt.agents.learner import OPTIMIZERS
 from veldt.agents.settings import OWN, OptimizerSettings, TrainSettings
+from veldt.launch import cookbook
 from veldt.platform.errors import SettingsError
 from veldt.platform.runs import RunFolder, write_json
 
@@ -69,3 +70,21 @@ def test_a_run_of_before_is_read_and_gone_on_with(tmp_path):
     assert TrainSettings.parse(old).dump() == now
     write_json(tmp_path / "settings.json", {"settings": old})
     RunFolder(tmp_path, now, True, present=lambda old: TrainSettings.parse(old).dump()).close()
+
+
+def test_the_papers_recipe_is_its_table_g_1():
+    """Espeholt et al. 2018, table G.1, and section 5.3.2 for the network and the no-ops."""
+    found = TrainSettings.parse(cookbook.load("atari/paper", "train"))
+    agent, optimizer = found.agent, found.optimizer
+    assert found.frames == 200_000_000 and found.environment.id.startswith("atari/")
+    assert found.environment.options == {}  # the protocol "paper"
+    assert found.actors.unroll_length == 20
+    assert found.actors.environments * found.learner.batch == 32  # trajectories in a batch
+    assert (agent.discount, agent.baseline_cost, agent.entropy_cost) == (0.99, 0.5, 0.01)
+    assert (agent.reward_clipping, agent.reduction, agent.lambda_) == ("abs_one", "sum", 1.0)
+    assert (agent.minibatches, found.learner.replay) == (1, 0)
+    assert (optimizer.name, optimizer.anneal) == ("rmsprop", True)
+    assert optimizer.own == {"decay": 0.99, "momentum": 0.0, "epsilon": 0.01}
+    assert (optimizer.learning_rate, optimizer.max_gradient_norm) == (0.0006, 40.0)
+    assert (agent.network.torso, agent.network.core) == ("nature", "none")  # three convolutions
+    assert not (agent.network.last_action or agent.network.last_reward)
