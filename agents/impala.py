@@ -1,6 +1,7 @@
 """IMPALA: the actor-critic of Espeholt et al. 2018, arXiv:1802.01561.
 
-Settings carry the paper's names; defaults are its Atari values (Table G.1).
+Settings carry the paper's names; defaults are its Atari values (Table G.1), but for
+`reward_clipping`, which there is "abs_one".
 """
 
 from collections.abc import Callable, Iterator, Mapping

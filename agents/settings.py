@@ -57,7 +57,7 @@ class OptimizerSettings(Settings):
         given = {key: value for key, value in data.items() if value is not None}
         if name == "adam" and WRITTEN.items() <= given.items():
             given = {key: value for key, value in given.items() if key not in WRITTEN}
-        others = {key: other for other, keys in OWN.items() for key in keys}
+        others = {key: other for other, keys in reversed(OWN.items()) for key in keys}
         if foreign := sorted(given.keys() & (others.keys() - OWN[name].keys())):
             listed, theirs = ", ".join(foreign), others[foreign[0]]
             raise ValueError(

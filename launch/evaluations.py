@@ -84,8 +84,8 @@ def drawn(tasks: dict[str, dict[str, Any]], result: dict[str, Any]) -> rich.tabl
     """
     frames = any("mean_episode_frames" in scored for scored in tasks.values())
     normalised = any("normalised_score" in scored for scored in tasks.values())
-    names = ["", "episodes", "mean return", INTERVAL, "episode, steps"]
-    names += ["frames"] if frames else []
+    names = ["", "episodes", "mean return", INTERVAL, "mean steps"]
+    names += ["mean frames"] if frames else []
     names += ["normalised", INTERVAL] if normalised else []
     table = rich.table.Table(*names)
     for name, scored in tasks.items():

@@ -51,7 +51,7 @@ def test_an_optimiser_has_its_own_defaults(name):
     ("given", "words"),
     [
         ({"name": "adam", "decay": 0.9}, "decay would have no effect on adam, whose own"),
-        ({"name": "adam", "decay": 0.99}, "leave decay out, or take name = 'rmsprop"),
+        ({"name": "adam", "decay": 0.99}, "leave decay out, or take name = 'rmsprop'"),
         ({"name": "adam", "momentum": 0.0}, "momentum would have no effect"),
         ({"beta1": 0.5, "beta2": 0.9}, "beta1, beta2 would have no effect on rmsprop"),
         ({"name": "adamw"}, "optimizer.name.*'adam'"),
