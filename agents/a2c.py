@@ -1,8 +1,7 @@
 """A2C: an advantage actor-critic on the policy that acted.
 
-Mnih et al. 2016, arXiv:1602.01783, algorithm S3, its workers in step with one another. The
-actors here may be an update behind, which nothing corrects: `learner.max_lag = 0` has them
-wait.
+Mnih et al. 2016, arXiv:1602.01783, algorithm S3, its workers in step with one another: actors
+wait for the newest weights, since nothing here corrects for older ones.
 """
 
 from collections.abc import Iterator
@@ -43,6 +42,7 @@ class A2C(Agent):
     """Policy gradient on advantages, with a baseline and an entropy bonus."""
 
     Settings = A2CSettings
+    max_lag = 0
     settings: A2CSettings
     network: ActorCritic
 

@@ -51,6 +51,9 @@ class Agent(abc.ABC):
     Settings: ClassVar[type[AgentSettings]]
     learned_parts: ClassVar[tuple[str, ...]] = ()
     """Kinds of learned losses that are a part of this agent's own; see `agents/lives`"""
+    max_lag: ClassVar[int | None] = None
+    """Updates by which the weights that acted may be older than those that learn, by default; 0:
+    on policy. Where this is said, trajectories are not replayed. None: the agent corrects it"""
     network: Any
     """An nn.Module; its state_dict is the weights that travel and go into checkpoints"""
     state_size: int = 0
@@ -58,6 +61,9 @@ class Agent(abc.ABC):
     total: Callable[[Tensor], Tensor] = staticmethod(lambda own: own)
     """A tensor's sum over all learners that learn together, the same for each; for statistics of
     a whole batch, of which one learner has a part. With one learner the tensor itself."""
+
+    lap: Callable[[str], None] = staticmethod(lambda stage: None)
+    """Tells the learner's stopwatch that a stage of a loss is over (`agents/stopwatch.py`)"""
 
     def __init__(self, settings: Any, spec: EnvironmentSpec) -> None:
         """Builds the network, drawing from torch's global generator, which is seeded.

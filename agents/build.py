@@ -35,6 +35,8 @@ def environment_spec(settings: TrainSettings) -> EnvironmentSpec:
     specs = []
     for task in range(len(settings.environment.played)):
         environments = make_environments(settings, 1, task)
+        if any(part.kind == "words" for part in environments.spec.observations.parts):
+            environments.reset(Key(settings.seed).child("shown"))  # a text that is cut says so
         environments.close()
         specs.append(environments.spec)
     first = specs[0]

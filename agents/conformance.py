@@ -31,6 +31,11 @@ def check(build: type[Agent], settings: Any, spec: EnvironmentSpec) -> None:
     again = initialise(lambda: build(settings, spec), 0)
     _demand(_same(agent, again), "equal seeds must draw equal networks")
 
+    lag = build.max_lag
+    _demand(
+        lag is None or (type(lag) is int and lag >= 0),
+        f"max_lag must be a number of updates, or None if the agent corrects lag; got {lag!r}",
+    )
     size = agent.state_size
     acts = [_acts(agent, spec, generator) for generator in (1, 2, 2, None)]
     policy_size = acts[0].policy.shape[1] if acts[0].policy.ndim == 2 else None

@@ -20,6 +20,7 @@ from veldt.platform import checkpoints
 from veldt.platform.envs.atari import PROTOCOLS
 from veldt.platform.envs.atari_scores import scores_of
 from veldt.platform.envs.rendering import make_filmed
+from veldt.platform.envs.vector import Episode
 from veldt.platform.errors import InputError, RunFailed
 from veldt.platform.keys import Key
 from veldt.platform.runs import read_settings
@@ -40,14 +41,25 @@ class EvaluationSettings(Settings):
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """Undiscounted, unclipped returns, one per episode."""
+    """Undiscounted, unclipped returns, one per episode, and how long each episode was."""
 
     returns: tuple[float, ...]
     steps: int
+    """played in all, those of episodes that do not count among them"""
+    lengths: tuple[int, ...] = ()
+    """steps of each episode; none where an episode is the mean over several tasks'"""
+    frames_per_step: int = 1
 
     def summary(self) -> dict[str, Any]:
         returns = np.array(self.returns)
         error = returns.std(ddof=1) / len(returns) ** 0.5 if len(returns) > 1 else None
+        lengths: dict[str, Any] = {}
+        if self.lengths:
+            lengths["mean_episode_steps"] = float(np.mean(self.lengths))
+            if self.frames_per_step > 1:
+                frames = self.frames_per_step * lengths["mean_episode_steps"]
+                lengths["mean_episode_frames"] = frames
+            lengths["episode_steps"] = list(self.lengths)
         return {
             "episodes": len(returns),
             "steps": self.steps,
@@ -56,6 +68,7 @@ class Evaluation:
             "median_return": float(np.median(returns)),
             "min_return": float(returns.min()),
             "max_return": float(returns.max()),
+            **lengths,
             "returns": [float(value) for value in returns],
         }
 
@@ -97,13 +110,13 @@ def evaluate(
     quota[: settings.episodes % size] += 1
     environments = make_environments(train, size, task)
     generator = torch.Generator().manual_seed(key.child("actions").integer())
-    returns: list[list[float]] = [[] for _ in range(size)]
+    played: list[list[Episode]] = [[] for _ in range(size)]
     observation, steps = environments.reset(key.child("episodes")), 0
     memory = Memory(environments.spec, size, agent.state_size)
     ages = np.zeros(size, np.int64)  # steps in the episode under way
     try:
         with torch.inference_mode():
-            while any(len(got) < wanted for got, wanted in zip(returns, quota, strict=True)):
+            while any(len(got) < wanted for got, wanted in zip(played, quota, strict=True)):
                 beat()
                 if ages.max() >= settings.max_steps:
                     raise RunFailed(
@@ -119,11 +132,17 @@ def evaluate(
                 observation, steps, ages = step.observation, steps + size, ages + 1
                 for episode in step.episodes:
                     ages[episode.environment] = 0
-                    if len(returns[episode.environment]) < quota[episode.environment]:
-                        returns[episode.environment].append(episode.episode_return)
+                    if len(played[episode.environment]) < quota[episode.environment]:
+                        played[episode.environment].append(episode)
     finally:
         environments.close()
-    return Evaluation(tuple(value for got in returns for value in got), steps)
+    episodes = [episode for got in played for episode in got]
+    return Evaluation(
+        tuple(episode.episode_return for episode in episodes),
+        steps,
+        tuple(episode.steps for episode in episodes),
+        environments.spec.frames_per_step,
+    )
 
 
 def score(

@@ -1,6 +1,7 @@
 """IMPALA: the actor-critic of Espeholt et al. 2018, arXiv:1802.01561.
 
-Settings carry the paper's names; defaults are its Atari values (Table G.1).
+Settings carry the paper's names; defaults are its Atari values (Table G.1), but for
+`reward_clipping`, which there is "abs_one".
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -116,6 +117,7 @@ class Impala(Agent):
         log_pi = distribution.log_probability(policy, batch.action)
         log_mu = distribution.log_probability(batch.behaviour_policy, batch.action)
         log_rhos = (log_pi - log_mu).detach()
+        self.lap("forward")
         targets = vtrace.from_importance_weights(
             log_rhos if settings.correction == "v-trace" else torch.zeros_like(log_rhos),
             coefficients.discount * (~batch.terminated).to(values.dtype),
@@ -129,6 +131,7 @@ class Impala(Agent):
             clip_c_threshold=coefficients.clip_c_threshold,
             lambda_=coefficients.lambda_,
         )
+        self.lap("v_trace")
         advantages, goals = self.network.scaled(targets.pg_advantages, targets.vs, batch.task)
         loss = losses.actor_critic_loss(
             log_pi,

@@ -19,6 +19,12 @@ from veldt.platform.keys import Key
 
 Arrays = dict[str, NDArray[Any]]
 
+OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
+    "rmsprop": RMSProp,
+    "rmsprop-torch": TorchRMSProp,
+    "adam": Adam,
+}
+
 
 class Learner:
     """The agent's network on its device, and the optimiser that moves it.
@@ -45,15 +51,11 @@ class Learner:
         self.agent, self._settings, self.device, self._updates = agent, settings, device, updates
         agent.network.to(device)
         self.stopwatch = Stopwatch()
+        agent.lap = lambda stage: self.stopwatch.lap(stage)  # of whichever it has then
         if group is not None:
             agent.total = group.total
         parameters = agent.network.named_parameters()
-        self._optimizer: Optimizer
-        if settings.name == "adam":
-            self._optimizer = Adam(parameters, epsilon=settings.epsilon)
-        else:
-            kind = RMSProp if settings.name == "rmsprop" else TorchRMSProp
-            self._optimizer = kind(parameters, settings.decay, settings.momentum, settings.epsilon)
+        self._optimizer = OPTIMIZERS[settings.name](parameters, **settings.own)
 
     def update(
         self, batch: Batch, done: int, meanwhile: Callable[[], None] = lambda: None

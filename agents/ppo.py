@@ -2,7 +2,8 @@
 
 Schulman et al. 2017, arXiv:1707.06347, eq. 7 and algorithm 1, with the advantages of
 arXiv:1506.02438. The old policy is the one that acted, whose parameters travel with the
-trajectory, so that the ratio is right even if the actors are an update behind.
+trajectory, so that the ratio is right even if the actors are an update behind. They are one
+behind at most: beyond the clip ratio an older policy would teach nothing.
 """
 
 from collections.abc import Iterator
@@ -49,6 +50,7 @@ class PPO(Agent):
     """The clipped surrogate."""
 
     Settings = PPOSettings
+    max_lag = 1
     learned_parts = ("drift",)
     settings: PPOSettings
     network: ActorCritic

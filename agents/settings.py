@@ -14,9 +14,17 @@ from veldt.platform.errors import SettingsError
 from veldt.platform.machine import whole_cores
 from veldt.platform.settings import Path, Settings
 
+# Each optimiser's own settings, and what they are if nothing else is said.
+OWN: dict[str, dict[str, float]] = {
+    "rmsprop": {"decay": 0.99, "momentum": 0.0, "epsilon": 0.01},  # table G.1; its code's decay
+    "rmsprop-torch": {"decay": 0.99, "momentum": 0.0, "epsilon": 1e-8},  # torch.optim.RMSprop's
+    "adam": {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8},  # its paper's, and torch.optim.Adam's
+}
+WRITTEN = {"decay": 0.99, "momentum": 0.0}  # into every run's settings, when adam ignored them
+
 
 class OptimizerSettings(Settings):
-    """How the learner descends."""
+    """How the learner descends. What another optimiser alone has is refused."""
 
     name: Literal["rmsprop", "rmsprop-torch", "adam"] = "rmsprop"
     """rmsprop is TensorFlow 1's, as in the paper."""
@@ -26,14 +34,42 @@ class OptimizerSettings(Settings):
     horizon_frames: int | None = pydantic.Field(None, ge=1, le=10**13)
     """Where that end is, if not where the training ends: one that may be made longer later has to
     know how long, or its past would change."""
-    decay: float = pydantic.Field(0.99, ge=0.0, lt=1.0)
-    """rmsprop: of the mean square"""
-    momentum: float = pydantic.Field(0.0, ge=0.0, lt=1.0)
-    """rmsprop"""
-    epsilon: float = pydantic.Field(0.01, gt=0.0)
-    """Added to the mean square, inside the root (rmsprop), or to the root (the others)."""
+    decay: float | None = pydantic.Field(None, ge=0.0, lt=1.0)
+    """rmsprop, rmsprop-torch: of the mean square, 0.99 by default"""
+    momentum: float | None = pydantic.Field(None, ge=0.0, lt=1.0)
+    """rmsprop, rmsprop-torch: 0 by default"""
+    beta1: float | None = pydantic.Field(None, ge=0.0, lt=1.0)
+    """adam: of the mean gradient, 0.9 by default"""
+    beta2: float | None = pydantic.Field(None, ge=0.0, lt=1.0)
+    """adam: of the mean square, 0.999 by default"""
+    epsilon: float | None = pydantic.Field(None, gt=0.0)
+    """Added to the mean square, inside the root (rmsprop: 0.01 by default), or to the root (the
+    others: 1e-8)."""
     max_gradient_norm: float = pydantic.Field(40.0, gt=0.0)
     """Gradients are scaled down to this global norm."""
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _with_its_own(cls, data: Any) -> Any:
+        name = data.get("name", "rmsprop") if isinstance(data, dict) else None
+        if not isinstance(name, str) or name not in OWN:
+            return data
+        given = {key: value for key, value in data.items() if value is not None}
+        if name == "adam" and WRITTEN.items() <= given.items():
+            given = {key: value for key, value in given.items() if key not in WRITTEN}
+        others = {key: other for other, keys in reversed(OWN.items()) for key in keys}
+        if foreign := sorted(given.keys() & (others.keys() - OWN[name].keys())):
+            listed, theirs = ", ".join(foreign), others[foreign[0]]
+            raise ValueError(
+                f"{listed} would have no effect on {name}, whose own settings are "
+                f"{', '.join(OWN[name])}: leave {listed} out, or take name = {theirs!r}"
+            )
+        return OWN[name] | given
+
+    @property
+    def own(self) -> dict[str, float]:
+        """What this optimiser alone is made with."""
+        return {key: getattr(self, key) for key in OWN[self.name]}
 
 
 class ActorsSettings(Settings):
@@ -77,7 +113,8 @@ class LearnerSettings(Settings):
     """Of torch, in the learner"""
     max_lag: int | None = pydantic.Field(None, ge=0, le=10_000)
     """Updates by which the weights of an unroll may be older than its update; the default
-    lets every actor be busy: actors / fresh trajectories, at least 1."""
+    lets every actor be busy: actors / fresh trajectories, at least 1, but no more than the agent
+    wants (a2c: 0, ppo: 1)."""
     checkpoint_updates: int = pydantic.Field(500, ge=1)
     """Updates between two checkpoints"""
 
@@ -158,6 +195,15 @@ class TrainSettings(Settings):
         return self
 
     @pydantic.model_validator(mode="after")
+    def _on_policy(self) -> "TrainSettings":
+        if self.learner.replay and self._wanted_lag is not None:
+            raise ValueError(
+                f"learner.replay: {self.agent.name} learns from its newest policies alone and "
+                "corrects for no older ones: set replay and replayed to 0, or take impala"
+            )
+        return self
+
+    @pydantic.model_validator(mode="after")
     def _share_of_each_learner(self) -> "TrainSettings":
         if self.actors.count % self.learner.count:
             raise ValueError(
@@ -220,7 +266,20 @@ class TrainSettings(Settings):
     def max_lag(self) -> int:
         if self.learner.max_lag is not None:
             return self.learner.max_lag
-        return max(1, math.ceil(self.actors.count / self.learner.fresh))
+        usual = max(1, math.ceil(self.actors.count / self.learner.fresh))
+        return usual if self._wanted_lag is None else min(usual, self._wanted_lag)
+
+    @property
+    def _wanted_lag(self) -> int | None:
+        """`Agent.max_lag`"""
+        build = plugins.load("agents", self.agent.name, AGENTS, *NEEDS)
+        lag: int | None = getattr(build, "max_lag", None)
+        return lag
+
+    @property
+    def busy_actors(self) -> int:
+        """How many can be at work at a time: `max_lag` bounds what is under way."""
+        return min(self.actors.count, (self.max_lag + 1) * self.learner.fresh)
 
 
 def _sharers(data: dict[str, Any]) -> int:

@@ -4,6 +4,7 @@ waiting     for unrolls              backward    the gradient
 stacking    unrolls side by side     together    sums over several learners
 copying     to the device            step        clipping and the optimiser
 forward     the loss                 publishing  the new weights, records, checkpoints
+v_trace     its targets, of agents that say when they are there
 """
 
 import collections

@@ -122,7 +122,13 @@ def train(
         cost = cost_of(agent, spec)  # before there is a folder: it finds cores that do not fit
         if resume and (folder / "settings.json").exists():
             settings.demand_horizon(read_settings(folder).get("frames", settings.frames))
-        run = RunFolder(folder, settings.dump(), resume, may_grow=("frames",))
+        run = RunFolder(
+            folder,
+            settings.dump(),
+            resume,
+            may_grow=("frames",),
+            present=lambda old: TrainSettings.parse(old).dump(),
+        )
         try:
             if run.summary is not None:
                 return run.summary
@@ -134,6 +140,12 @@ def train(
             where = f"{device}" if alone else f"{device}, {settings.learner.count} learners"
             announce(f"training {settings.environment.label} in {folder}")
             announce(f"{settings.agent.name} on {where}: {cost}")
+            if (busy := settings.busy_actors) < settings.actors.count:
+                announce(
+                    f"of {settings.actors.count} actors {busy} can be at work at a time: weights "
+                    f"may be {settings.max_lag} updates old (learner.max_lag), and an update "
+                    f"learns from {settings.learner.fresh} unrolls (learner.batch)"
+                )
             deaths: Deaths = collections.Counter()
             while True:
                 try:

@@ -8,7 +8,6 @@ where nobody looks: its value is that of its final observation, and the trace is
 since what comes next in the batch belongs to another episode.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -27,6 +26,16 @@ class VTraceReturns(NamedTuple):
     pg_advantages: Float[Tensor, "T B *rest"]
 
 
+class VTraceFromLogitsReturns(NamedTuple):
+    """The same, and what they came from; the last two carry gradients."""
+
+    vs: Float[Tensor, "T B"]
+    pg_advantages: Float[Tensor, "T B"]
+    log_rhos: Float[Tensor, "T B"]
+    behaviour_action_log_probs: Float[Tensor, "T B"]
+    target_action_log_probs: Float[Tensor, "T B"]
+
+
 @torch.no_grad()
 def from_importance_weights(
     log_rhos: Float[Tensor, "T B *rest"],
@@ -34,15 +43,17 @@ def from_importance_weights(
     rewards: Float[Tensor, "T B *rest"],
     values: Float[Tensor, "T B *rest"],
     bootstrap_value: Float[Tensor, "B *rest"],
-    *,
-    truncated: Bool[Tensor, "T B *rest"] | None = None,
-    final_values: Float[Tensor, "T B *rest"] | None = None,
     clip_rho_threshold: Threshold = 1.0,
     clip_pg_rho_threshold: Threshold = 1.0,
     clip_c_threshold: Threshold = 1.0,
     lambda_: float | Tensor = 1.0,
+    truncated: Bool[Tensor, "T B *rest"] | None = None,
+    final_values: Float[Tensor, "T B *rest"] | None = None,
 ) -> VTraceReturns:
     """V-trace targets from the logarithms of pi(a|x) / mu(a|x).
+
+    Names and order are those of the code released with the paper (vtrace.py of
+    github.com/google-deepmind/scalable_agent), by place or by name; what it has not comes last.
 
     Args:
         log_rhos: log pi(a_t|x_t) - log mu(a_t|x_t).
@@ -50,13 +61,13 @@ def from_importance_weights(
         rewards: Of step t.
         values: V(x_t).
         bootstrap_value: V(x_T).
-        truncated: Where the episode was cut at step t without terminating.
-        final_values: Where truncated, the value of the episode's final observation;
-            read nowhere else.
         clip_rho_threshold: rho-bar; None does not clip.
         clip_pg_rho_threshold: rho-bar of the policy gradient; None does not clip.
         clip_c_threshold: c-bar; None does not clip.
         lambda_: Remark 2.
+        truncated: Where the episode was cut at step t without terminating.
+        final_values: Where truncated, the value of the episode's final observation;
+            read nowhere else.
 
     Returns:
         `vs` and `pg_advantages`, `[T, B, ...]`, in the type of `values`; half precision is
@@ -97,37 +108,21 @@ def from_importance_weights(
     return VTraceReturns(vs.to(given), advantages.to(given))
 
 
-def rehearsal(shape: tuple[int, ...], device: torch.device) -> Callable[[], None]:
-    """V-trace on idle numbers `[T, B]`, to be timed: what a call of the result costs."""
-    zeros = torch.zeros(shape, device=device)
-    never = zeros > 0
-
-    def work() -> None:
-        from_importance_weights(
-            *(zeros, zeros, zeros, zeros, zeros[0]), truncated=never, final_values=zeros
-        )
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-
-    return work
-
-
 def from_logits(
-    behaviour_logits: Float[Tensor, "T B A"],
-    target_logits: Float[Tensor, "T B A"],
+    behaviour_policy_logits: Float[Tensor, "T B A"],
+    target_policy_logits: Float[Tensor, "T B A"],
     actions: Tensor,
     discounts: Float[Tensor, "T B"],
     rewards: Float[Tensor, "T B"],
     values: Float[Tensor, "T B"],
     bootstrap_value: Float[Tensor, " B"],
-    *,
+    clip_rho_threshold: Threshold = 1.0,
+    clip_pg_rho_threshold: Threshold = 1.0,
+    clip_c_threshold: Threshold = 1.0,
+    lambda_: float | Tensor = 1.0,
     truncated: Bool[Tensor, "T B"] | None = None,
     final_values: Float[Tensor, "T B"] | None = None,
-    clip_rho_threshold: float | None = 1.0,
-    clip_pg_rho_threshold: float | None = 1.0,
-    clip_c_threshold: float | None = 1.0,
-    lambda_: float = 1.0,
-) -> VTraceReturns:
+) -> VTraceFromLogitsReturns:
     """V-trace for categorical policies; `actions` are int64 `[T, B]`, the rest as above.
 
     Probabilities too are computed in float32 from logits in half precision.
@@ -135,29 +130,34 @@ def from_logits(
     Raises:
         ValueError: if the shapes do not fit each other.
     """
-    if target_logits.shape != behaviour_logits.shape or actions.shape != target_logits.shape[:-1]:
+    if (
+        target_policy_logits.shape != behaviour_policy_logits.shape
+        or actions.shape != target_policy_logits.shape[:-1]
+    ):
         raise ValueError(
             f"behaviour and target logits must be [T, B, A] and actions [T, B]; got "
-            f"{[*behaviour_logits.shape]}, {[*target_logits.shape]}, {[*actions.shape]}."
+            f"{[*behaviour_policy_logits.shape]}, {[*target_policy_logits.shape]}, "
+            f"{[*actions.shape]}."
         )
-    policy = Categorical(target_logits.shape[-1])
-    wide = torch.promote_types(target_logits.dtype, torch.float32)
-    log_pi = policy.log_probability(target_logits.to(wide), actions)
-    log_mu = policy.log_probability(behaviour_logits.to(wide), actions)
-    log_rhos = log_pi - log_mu
-    return from_importance_weights(
-        log_rhos.detach(),
+    policy = Categorical(target_policy_logits.shape[-1])
+    wide = torch.promote_types(target_policy_logits.dtype, torch.float32)
+    log_pi = policy.log_probability(target_policy_logits.to(wide), actions)
+    log_mu = policy.log_probability(behaviour_policy_logits.to(wide), actions)
+    log_rhos = (log_pi - log_mu).detach()
+    targets = from_importance_weights(
+        log_rhos,
         discounts,
         rewards,
         values,
         bootstrap_value,
-        truncated=truncated,
-        final_values=final_values,
-        clip_rho_threshold=clip_rho_threshold,
-        clip_pg_rho_threshold=clip_pg_rho_threshold,
-        clip_c_threshold=clip_c_threshold,
-        lambda_=lambda_,
+        clip_rho_threshold,
+        clip_pg_rho_threshold,
+        clip_c_threshold,
+        lambda_,
+        truncated,
+        final_values,
     )
+    return VTraceFromLogitsReturns(*targets, log_rhos, log_mu, log_pi)
 
 
 def _clip(ratios: Tensor, threshold: Threshold) -> Tensor:

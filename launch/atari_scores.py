@@ -6,9 +6,9 @@ drawn anew game by game.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import rich.table
@@ -16,12 +16,11 @@ import scipy.stats
 from numpy.typing import NDArray
 
 from veldt.launch.console import number
+from veldt.launch.intervals import RESAMPLES, bounds, stratified
+from veldt.launch.protocols import of_evaluation, of_options
 from veldt.platform.envs.atari_scores import VERSION, scores_of
 from veldt.platform.errors import InputError
 from veldt.platform.runs import read_json, read_settings
-
-CONFIDENCE = 0.95
-RESAMPLES = 9_999
 
 # Of each game's runs, [..., runs], to one number, [...].
 STATISTICS: dict[str, Callable[..., Any]] = {
@@ -45,50 +44,61 @@ def aggregate(
     """
     found: dict[str, float | None] = {}
     for name, statistic in STATISTICS.items():
-        low = high = None
-        if all(len(runs) > 1 for runs in games):
-            interval = scipy.stats.bootstrap(
-                tuple(games),
-                lambda *drawn, axis=-1: statistic(*drawn),  # noqa: B023, ARG005
-                n_resamples=resamples,
-                batch=1000,
-                vectorized=True,
-                confidence_level=CONFIDENCE,
-                method="percentile",
-                rng=np.random.default_rng(0),
-            ).confidence_interval
-            low, high = float(interval.low), float(interval.high)
-        found |= {name: float(statistic(*games)), f"{name}_low": low, f"{name}_high": high}
+        drawn = stratified(games, statistic, resamples)
+        found |= {name: float(statistic(*games))} | bounds(name, drawn)
     return found
+
+
+class Played(NamedTuple):
+    """A run's evaluation on one environment."""
+
+    environment: str
+    mean_return: float
+    protocol: str
+    """of the environment"""
+    evaluation: str
+    """how many episodes, and how it acts"""
 
 
 def collect(folders: Sequence[Path]) -> dict[str, Any]:
     """The scores of runs that `veldt evaluate` has played.
 
     Raises:
-        InputError: if one is not evaluated, plays no game of the 57, or was trained under
-            another protocol than the rest.
+        InputError: if one is not evaluated, plays no game of the 57, or was evaluated otherwise
+            than the rest: under another protocol, over another number of episodes, or acting
+            otherwise.
     """
     games: dict[str, list[float]] = defaultdict(list)
     returns: dict[str, list[float]] = defaultdict(list)
     protocols: dict[str, Path] = {}
+    evaluations: dict[str, Path] = {}
     for folder in folders:
-        for name, mean_return, protocol in _played(folder):
-            scores = scores_of(name)
+        for played in _played(folder):
+            scores = scores_of(played.environment)
             if scores is None:
                 raise InputError(
-                    f"{folder}: {name} is none of the 57 Atari games with known scores."
+                    f"{folder}: {played.environment} is none of the 57 Atari games with known "
+                    "scores."
                 )
-            protocols.setdefault(protocol, folder)
-            game = name.partition("/")[2]
-            games[game].append(scores.normalised(mean_return))
-            returns[game].append(mean_return)
+            protocols.setdefault(played.protocol, folder)
+            evaluations.setdefault(played.evaluation, folder)
+            game = played.environment.partition("/")[2]
+            games[game].append(scores.normalised(played.mean_return))
+            returns[game].append(played.mean_return)
     if len(protocols) > 1:
-        kinds = "; ".join(f"{folder}: {kind}" for kind, folder in protocols.items())
-        raise InputError(f"scores under different protocols do not compare: {kinds}.")
+        raise InputError(
+            f"scores under different protocols do not compare: {_listed(protocols)}. Give the "
+            "runs of each protocol to a `veldt scores` of their own."
+        )
+    if len(evaluations) > 1:
+        raise InputError(
+            f"different evaluations do not compare: {_listed(evaluations)}. Evaluate them alike: "
+            "veldt evaluate FOLDER --episodes N --policy sample."
+        )
     arrays = {game: np.array(runs) for game, runs in sorted(games.items())}
     return {
         "protocol": next(iter(protocols)),
+        "evaluation": next(iter(evaluations)),
         "score_table_version": VERSION,
         "runs": len(folders),
         "games": {
@@ -103,8 +113,12 @@ def collect(folders: Sequence[Path]) -> dict[str, Any]:
     }
 
 
-def _played(folder: Path) -> Iterator[tuple[str, float, str]]:
-    """(environment, mean return, protocol) of each task that a run was evaluated on."""
+def _listed(kinds: Mapping[str, Path]) -> str:
+    return "; ".join(f"{folder}: {kind}" for kind, folder in kinds.items())
+
+
+def _played(folder: Path) -> Iterator[Played]:
+    """Each task that a run was evaluated on."""
     environment = read_settings(folder).get("environment", {})
     if not (folder / "evaluation.json").exists():
         raise InputError(f"{folder}: not evaluated yet; run: veldt evaluate {folder}")
@@ -113,21 +127,16 @@ def _played(folder: Path) -> Iterator[tuple[str, float, str]]:
         name = str(task.get("id"))
         options = environment.get("options", {}) | task.get("options", {})
         found = evaluation.get("tasks", {}).get(name, evaluation)
-        yield name, float(found["mean_return"]), protocol_of(options)
-
-
-def protocol_of(options: dict[str, Any]) -> str:
-    """The protocol's name, and what departs from it."""
-    options = dict(options)
-    name = str(options.pop("protocol", "paper"))
-    options.pop("threads", None)
-    departures = ", ".join(f"{option}={value}" for option, value in sorted(options.items()))
-    return f"{name}, but {departures}" if departures else name
+        how = {"episodes": found.get("episodes"), "policy": evaluation.get("policy")}
+        yield Played(name, float(found["mean_return"]), of_options(options), of_evaluation(how))
 
 
 def draw(found: dict[str, Any]) -> rich.table.Table:
     """For people."""
-    title = f"human-normalised scores, protocol {found['protocol']}: 0 is chance, 1 is a person"
+    title = (
+        f"human-normalised scores, protocol {found['protocol']}, {found['evaluation']} a run: "
+        "0 is chance, 1 is a person"
+    )
     table = rich.table.Table("", "runs", "mean return", "normalised", "95 % interval", title=title)
     for game, row in found["games"].items():
         score = number(row["normalised_score"])

@@ -28,7 +28,7 @@ from veldt.platform.envs.vector import Step, VectorEnvironment, random_actions
 from veldt.platform.errors import Interrupted, RunFailed
 from veldt.platform.keys import Key
 from veldt.platform.machine import usable_cores
-from veldt.platform.trajectory import Trajectory, stack
+from veldt.platform.trajectory import Trajectory
 
 if TYPE_CHECKING:
     from veldt.agents.actor import Player
@@ -91,12 +91,12 @@ def throughput(settings: "TrainSettings", seconds: float, console: Console) -> d
     console.say("4/5  learning alone ...")
     use_threads(settings.learner.threads)
     learning = _learning(settings, agent, device, trajectories, seconds)
-    v_trace_s = _v_trace(stack(trajectories), device, seconds / 10)
 
     # Steps; what is replayed is learnt from, and counted no more.
     unroll, update = length * size, settings.steps_per_update
     threads = settings.learner.threads
     cores = min(usable_cores(), actors + threads)
+    v_trace_s = learning.pop("v_trace")
     rates = {
         "env_only": cores * unroll / environment_s,
         "inference_only": cores * unroll / inference_s,
@@ -164,7 +164,7 @@ def show(result: dict[str, Any], console: Console) -> None:
         total, busy = result[f"{who}_{turn}_ms"], result[f"{who}_cores"]
         console.say(f"{who}, ms per {turn}: {total:.1f}: {times}; keeps {busy:.2f} cores busy")
     share = result["learner_v_trace_ms"] / result["learner_update_ms"]
-    console.say(f"V-trace on such a batch: {result['learner_v_trace_ms']:.2f} ms, {share:.2%}")
+    console.say(f"V-trace in an update: {result['learner_v_trace_ms']:.2f} ms, {share:.2%}")
 
 
 class Still:
@@ -236,29 +236,32 @@ def _learning(
     unrolls: list[Trajectory],
     seconds: float,
 ) -> dict[str, float]:
-    """Mean seconds of an update on the same unrolls, and of publishing the weights."""
+    """Mean seconds of an update on the same unrolls, of V-trace in it, and of publishing."""
+    from veldt.agents.device_speed import settle
     from veldt.agents.learner import Learner
     from veldt.agents.staging import Staging
+    from veldt.agents.stopwatch import Stopwatch
     from veldt.platform.wire import Body
 
     # To descend for long on one batch may end in NaN; the step's size costs nothing.
     optimizer = settings.optimizer.model_copy(update={"learning_rate": 1e-12})
     learner, staging = Learner(agent, optimizer, device, 1), Staging(device)
 
-    def update() -> None:
-        learner.update(staging.batch([staging.begin(unroll) for unroll in unrolls]), 0)
+    done = 0
 
+    def update() -> None:
+        nonlocal done
+        learner.update(staging.batch([staging.begin(unroll) for unroll in unrolls]), 0)
+        done += 1
+
+    mean = _mean_s(update, seconds)
+    learner.stopwatch, done = Stopwatch(lambda: settle(device)), 0
+    _mean_s(update, seconds / 10)  # by itself: a GPU that is waited for is slower
     return {
-        "update": _mean_s(update, seconds),
+        "update": mean,
+        "v_trace": learner.stopwatch.seconds["v_trace"] / done,
         "publish": _mean_s(lambda: Body(learner.weights()), seconds / 10),
     }
-
-
-def _v_trace(batch: Trajectory, device: Any, seconds: float) -> float:
-    """Mean seconds of V-trace on numbers of a batch's shape."""
-    from veldt.agents.vtrace import rehearsal
-
-    return _mean_s(rehearsal(batch.reward.shape, device), seconds)
 
 
 class Watch:

@@ -49,11 +49,19 @@ class Console:
         ) as live:
             yield live.refresh
 
-    def summary(self, values: dict[str, Any], title: str) -> None:
-        """The result of a command."""
+    def summary(self, values: dict[str, Any], title: str, drawn: Any = None) -> None:
+        """The result of a command.
+
+        Args:
+            values: All of it, which --json prints.
+            title: Over its scalars in a table, for people.
+            drawn: What people see first; anything rich can draw.
+        """
         if self._json_only:
             print(json.dumps(values, allow_nan=False), flush=True)
             return
+        if drawn is not None:
+            self._out.print(drawn)
         table = rich.table.Table(title=title, title_justify="left", show_header=False)
         for name, value in values.items():
             if not isinstance(value, list | dict):

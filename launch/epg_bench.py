@@ -23,7 +23,7 @@ from veldt.agents.lives.life import LifeSettings
 from veldt.launch import epg_report
 from veldt.launch.console import Console, number
 from veldt.launch.epg_report import EPISODE, REWARD, pairs
-from veldt.launch.evaluation_report import interval
+from veldt.launch.intervals import interval
 from veldt.platform.keys import Key
 from veldt.platform.settings import override
 

@@ -5,42 +5,13 @@ from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
-import scipy.stats
 
 from veldt.launch.console import number
+from veldt.launch.intervals import interval_text
 from veldt.launch.page import columns, paragraph, table
 from veldt.launch.plots import ACCENT, INK, plot
 
-CONFIDENCE = 0.95
-RESAMPLES = 9_999
-DRAWS = 50_000_000  # at most, so that a million episodes take seconds
 BINS = 40
-
-
-def interval(returns: Sequence[float]) -> tuple[float, float] | None:
-    """A bootstrap interval (percentile) of the mean; None for fewer than two episodes.
-
-    It holds for new episodes of the same weights, not for other seeds of the training.
-    """
-    if len(returns) < 2:
-        return None
-    resamples = min(RESAMPLES, max(200, DRAWS // len(returns)))
-    result = scipy.stats.bootstrap(
-        (np.asarray(returns, dtype=float),),
-        np.mean,
-        n_resamples=resamples,
-        batch=max(1, 1_000_000 // len(returns)),
-        confidence_level=CONFIDENCE,
-        method="percentile",
-        random_state=np.random.default_rng(0),
-    ).confidence_interval
-    return float(result.low), float(result.high)
-
-
-def interval_text(returns: Sequence[float]) -> str:
-    """The interval for people."""
-    bounds = interval(returns)
-    return f"{number(bounds[0])} to {number(bounds[1])}" if bounds else "needs two episodes"
 
 
 def evaluation(result: dict[str, Any], name: str) -> str:
@@ -60,12 +31,34 @@ def evaluation(result: dict[str, Any], name: str) -> str:
             f"{number(result['min_return'])} to {number(result['max_return'])}",
         ],
         ["whole episodes", number(result["episodes"])],
+        ["mean length of an episode", _length(result)],
+        ["human-normalised score, with its interval", _normalised(result)],
         ["policy", policies.get(result.get("policy", ""))],
         ["update of the weights", result.get("update")],
         ["seed of the episodes", None if result.get("seed") is None else str(result["seed"])],
     ]
     known = [row for row in rows if row[1] is not None]
     return columns(histogram(result["returns"], name), table(["", "value"], known))
+
+
+def _length(result: dict[str, Any]) -> str | None:
+    """How long an episode is; None where it was not kept."""
+    if "mean_episode_steps" not in result:
+        return None
+    text = f"{number(result['mean_episode_steps'])} steps"
+    frames = result.get("mean_episode_frames")
+    return text if frames is None else f"{text}, {number(frames)} frames"
+
+
+def _normalised(result: dict[str, Any]) -> str | None:
+    if "normalised_score" not in result:
+        return None
+    score, low = number(result["normalised_score"]), result.get("normalised_score_low")
+    return (
+        score
+        if low is None
+        else f"{score}, {number(low)} to {number(result['normalised_score_high'])}"
+    )
 
 
 def histogram(returns: Sequence[float], name: str) -> str:

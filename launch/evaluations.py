@@ -3,8 +3,11 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import rich.table
+
 from veldt.launch import populations
-from veldt.launch.console import Console
+from veldt.launch.console import Console, number
+from veldt.launch.intervals import with_intervals
 from veldt.launch.video import record
 from veldt.platform.errors import InputError
 from veldt.platform.keys import Key
@@ -12,6 +15,8 @@ from veldt.platform.runs import write_json
 
 if TYPE_CHECKING:
     from veldt.agents.settings import TrainSettings
+
+INTERVAL = "95 % interval"
 
 
 def evaluate(
@@ -63,16 +68,50 @@ def evaluate(
         frames, rate = evaluation.film(agent, settings, protocol, key.child("film"), number)
         film["video"] = str(record(video, frames, rate))
     result: dict[str, Any] = {"update": update, "policy": policy, "seed": seed} | film
-    result |= evaluation.score(agent, settings, protocol, key)
+    names = [task.id for task in settings.environment.played]
+    result |= with_intervals(evaluation.score(agent, settings, protocol, key), names[0])
     write_json(folder / "evaluation.json", result)
-    tasks = result.get("tasks", {})
-    shown = {f"mean_return/{name}": scored["mean_return"] for name, scored in tasks.items()}
-    shown |= {
-        f"normalised_score/{name}": scored["normalised_score"]
-        for name, scored in tasks.items()
-        if "normalised_score" in scored
-    }
-    console.summary(result | shown, f"evaluation: {folder}")
+    tasks = result.get("tasks", {names[0]: result})
+    console.summary(result, f"evaluation: {folder}", drawn(tasks, result))
+
+
+def drawn(tasks: dict[str, dict[str, Any]], result: dict[str, Any]) -> rich.table.Table:
+    """An evaluation for people: a row for each task, and one over all that have scores.
+
+    Args:
+        tasks: Each one's part of the evaluation, with its intervals.
+        result: The whole evaluation.
+    """
+    frames = any("mean_episode_frames" in scored for scored in tasks.values())
+    normalised = any("normalised_score" in scored for scored in tasks.values())
+    names = ["", "episodes", "mean return", INTERVAL, "mean steps"]
+    names += ["mean frames"] if frames else []
+    names += ["normalised", INTERVAL] if normalised else []
+    table = rich.table.Table(*names)
+    for name, scored in tasks.items():
+        row = [
+            name,
+            number(scored["episodes"]),
+            number(scored["mean_return"]),
+            _interval(scored, "mean_return"),
+            number(scored["mean_episode_steps"]),
+        ]
+        row += [number(scored.get("mean_episode_frames"))] if frames else []
+        if normalised:
+            row.append(number(scored.get("normalised_score")))
+            row.append(_interval(scored, "normalised_score"))
+        table.add_row(*row)
+    if "mean_normalised_score" in result:
+        row = ["mean over the tasks", *[""] * (4 + frames)]
+        row += [number(result["mean_normalised_score"])]
+        table.add_section()
+        table.add_row(*row, _interval(result, "mean_normalised_score"))
+    return table
+
+
+def _interval(scored: dict[str, Any], name: str) -> str:
+    low, high = scored.get(f"{name}_low"), scored.get(f"{name}_high")
+    return "-" if low is None else f"{number(low)} to {number(high)}"
 
 
 def _number_of(task: str | None, settings: "TrainSettings") -> int:

@@ -3,6 +3,8 @@
 frames_per_second   of trajectories that are at hand
 *_ms                of an update, stage by stage (agents/stopwatch.py)
 copy_share          bytes of a batch a second on their way to the device, by a plain copy's
+v_trace_share       of an update without the copying: what the targets take, as they are
+                    computed there, minibatch by minibatch; 0 of agents that do not say
 arithmetic_share    of the network's multiply-accumulates, three times those of a forward
                     pass, by a matrix product's on the same device in the same precision;
                     of an agent that goes over a batch once
@@ -19,7 +21,8 @@ from veldt.launch.console import Console, number
 if TYPE_CHECKING:
     from veldt.agents.settings import TrainSettings
 
-STAGES = ("stacking", "copying", "forward", "backward", "step", "publishing")
+UPDATE = ("forward", "v_trace", "backward", "step")
+STAGES = ("stacking", "copying", *UPDATE, "publishing")
 
 
 def learner(settings: "TrainSettings", seconds: float, console: Console) -> dict[str, Any]:
@@ -80,6 +83,7 @@ def learner(settings: "TrainSettings", seconds: float, console: Console) -> dict
         "steps_per_second": steps * updates / elapsed,
         "update_ms": 1e3 * elapsed / updates,
         **{f"{stage}_ms": 1e3 * spent for stage, spent in each.items()},
+        "v_trace_share": each["v_trace"] / sum(each[stage] for stage in UPDATE),
         "batch_bytes": size,
         "copy_gbps": size / moving / 1e9,
         "device_copy_gbps": copying / 1e9,

@@ -227,7 +227,10 @@ def speed(run: Run) -> str:
 
 
 def comparison(
-    groups: dict[str, list[Run]], axis: str, measure: str = "mean return of the centre"
+    groups: dict[str, list[Run]],
+    axis: str,
+    measure: str = "mean return of the centre",
+    number: int = 0,
 ) -> str:
     """Groups of seeds in one plot: each group's median, its interval, its seeds thinly.
 
@@ -235,6 +238,7 @@ def comparison(
         groups: Name -> runs that differ in their seed alone.
         axis: "episodes", "steps", "generation" or "frames".
         measure: What the records' `mean_return` is.
+        number: Of the plot, where a page has several of an axis.
     """
     figure = go.Figure()
     for index, (name, runs) in enumerate(groups.items()):
@@ -267,7 +271,7 @@ def comparison(
     _threshold(figure, [run for runs in groups.values() for run in runs], {})
     figure.update_xaxes(title_text=LABELS[axis], rangemode="tozero")
     figure.update_yaxes(title_text=measure)
-    return plot(figure, f"comparison-{axis}", 440)
+    return plot(figure, f"comparison-{axis}" + (f"-{number}" if number else ""), 440)
 
 
 def across_seeds(

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from veldt.launch.console import number
-from veldt.launch.evaluation_report import interval_text
+from veldt.launch.intervals import interval_text
 from veldt.launch.page import facts, heading, page, paragraph, section, settings_table, table
 from veldt.launch.population_curves import (
     Run,
@@ -21,6 +21,7 @@ from veldt.launch.population_curves import (
     median_interval,
     read_run,
 )
+from veldt.launch.protocols import apart, of_search
 from veldt.platform.errors import InputError
 from veldt.platform.runs import differences, read_json
 
@@ -113,20 +114,34 @@ def groups_report(folder: Path, groups: Groups, command: str) -> str:
             ("steps", sum(_spent(run, "steps") for run in runs), "in all of them"),
         ]
     )
-    shown = [run for run in runs if run.evaluations]
-    axes = [axis for axis in ("episodes", "steps") if any(_spent(run, axis) for run in shown)]
-    plots = [comparison(groups, axis) for axis in axes or ["generation"]] if shown else []
-    curves = [*plots, paragraph(CURVES)] if plots else [paragraph("Nothing is evaluated yet.")]
-    sections = [
-        head,
-        section("Learning curves", *curves),
-        section("Results", paragraph(RESULTS), _results(groups), *_pairs(groups)),
-        section("All searches", _runs(groups)),
-        section("Settings", *settings_of_groups(groups)),
-    ]
+    parts = apart(groups, lambda group: of_search(group[0].settings))
+    sections = [head]
+    for number_, (protocol, alike) in enumerate(parts.items()):
+        of = f": {protocol}" if len(parts) > 1 else ""
+        sections += _sections(alike, of, number_)
+    sections.append(section("Settings", *settings_of_groups(groups)))
     left = len(runs) - len(finished)
     state = f"{left} of the {len(runs)} searches not finished." if left else ""
     return page("Population searches", f"{methods} on {problems}", state, sections, command)
+
+
+def _sections(groups: Groups, of: str, number_: int) -> list[str]:
+    """Curves and tables of groups that were measured alike.
+
+    Args:
+        groups: Those.
+        of: What the titles say of their protocol.
+        number_: Of the protocol in the page.
+    """
+    shown = [run for group in groups.values() for run in group if run.evaluations]
+    axes = [axis for axis in ("episodes", "steps") if any(_spent(run, axis) for run in shown)]
+    plots = [comparison(groups, axis, number=number_) for axis in axes or ["generation"]]
+    curves = [*plots, paragraph(CURVES)] if shown else [paragraph("Nothing is evaluated yet.")]
+    return [
+        section(f"Learning curves{of}", *curves),
+        section(f"Results{of}", paragraph(RESULTS), _results(groups), *_pairs(groups)),
+        section(f"All searches{of}", _runs(groups)),
+    ]
 
 
 def score(run: Run) -> float | None:

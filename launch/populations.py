@@ -5,6 +5,7 @@ from typing import Any
 
 from veldt.launch.console import Console
 from veldt.launch.generation_table import GenerationTable
+from veldt.launch.intervals import bounds, interval
 from veldt.launch.ranks import on_ranks
 from veldt.launch.report import write
 from veldt.launch.video import record
@@ -27,7 +28,9 @@ def evaluate(
         if video is not None:  # first: what is wrong with the file is said at once
             frames, rate = best.film(key.child("film"))
             film["video"] = str(record(video, frames, rate))
-        result = {"seed": seed} | best.evaluate(episodes, key) | film
+        played = best.evaluate(episodes, key)
+        ends = bounds("mean_return", interval(played["returns"]))
+        result = {"seed": seed} | played | ends | film
     finally:
         best.close()
     write_json(folder / "evaluation.json", result)

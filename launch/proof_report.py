@@ -6,7 +6,8 @@ Intervals between trainings are Student's; of the episodes of one training, a bo
 from typing import Any
 
 from veldt.launch.console import number
-from veldt.launch.evaluation_report import histogram, interval_text
+from veldt.launch.evaluation_report import histogram
+from veldt.launch.intervals import interval_text
 from veldt.launch.page import heading, paragraph, plural, table
 from veldt.launch.replicates import Proof, Replicates, replicates, validations
 from veldt.launch.trials import Trial, Trials
@@ -38,14 +39,36 @@ def proof(best: Trial, trials: Trials, settings: SearchSettings) -> str:
     else:
         rows.append(_several("held out: trained again", test))
     mean = test.mean or 0.0
-    rows.append(["difference", number((best.score or 0.0) - mean), None, None])
-    kinds += ["best", ""]
+    kinds.append("best")
+    if alike := not _apart(best, settings):
+        rows.append(["difference", number((best.score or 0.0) - mean), None, None])
+        kinds.append("")
     returns = [value for body in scored for value in body["evaluation"].get("returns", [])]
-    parts = [title, table(names, rows, kinds=kinds)]
+    parts = [title]
+    for first, end in ((0, len(rows)),) if alike else ((0, 1), (1, len(rows))):
+        parts.append(table(names, rows[first:end], kinds=kinds[first:end]))
     parts.append(paragraph(_optimism(best, mine, test, trials, settings)))
     if returns:
         parts += [heading("Its held-out episodes"), histogram(returns, "heldout")]
     return "".join(parts)
+
+
+def _apart(best: Trial, settings: SearchSettings) -> list[str]:
+    """In what protocol the held-out evaluation is another than a trial's; nothing if it is the
+    same, but perhaps of more episodes."""
+    mine, held = settings.evaluation.policy, settings.heldout.evaluation.policy
+    found = [f"policy: {mine} -> {held}"] if mine != held else []
+    return found + [line for line in _changed(best, settings) if line.startswith("environment")]
+
+
+def _changed(best: Trial, settings: SearchSettings) -> list[str]:
+    """How the winner's held-out training differs from its own."""
+    if not settings.train:
+        return []
+    point, heldout = best.point, settings.heldout.settings
+    return differences(
+        settings.work.settings(point, 0, {}), settings.work.settings(point, 0, heldout)
+    )
 
 
 def _single(name: str, evaluation: Proof) -> list[Any]:
@@ -90,11 +113,11 @@ def _optimism(
     else:
         text += ", from one training each. The intervals cover chance in the episodes, not in "
         text += "the training."
-    changed = []
-    if settings.train:
-        changed = differences(
-            settings.work.settings(best.point, 0, {}),
-            settings.work.settings(best.point, 0, heldout.settings),
+    changed = _changed(best, settings)
+    if different := _apart(best, settings):
+        text += (
+            f" It was evaluated under another protocol than the trials ({'; '.join(different)}): "
+            "the two do not compare."
         )
     if changed:
         text += (

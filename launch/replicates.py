@@ -9,7 +9,7 @@ from typing import Any
 import scipy.stats
 
 from veldt.launch.console import number
-from veldt.launch.evaluation_report import CONFIDENCE
+from veldt.launch.intervals import CONFIDENCE
 from veldt.search.findings import results
 from veldt.search.proving import ROUNDS, still_in
 from veldt.search.view import View

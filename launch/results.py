@@ -13,7 +13,7 @@ import rich.console
 from veldt.launch.console import number
 from veldt.launch.epg_results import epg_tables
 from veldt.launch.evolution_results import evolution_tables, markdown
-from veldt.launch.throughput_results import throughput_tables
+from veldt.launch.throughput_results import learner_tables, throughput_tables
 from veldt.launch.training_results import training_tables
 
 COMMANDS = {
@@ -28,11 +28,10 @@ def tables(folder: Path) -> str:
     Raises:
         FileNotFoundError: if a measurement of a section that was begun is missing.
     """
-    found = [*training_tables(folder), *evolution_tables(folder)]
-    if not (found or (folder / "epg").exists()) or (folder / "cartpole-1.json").exists():
+    found = [*training_tables(folder), *evolution_tables(folder), *epg_tables(folder / "epg")]
+    found += throughput_tables(folder / "throughput") + learner_tables(folder / "learner")
+    if not found or (folder / "cartpole-1.json").exists():
         found = [_training(folder), _search(folder), *found]
-    found += epg_tables(folder / "epg")
-    found += throughput_tables(folder / "throughput")
     if (folder / "bench-transport.json").exists():
         found.append(_transport(_read(folder / "bench-transport.json")))
     return "\n\n".join(found)

@@ -5,6 +5,7 @@
 #   bash launch/results.sh                  all of it, many hours
 #   bash launch/results.sh training         8 minutes: training, the quickstart, transport
 #   bash launch/results.sh throughput       1 hour: parts and whole with three networks, kills
+#   bash launch/results.sh learner          3 minutes: the learner alone, V-trace's share of it
 #   bash launch/results.sh small            20 minutes: every small recipe and agent, 3 seeds each
 #   bash launch/results.sh atari            3 hours: Pong, Breakout and five games at once, 20 M frames each
 #   bash launch/results.sh lag              3 minutes: V-trace and no correction under policy lag
@@ -52,6 +53,16 @@ throughput() {
     done
   done
   veldt bench faults --seconds 600 --json > "$out/throughput/faults.json"
+}
+
+learner() {
+  mkdir -p "$out/learner"
+  for network in shallow nature deep; do
+    veldt bench learner --set network="$network" --seconds 20 --json > "$out/learner/$network.json"
+  done
+  # Its update is of eight minibatches.
+  veldt bench learner atari/pong --set network=shallow --seconds 20 --json \
+    > "$out/learner/minibatches.json"
 }
 
 # learn FOLDER RECIPE SEEDS [OPTION...]: runs/results/FOLDER/SEED for each seed, each evaluated
@@ -190,7 +201,7 @@ slow() {
   python -m pytest -m slow -q
 }
 
-for section in "${@:-training throughput small lag atari peers evolution comparison searchers schedules epg slow long}"; do
+for section in "${@:-training throughput learner small lag atari peers evolution comparison searchers schedules epg slow long}"; do
   for name in $section; do "$name"; done
 done
 python -P -m veldt.launch.results "$out" | tee "$out/results.md"

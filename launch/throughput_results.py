@@ -5,6 +5,7 @@ from pathlib import Path
 
 from veldt.launch.console import number
 from veldt.launch.evolution_results import markdown
+from veldt.launch.learner_bench import UPDATE
 from veldt.platform.runs import read_json
 
 COMMANDS = {
@@ -15,6 +16,12 @@ COMMANDS = {
 }
 RATES = ("env_only", "inference_only", "learner_only", "end_to_end", "limit")
 RATIOS = ("ratio_to_limit", "ratio_to_env")
+LEARNERS = {
+    "shallow": "--set network=shallow",
+    "nature": "--set network=nature",
+    "deep": "--set network=deep",
+    "minibatches": "atari/pong --set network=shallow",
+}
 FAULTS = {
     "kills": "kills",
     "updates": "updates",
@@ -52,3 +59,24 @@ def throughput_tables(folder: Path) -> list[str]:
         head = [f"`veldt bench faults --seconds {faults['seconds']:g}`", *FAULTS.values()]
         found.append(markdown(head, [["", *(number(faults[name]) for name in FAULTS)]]))
     return found
+
+
+def learner_tables(folder: Path) -> list[str]:
+    """Where an update's time goes, in milliseconds, from `launch/results.sh learner`."""
+    rows = []
+    for name, command in LEARNERS.items():
+        path = folder / f"{name}.json"
+        if path.exists():
+            found = read_json(path)
+            rows.append(
+                [
+                    f"`veldt bench learner {command}`",
+                    found["device"],
+                    f"{found['frames_per_second']:,.0f}",
+                    *(f"{found[f'{stage}_ms']:.2f}" for stage in ("update", *UPDATE)),
+                    f"{found['v_trace_share']:.2%}",
+                ]
+            )
+    names = ["command", "device", "frames/s", "update, ms", "forward", "V-trace"]
+    names += ["backward", "optimiser", "V-trace's share"]
+    return [markdown(names, rows)] if rows else []

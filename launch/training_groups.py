@@ -4,6 +4,7 @@ FOLDER/SEED/settings.json          one group
 FOLDER/GROUP/SEED/settings.json    a group for each folder
 """
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ from veldt.agents.environment_settings import label
 from veldt.agents.evaluator import results
 from veldt.agents.progress import WINDOW
 from veldt.launch.console import number
-from veldt.launch.evaluation_report import interval_text
+from veldt.launch.intervals import interval_text
 from veldt.launch.page import facts, page, paragraph, section, table
 from veldt.launch.population_curves import Run, comparison
 from veldt.launch.population_groups import Groups, settings_of_groups
+from veldt.launch.protocols import apart, of_training
 from veldt.platform.records import read
 from veldt.platform.runs import read_json
 
@@ -36,13 +38,12 @@ def read_training(folder: Path, document: dict[str, Any]) -> Run:
     records, summary = read(folder), folder / "summary.json"
     metrics = [r for r in records if r["kind"] == "metrics"]
     beside = [r for r in results(folder) if "mean_return" in r]
-    shown = beside or [r for r in metrics if r.get("mean_return") is not None]
     return Run(
         folder,
         document["settings"],
         document.get("code") or {},
         metrics,
-        shown,
+        beside,
         beside[-1] if beside else None,
         read_json(summary) if summary.exists() else None,
     )
@@ -70,26 +71,52 @@ def trainings_report(folder: Path, groups: Groups, command: str) -> str:
             ("frames", frames, "in all of them"),
         ]
     )
-    beside = all(run.final for run in runs)
-    shown = any(run.evaluations for run in runs)
-    curves = (
-        [
-            comparison(groups, "frames", "mean return"),
-            paragraph((BESIDE if beside else WHILE_TRAINING) + CURVES),
-        ]
-        if shown
-        else [paragraph("No episode has ended yet.")]
-    )
-    sections = [
-        head,
-        section("Learning curves", *curves),
-        section("Results", _results(groups)),
-        section("All trainings", _runs(groups)),
-        section("Settings", *settings_of_groups(groups)),
-    ]
+    measured = {name: _measured(group) for name, group in groups.items()}
+    parts = apart(measured, lambda group: of_training(group[0].settings, bool(group[0].final)))
+    sections = [head]
+    for place, (protocol, alike) in enumerate(parts.items()):
+        of = f": {protocol}" if len(parts) > 1 else ""
+        sections += _sections(alike, of, place)
+    sections.append(section("Settings", *settings_of_groups(groups)))
     left = len(runs) - len(finished)
     state = f"{left} of the {len(runs)} trainings not finished." if left else ""
     return page("Trainings", f"{agents} on {places}", state, sections, command)
+
+
+def _measured(group: list[Run]) -> list[Run]:
+    """Seeds by one measure: by evaluations beside the training if all have them, else by what
+    their actors played."""
+    if all(run.final for run in group):
+        return group
+    return [
+        dataclasses.replace(
+            run,
+            evaluations=[r for r in run.metrics if r.get("mean_return") is not None],
+            final=None,
+        )
+        for run in group
+    ]
+
+
+def _sections(groups: Groups, of: str, place: int) -> list[str]:
+    """Curves and tables of groups that were measured alike.
+
+    Args:
+        groups: Those.
+        of: What the titles say of their protocol.
+        place: Of the protocol in the page.
+    """
+    runs = [run for group in groups.values() for run in group]
+    curves = [paragraph("No episode has ended yet.")]
+    if any(run.evaluations for run in runs):
+        said = BESIDE if all(run.final for run in runs) else WHILE_TRAINING
+        plot = comparison(groups, "frames", "mean return", place)
+        curves = [plot, paragraph(said + CURVES)]
+    return [
+        section(f"Learning curves{of}", *curves),
+        section(f"Results{of}", _results(groups)),
+        section(f"All trainings{of}", _runs(groups)),
+    ]
 
 
 def _last(run: Run) -> float | None:

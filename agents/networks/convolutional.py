@@ -120,13 +120,18 @@ class Convolutional(ImageTorso):
 
 
 class Shallow(Convolutional):
-    """Espeholt et al. 2018, arXiv:1802.01561, figure 3 left: 1.2 M parameters with its LSTM."""
+    """Espeholt et al. 2018, arXiv:1802.01561, figure 3 left: 1.2 M parameters with its LSTM.
+
+    That is the paper's for DeepMind Lab. On Atari its shallow agents have three convolutions
+    (section 5.3.2): `Nature`.
+    """
 
     NAME, LAYERS, features = "shallow", ((16, 8, 4), (32, 4, 2)), 256
 
 
 class Nature(Convolutional):
-    """Mnih et al. 2015, "Human-level control": 1.7 M parameters on Atari."""
+    """Mnih et al. 2015, "Human-level control": 1.7 M parameters on Atari, where it is the shallow
+    network of the IMPALA paper too."""
 
     NAME, LAYERS, features = "nature", ((32, 8, 4), (64, 4, 2), (64, 3, 1)), 512
 

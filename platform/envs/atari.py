@@ -2,9 +2,9 @@
 
 Legend: B environments of the vector, S frames in the stack.
 
-    paper     Espeholt et al. 2018, section 5.3.2 and G: a game starts with a random number of
-              no-ops, each game's own actions; for the learner a lost life terminates, while
-              the game goes on
+    paper     Espeholt et al. 2018, section 5.3.2 and G: a game starts with 1 to 30 frames of
+              no-ops, each number as likely; each game's own actions; for the learner a lost
+              life terminates, while the game goes on
     machado   Machado et al. 2018, arXiv:1709.06009: sticky actions (the emulator repeats the
               action before with probability 0.25), all 18 actions, no lost lives
 
@@ -13,12 +13,12 @@ frames and the last two of them max-pooled, at most 108,000 frames (30 minutes) 
 rewards as the game gives them. `Episode` is the game. Scores under the one protocol do not
 compare with scores under the other.
 
-Where this is not the paper's: there are 0 to 29 no-ops (the paper: 1 to 30), and before
-there are S frames, the stack holds zeros.
+Where this is not the paper's: before there are S frames, the stack holds zeros.
 """
 
 import dataclasses
 import functools
+from typing import Any
 
 import ale_py.roms
 import numpy as np
@@ -74,8 +74,8 @@ class AtariVector:
         max_frames: Emulator frames after which a game is truncated, looked at once a step.
         stack: S, the frames in one observation.
         frame_skip: Emulator frames behind one step.
-        noop_max: A game starts with fewer frames than this of FIRE and no-ops together.
-        fire_reset: Whether FIRE is pressed first, for a frame, where the game has it; not
+        noop_max: A game starts with 1 to so many frames of no-ops; 0: with none.
+        fire_reset: Whether the last of these frames is one of FIRE, where the game has it; not
             part of either protocol.
         render_mode: "rgb_array" for `render`, at the price of playing everything twice.
 
@@ -131,7 +131,7 @@ class AtariVector:
         if not isinstance(sticky, int | float) or not 0 <= sticky <= 1:
             raise SettingsError(f"{name}: sticky must be a number in 0..1, got {sticky!r}.")
         self.size = size
-        self._max_frames = max_frames
+        self._max_frames, self._noops = max_frames, noop_max > 0
         make = functools.partial(
             AtariVectorEnv,
             game,
@@ -144,7 +144,7 @@ class AtariVector:
             full_action_space=full_action_space,
             autoreset_mode="SameStep",
             frameskip=frame_skip,
-            noop_max=noop_max,
+            noop_max=noop_max + 1 if noop_max else 0,  # it draws from 0 to one less
             life_loss_info=life_loss,
             reward_clipping=False,
             use_fire_reset=fire_reset,
@@ -173,14 +173,14 @@ class AtariVector:
             raise EnvironmentFault(f"{self.spec.id}: this vector is closed; make another.")
         seeds = [key.child("episode", b, 0).integer() for b in range(self.size)]
         observation, info = self._emulators.reset(seed=np.array(seeds))
+        if self._screens is not None:
+            self._shown, _ = self._screens.reset(seed=np.array(seeds))
+        observation, info = self._with_noops(observation, info)
         self._origin = info["frame_number"] - info["episode_frame_number"]
         self._steps[:] = 0
         self._returns[:] = 0
         self._ready = True
-        if self._screens is not None:
-            self._shown, _ = self._screens.reset(seed=np.array(seeds))
-        first: NDArray[np.generic] = observation
-        return first
+        return observation
 
     def step(self, action: NDArray[np.generic]) -> Step:
         """Steps all B, [B] actions; resets the games that ended. See `VectorEnvironment`."""
@@ -199,12 +199,10 @@ class AtariVector:
         final_rows = np.flatnonzero(truncated)
         final_observation = observation[final_rows]
         if capped.any():
-            observation, info = self._emulators.reset(options={"reset_mask": capped})
-            origin = info["frame_number"] - info["episode_frame_number"]
-            ended |= capped
-            if self._screens is not None:
-                self._shown, _ = self._screens.reset(options={"reset_mask": capped})
-        self._origin = origin
+            observation, info = self._begin_anew(capped)
+        ended |= capped
+        observation, info = self._with_noops(observation, info)
+        self._origin = info["frame_number"] - info["episode_frame_number"]
         episodes: list[Episode] = []
         for b in np.flatnonzero(ended).tolist():
             episodes.append(Episode(b, float(self._returns[b]), int(self._steps[b])))
@@ -218,6 +216,23 @@ class AtariVector:
             final_observation=final_observation,
             episodes=tuple(episodes),
         )
+
+    def _begin_anew(self, games: NDArray[np.bool_]) -> tuple[NDArray[np.generic], Any]:
+        """New games where [B] says so; what all show, and what is known of them."""
+        assert self._emulators is not None  # noqa: S101 (so say those who call it)
+        if self._screens is not None:
+            self._shown, _ = self._screens.reset(options={"reset_mask": games})
+        observation, info = self._emulators.reset(options={"reset_mask": games})
+        return observation, info
+
+    def _with_noops(
+        self, observation: NDArray[np.generic], info: Any
+    ) -> tuple[NDArray[np.generic], Any]:
+        """Games that began without a no-op, as the library has them do too, begin once more:
+        what is drawn then is 1 to noop_max, each as likely."""
+        while self._noops and (none := info["episode_frame_number"] == 0).any():
+            observation, info = self._begin_anew(none)
+        return observation, info
 
     def render(self) -> NDArray[np.uint8]:
         """What game 0 looks like now, [210, 160, 3]; if made with render_mode="rgb_array"."""

@@ -21,7 +21,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from veldt.platform.envs.catalogue import no_environment
-from veldt.platform.envs.parts import packed, sole_box
+from veldt.platform.envs.parts import MOST_WORDS, packed, sole_box
 from veldt.platform.envs.vector import (
     Actions,
     EnvironmentSpec,
@@ -71,6 +71,7 @@ class GymnasiumVector:
         size: B.
         options: Go to `gymnasium.make`: `max_episode_steps` and what the environment's
             own constructor takes.
+        max_words: That are shown of a text among the observations.
 
     Raises:
         UnknownName: if nobody registered this id.
@@ -79,9 +80,15 @@ class GymnasiumVector:
         UnsupportedSpace: if its observations have no fixed number of numbers.
     """
 
-    def __init__(self, name: str, size: int, /, **options: Any) -> None:
+    def __init__(
+        self, name: str, size: int, /, *, max_words: int = MOST_WORDS, **options: Any
+    ) -> None:
         if size < 1:
             raise SettingsError(f"{name}: a vector holds at least 1 environment, got size {size}.")
+        if type(max_words) is not int or not 1 <= max_words <= 10_000:
+            raise SettingsError(
+                f"{name}: max_words must be an integer in 1..10,000, got {max_words!r}."
+            )
         self.size = size
         self._places: list[_Place] = []
         self._ready = False
@@ -89,7 +96,7 @@ class GymnasiumVector:
             for b in range(size):
                 self._places.append(_Place(name, b, make_gymnasium(name, options)))
             first = self._places[0].environment
-            observations, self._write = _observations(name, first.observation_space)
+            observations, self._write = _observations(name, first.observation_space, max_words)
         except BaseException:
             self.close()
             raise
@@ -314,7 +321,9 @@ def _actions(space: spaces.Space[Any]) -> tuple[Actions, Translation]:
     return Actions("other", description=name), lambda action: action
 
 
-def _observations(name: str, space: spaces.Space[Any]) -> tuple[Observations, Writer]:
+def _observations(
+    name: str, space: spaces.Space[Any], max_words: int
+) -> tuple[Observations, Writer]:
     """What the vector shows of this space, and how it is written into a row."""
     if isinstance(space, spaces.Box):
         shape = space.shape
@@ -325,9 +334,9 @@ def _observations(name: str, space: spaces.Space[Any]) -> tuple[Observations, Wr
         return Observations(shape, "uint8"), _bytes(shape, tuple(range(len(shape))))
     if sole := sole_box(space):
         box, look = sole
-        shown, write_box = _observations(name, box)
+        shown, write_box = _observations(name, box, max_words)
         return shown, lambda row, seen: write_box(row, look(seen))
-    if several := packed(space):
+    if several := packed(space, max_words):
         return several
     flat = None if _has_text(space) else spaces.flatten_space(space)
     if not isinstance(flat, spaces.Box):

@@ -5,10 +5,12 @@ uint8 [C, H, W]; numbers float32, what is discrete one-hot; words the numbers of
 that they hash into, int32, followed by zeros.
 
 The channel of words is the IMPALA paper's (Espeholt et al. 2018, D.1): split at blanks, 1000
-buckets. The hash is blake2b's, the same in every process.
+buckets. The hash is blake2b's, the same in every process. An observation has room for so many
+words (`environment.options.max_words`); a text that has more is cut, which is said once.
 """
 
 import hashlib
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -19,18 +21,26 @@ from numpy.typing import NDArray
 from veldt.platform.envs.vector import Observations, Part
 
 BUCKETS = 1000
-MOST_WORDS = 32  # further ones are not shown
+MOST_WORDS = 32  # that are shown of a text, if nothing else is said
 ALIGNMENT = 4
+
+log = logging.getLogger("veldt")
 
 Look = Callable[[Any], Any]  # from the whole observation to the part's
 Leaf = tuple[str, spaces.Space[Any], Look]
 Writer = Callable[[NDArray[np.generic], Any], None]
 
 
-def packed(space: spaces.Space[Any]) -> tuple[Observations, Writer] | None:
+def packed(
+    space: spaces.Space[Any], max_words: int = MOST_WORDS
+) -> tuple[Observations, Writer] | None:
     """How such a space is shown, and written into a row; None if it needs no packing.
 
     Packed is what has words in it, and images that are shown together with other things.
+
+    Args:
+        space: Of the environment's observations.
+        max_words: Of each text; further ones are not shown, and the first time it is said.
     """
     leaves = list(_leaves(space))
     kinds = {_kind(leaf) for _, leaf, _ in leaves}
@@ -42,7 +52,7 @@ def packed(space: spaces.Space[Any]) -> tuple[Observations, Writer] | None:
     writers: list[tuple[Part, Look, Callable[[Any], Any]]] = []
     at = 0
     for name, leaf, look in leaves:
-        part, encode = _part(name, leaf, at)
+        part, encode = _part(name, leaf, at, max_words)
         at += -(-part.size // ALIGNMENT) * ALIGNMENT
         parts.append(part)
         writers.append((part, look, encode))
@@ -70,13 +80,31 @@ def sole_box(space: spaces.Space[Any]) -> tuple[spaces.Box, Look] | None:
     return (leaf, look) if isinstance(leaf, spaces.Box) else None
 
 
-def hash_words(text: str) -> NDArray[np.int32]:
-    """The buckets of a text's words, from 1; an empty text is one word. [MOST_WORDS]."""
-    found = np.zeros(MOST_WORDS, np.int32)
-    for i, word in enumerate((text.split() or [""])[:MOST_WORDS]):
+def hash_words(text: str, most: int = MOST_WORDS) -> NDArray[np.int32]:
+    """The buckets of a text's words, from 1; an empty text is one word. [most]."""
+    found = np.zeros(most, np.int32)
+    for i, word in enumerate((text.split() or [""])[:most]):
         digest = hashlib.blake2b(word.encode(), digest_size=8).digest()
         found[i] = 1 + int.from_bytes(digest) % BUCKETS
     return found
+
+
+def _reader(name: str, most: int) -> Callable[[str], NDArray[np.int32]]:
+    """Hashes texts, and says once that one was cut."""
+    whole = True
+
+    def read(text: str) -> NDArray[np.int32]:
+        nonlocal whole
+        if whole and (count := len(text.split())) > most:
+            whole = False
+            log.warning(
+                "observations: the text %r has %d words, of which %d are shown, as of any other "
+                "from here on; environment.options.max_words=%d shows them all.",
+                *(name, count, most, count),
+            )
+        return hash_words(text, most)
+
+    return read
 
 
 def _leaves(space: spaces.Space[Any], name: str = "", look: Look = lambda x: x) -> Iterator[Leaf]:
@@ -120,10 +148,13 @@ def _fixed(space: spaces.Space[Any]) -> bool:
         return False
 
 
-def _part(name: str, space: spaces.Space[Any], offset: int) -> tuple[Part, Callable[[Any], Any]]:
+def _part(
+    name: str, space: spaces.Space[Any], offset: int, max_words: int
+) -> tuple[Part, Callable[[Any], Any]]:
     match _kind(space):
         case "words":
-            return Part(name, "words", (MOST_WORDS,), "int32", offset), hash_words
+            words = Part(name, "words", (max_words,), "int32", offset)
+            return words, _reader(name, max_words)
         case "image":
             assert isinstance(space, spaces.Box)  # noqa: S101 (so says _kind)
             shape = space.shape

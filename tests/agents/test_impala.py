@@ -45,6 +45,15 @@ def test_without_correction_it_takes_what_it_is_sent_for_its_own():
     assert abs(losses[0] - losses[1]) > 0.1
 
 
+def test_v_trace_is_timed_in_each_minibatch():
+    agent, laps = build(minibatches=3), []
+    agent.lap = laps.append
+    batch = batch_of(synthetic_trajectory(VECTOR, T=4, B=6, seed=3, policy_size=3))
+    for _ in agent.losses(batch, torch.Generator().manual_seed(0)):
+        laps.append("loss")
+    assert laps == ["forward", "v_trace", "loss"] * 3
+
+
 def test_loss_is_the_literal_one():
     agent = build(discount=0.9, entropy_cost=0.02, reward_clipping="abs_one")
     agent.network.double()

@@ -122,7 +122,8 @@ def test_a_learner_stops_where_the_loss_of_another_is_not_finite():
 
 @pytest.mark.parametrize("optimizer", ["rmsprop", "rmsprop-torch", "adam"])
 def test_a_learner_goes_on_from_its_arrays_bit_for_bit(optimizer):
-    assignments = [f"optimizer.name={optimizer}", "optimizer.momentum=0.5"]
+    moment = "beta1" if optimizer == "adam" else "momentum"
+    assignments = [f"optimizer.name={optimizer}", f"optimizer.{moment}=0.5"]
     settings = TrainSettings.parse(cookbook.load("cartpole", "train", assignments))
     environments = make_environments(settings, 4)
     trajectories = [

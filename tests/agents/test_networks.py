@@ -1,7 +1,5 @@
 """Networks: the papers' counts, memory across unrolls and episodes, and the ways to compute."""
 
-import shutil
-
 import numpy as np
 import pytest
 import torch
@@ -348,20 +346,6 @@ def test_bfloat16_is_near_and_its_gradient_float32(monkeypatch):
     torch.testing.assert_close(exact, near, rtol=0.05, atol=0.01)
     near.value.sum().backward()
     assert all(p.grad.dtype == torch.float32 for p in low.torso.parameters())
-
-
-@pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")), reason="no compiler")
-@pytest.mark.filterwarnings("ignore")  # torch's compiler imports what is deprecated
-def test_a_compiled_torso_computes_the_same_but_for_rounding():
-    plain, compiled = build(VECTOR), build(VECTOR, compile=True)
-    batch = batch_of(plain, VECTOR)
-    assert plain.state_dict().keys() == compiled.state_dict().keys()
-    gradients = []
-    for network in (plain, compiled):
-        said = network.unroll(batch)
-        (said.value.sum() + said.policy.square().sum()).backward()
-        gradients.append([said.value.detach(), *(p.grad for p in network.parameters())])
-    torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(

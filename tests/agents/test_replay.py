@@ -58,6 +58,21 @@ def test_what_makes_no_sense_is_refused(learner, words):
         settings(**learner)
 
 
+@pytest.mark.parametrize(("agent", "lag"), [("impala", 3), ("a2c", 0), ("ppo", 1)])
+def test_agents_on_policy_replay_nothing_and_act_with_their_newest_weights(agent, lag):
+    data = {"environment": {"id": "CartPole-v1"}, "frames": 10, "agent": {"name": agent}}
+    data |= {"actors": {"count": 6}, "learner": {"batch": 2}}
+    found = TrainSettings.parse(data)
+    assert found.max_lag == lag and found.busy_actors == min(6, 2 * (lag + 1))
+    assert TrainSettings.parse(data | {"learner": {"batch": 2, "max_lag": 9}}).max_lag == 9
+    replay = data | {"learner": {"batch": 2, "replay": 10, "replayed": 1}}
+    if agent == "impala":
+        assert TrainSettings.parse(replay).learner.replayed == 1
+    else:
+        with pytest.raises(SettingsError, match=f"learner.replay: {agent} learns from its newest"):
+            TrainSettings.parse(replay)
+
+
 def test_a_deterministic_run_replays_nothing():
     data = settings(replay=10, replayed=2).dump() | {"deterministic": True}
     with pytest.raises(SettingsError, match="checkpoints do not hold"):

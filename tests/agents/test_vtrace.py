@@ -68,14 +68,15 @@ def test_equals_the_double_sum(rho_bar, pg_rho_bar, c_bar, lambda_):
             np.testing.assert_allclose(ours, twin, rtol=relative, atol=tolerance)
 
 
-# The inputs published with rlax's own test (rlax/_src/vtrace_test.py), two trajectories
-# [B, T]; the results in float64 by an independent direct sum.
+# Published with rlax's own test (github.com/google-deepmind/rlax, rlax/_src/vtrace_test.py), two
+# trajectories [B, T]: the inputs, and `_expected_td` and `_expected_pg`, which are ERRORS and
+# ADVANTAGES_AT_1 in float32. All results here are in float64, by an independent direct sum.
 PUBLISHED = {
-    "behaviour_logits": [
+    "behaviour_policy_logits": [
         [[8.9, 0.7], [5.0, 1.0], [0.6, 0.1], [-0.9, -0.1]],
         [[0.3, -5.0], [1.0, -8.0], [0.3, 1.7], [4.7, 3.3]],
     ],
-    "target_logits": [
+    "target_policy_logits": [
         [[0.4, 0.5], [9.2, 8.8], [0.7, 4.4], [7.9, 1.4]],
         [[1.0, 0.9], [1.0, -1.0], [-4.3, 8.7], [0.8, 0.3]],
     ],
@@ -84,10 +85,15 @@ PUBLISHED = {
     "discounts": [[0.0, 0.89, 0.85, 0.99], [0.88, 1.0, 0.83, 0.95]],
     "values": [[2.1, 1.1, -3.1, 0.0], [3.1, 0.1, -1.1, 7.4]],
 }
+RATIOS = [
+    [0.47515128, 22.312224, 0.038760800, 3.2206988],
+    [95.639175, 0.88090578, 1.1426391e-05, 1.9085436],
+]
 ERRORS = [
     [-1.6155143, -3.4973223, 1.8670535, 50.316],
     [1.4662434, 3.6116402, -8.3369236e-05, -13.54],
 ]
+ADVANTAGES_AT_1 = ERRORS  # both weights are min(1, ratio), and v_{s+1} is what the sum has
 ADVANTAGES_AT_5 = [
     [-1.6155143, -17.486612, 1.8670535, 162.05268],
     [7.3312171, 3.6116402, -8.3369236e-05, -25.84168],
@@ -95,6 +101,10 @@ ADVANTAGES_AT_5 = [
 VS_AT_3_7 = [
     [0.48448565, -13.050219, 2.4484061, 162.05268],
     [-0.056247025, 3.7115375, -1.1002, -18.44168],
+]
+ADVANTAGES_AT_3_7_AND_2_2 = [
+    [-1.6155143, -0.48602087, 5.5484061, 110.6952],
+    [3.2255365, 3.6115375, -2.000372e-04, -25.84168],
 ]
 
 
@@ -107,12 +117,37 @@ def test_published_vectors(dtype):
         for name, value in PUBLISHED.items()
     }
     data["bootstrap_value"] = torch.tensor([8.4, -1.2], dtype=dtype)
-    plain = vtrace.from_logits(**data, clip_pg_rho_threshold=5.0)
-    near = {"rtol": 1e-5, "atol": 1e-5, "check_dtype": False}
-    torch.testing.assert_close((plain.vs - data["values"]).T, torch.tensor(ERRORS), **near)
-    torch.testing.assert_close(plain.pg_advantages.T, torch.tensor(ADVANTAGES_AT_5), **near)
-    loose = vtrace.from_logits(**data, clip_rho_threshold=3.7)
-    torch.testing.assert_close(loose.vs.T, torch.tensor(VS_AT_3_7), **near)
+    plain, at_5 = (vtrace.from_logits(**data, clip_pg_rho_threshold=bar) for bar in (1.0, 5.0))
+    loose = vtrace.from_logits(**data, clip_rho_threshold=3.7, clip_pg_rho_threshold=2.2)
+    near = {"rtol": 1e-5, "atol": 1e-7 if dtype == torch.float64 else 1e-5, "check_dtype": False}
+    for ours, published in (
+        (plain.log_rhos.exp(), RATIOS),
+        (plain.vs - data["values"], ERRORS),
+        (plain.pg_advantages, ADVANTAGES_AT_1),
+        (at_5.pg_advantages, ADVANTAGES_AT_5),
+        (loose.vs, VS_AT_3_7),
+        (loose.pg_advantages, ADVANTAGES_AT_3_7_AND_2_2),
+    ):
+        torch.testing.assert_close(ours.T, torch.tensor(published), **near)
+
+
+def test_arguments_by_place_are_the_released_codes():
+    """scalable_agent/vtrace.py: after bootstrap_value come rho-bar and that of the gradient."""
+    data = {name: torch.from_numpy(value) for name, value in problem(endings=False).items()}
+    del data["truncated"], data["final_values"]
+    named = vtrace.from_importance_weights(
+        **data, clip_rho_threshold=3.0, clip_pg_rho_threshold=2.0, clip_c_threshold=1.5
+    )
+    placed = vtrace.from_importance_weights(*data.values(), 3.0, 2.0, 1.5)
+    torch.testing.assert_close(placed, named, rtol=0, atol=0)
+    torch.manual_seed(0)
+    behaviour, target = torch.randn(2, T, B, 5, dtype=torch.float64).unbind(0)
+    given = (behaviour, target, torch.randint(5, (T, B)), *list(data.values())[1:])
+    far = vtrace.from_logits(*given, 3.0, 2.0)
+    expected = vtrace.from_importance_weights(far.log_rhos, *given[3:], 3.0, 2.0)
+    torch.testing.assert_close(far[:2], tuple(expected), rtol=0, atol=0)
+    log_rhos = far.target_action_log_probs - far.behaviour_action_log_probs
+    torch.testing.assert_close(far.log_rhos, log_rhos, rtol=0, atol=0)
 
 
 def test_on_policy_is_the_n_step_return():
@@ -206,7 +241,8 @@ def test_logits_in_half_precision_are_widened_before_their_softmax(dtype):
     }
     got = vtrace.from_logits(behaviour, target, actions, **rest)
     exact = vtrace.from_logits(behaviour.double(), target.double(), actions, **rest)
-    torch.testing.assert_close(got, exact, rtol=1e-5, atol=1e-5)
+    assert got.vs.dtype == got.log_rhos.dtype == torch.float32
+    torch.testing.assert_close(got, exact, rtol=1e-5, atol=1e-5, check_dtype=False)
 
 
 def test_targets_carry_no_gradient():

@@ -142,9 +142,12 @@ def test_evolution(veldt):
 def test_a_learner_alone(veldt):
     small = ("--set", "network=shallow", "--set", "actors.environments=2")
     result = veldt.summary("bench", "learner", "--seconds", 1, *small)
-    stages = ("stacking", "copying", "forward", "backward", "step", "publishing")
+    stages = ("stacking", "copying", "forward", "v_trace", "backward", "step", "publishing")
     spent = sum(result[f"{stage}_ms"] for stage in stages)
     assert 0.7 * result["update_ms"] < spent <= 1.01 * result["update_ms"]
+    whole = sum(result[f"{stage}_ms"] for stage in ("forward", "v_trace", "backward", "step"))
+    assert result["v_trace_share"] == pytest.approx(result["v_trace_ms"] / whole) and whole > 0
+    assert result["v_trace_ms"] > 0
     steps = 20 * 2  # of Pong's recipe, with 2 environments
     assert result["steps_per_second"] == pytest.approx(1e3 * steps / result["update_ms"])
     assert result["frames_per_second"] == pytest.approx(4 * result["steps_per_second"])

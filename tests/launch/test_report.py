@@ -12,7 +12,7 @@ import report_pages
 
 from veldt.agents.progress import Progress
 from veldt.agents.settings import TrainSettings
-from veldt.launch.evaluation_report import interval
+from veldt.launch.intervals import interval
 from veldt.launch.report import write
 from veldt.launch.trials import Trials
 from veldt.platform.errors import InputError

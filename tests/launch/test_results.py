@@ -65,6 +65,18 @@ def test_tables(tmp_path):
         tables(tmp_path)
 
 
+def test_the_learners_table(tmp_path):
+    (tmp_path / "learner").mkdir()
+    stages = {"forward_ms": 20.0, "v_trace_ms": 0.5, "backward_ms": 30.0, "step_ms": 4.0}
+    found = stages | {"update_ms": 60.0, "v_trace_share": 0.0092, "frames_per_second": 41_000.0}
+    for name in ("shallow", "minibatches"):
+        (tmp_path / "learner" / f"{name}.json").write_text(json.dumps(found | {"device": "cpu"}))
+    text = tables(tmp_path)
+    shown = "network=shallow` | cpu | 41,000 | 60.00 | 20.00 | 0.50 | 30.00 | 4.00 | 0.92%"
+    assert f"| `veldt bench learner --set {shown} |" in text
+    assert "| `veldt bench learner atari/pong --set network=shallow` | cpu |" in text
+
+
 def test_evolution_tables(tmp_path):
     for seed, reached in (("1", 120), ("2", None)):
         run = tmp_path / "swimmer" / "v1" / seed

@@ -2,7 +2,7 @@
 
 import pytest
 
-from veldt.launch.evaluation_report import interval
+from veldt.launch.intervals import interval
 from veldt.launch.setting_axis import SettingAxis, linear_ticks, log_ticks, short_names
 from veldt.search.space.tree import Number, Pick, Value
 

@@ -8,6 +8,7 @@ import signal
 import psutil
 import pytest
 
+from veldt.launch.intervals import interval
 from veldt.platform import checkpoints, records
 
 SHORT = ("--set", "frames=8000", "--set", "learner.checkpoint_updates=10")  # 32 updates
@@ -243,10 +244,17 @@ def test_evaluation_is_of_whole_fresh_episodes(veldt):
     first, again = (veldt.summary("evaluate", "run", "--episodes", 150) for _ in range(2))
     assert first == again and first["episodes"] == len(first["returns"]) == 150
     assert json.loads((veldt.folder / "run" / "evaluation.json").read_text()) == first
+    assert first["episode_steps"] == first["returns"]  # a step of CartPole is worth 1
+    assert first["mean_episode_steps"] == pytest.approx(first["mean_return"])
+    assert [first["mean_return_low"], first["mean_return_high"]] == list(
+        interval(first["returns"])
+    )
     other = veldt.summary("evaluate", "run", "--episodes", 150, "--seed", 1)
     assert other["returns"] != first["returns"]
     greedy = veldt.summary("evaluate", "run", "--episodes", 20, "--policy", "greedy")
     assert greedy["mean_return"] > 0
+    shown = veldt("evaluate", "run", "--episodes", 20, "--policy", "greedy").stdout
+    assert "95 % interval" in shown and f"{greedy['mean_return_low']:.5g} to" in shown
     for arguments, word in (
         (("evaluate", "nowhere"), "no such file"),
         (("evaluate", "run", "--policy", "best"), "policy"),
@@ -283,6 +291,7 @@ def test_several_tasks_are_counted_one_by_one(veldt):
     assert records.read(veldt.folder / "run")[-1]["mean_normalised_score"] is not None
     evaluation = veldt.summary("evaluate", "run", "--episodes", 2)
     assert evaluation["tasks"].keys() == {"atari/pong", "atari/breakout"}
+    assert evaluation["tasks"]["atari/pong"]["mean_episode_frames"] == 400
     assert veldt.summary("scores", "run")["games"].keys() == {"pong", "breakout"}
     assert veldt("report", "run").returncode == 0
     page = (veldt.folder / "run" / "report.html").read_text()

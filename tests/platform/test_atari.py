@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from ale_py.vector_env import AtariVectorEnv
 
-from veldt.platform.envs.atari import AtariVector, games
+from veldt.platform.envs.atari import PROTOCOLS, AtariVector, games
 from veldt.platform.envs.vector import Episode
 from veldt.platform.errors import EnvironmentFault, SettingsError, UnknownName
 from veldt.platform.keys import Key
@@ -22,7 +22,7 @@ def emulators(game, size, max_frames=108_000, **options):
         max_num_frames_per_episode=max_frames,
         autoreset_mode="SameStep",
         reward_clipping=False,
-        **{"use_fire_reset": False} | options,
+        **{"use_fire_reset": False, "noop_max": 31} | options,
     )
     seeds = [KEY.child("episode", b, 0).integer() for b in range(size)]
     return vector, vector.reset(seed=np.array(seeds))[0]
@@ -41,12 +41,15 @@ def test_episodes_are_games(game, size, steps, max_frames, least_games, has_live
     reference, first = emulators(game, size, max_frames)
     assert (vector.reset(KEY) == first).all()
     returns, lengths = np.zeros(size), np.zeros(size, np.int64)
-    played = lives_lost = 0
+    played = lives_lost = again = 0
     generator = KEY.child("actions").generator()
     for _ in range(steps):
         action = generator.integers(vector.spec.actions.count, size=size)
         step = vector.step(action)
-        observation, reward, over, cut, _ = reference.step(action)
+        observation, reward, over, cut, info = reference.step(action)
+        while (none := info["episode_frame_number"] == 0).any():  # began without a no-op
+            observation, info = reference.reset(options={"reset_mask": none})
+            again += 1
         assert step.observation.tobytes() == observation.tobytes()
         assert step.reward.dtype == np.float32 and (step.reward == reward).all()
         returns, lengths = returns + reward, lengths + 1
@@ -59,7 +62,7 @@ def test_episodes_are_games(game, size, steps, max_frames, least_games, has_live
         lives_lost += np.delete(step.terminated, ended).sum()
         returns[ended] = lengths[ended] = 0
     assert played >= least_games
-    assert (lives_lost > 0) == has_lives
+    assert (lives_lost > 0) == has_lives and again > 0
 
 
 def test_without_life_loss_only_games_end():
@@ -162,12 +165,32 @@ def test_options_reach_the_emulator():
 
 def test_how_a_game_starts():
     starts = []
-    for noop_max, fire in ((30, True), (0, True), (0, False)):
+    for noop_max, theirs, fire in ((30, 31, True), (0, 0, True), (0, 0, False)):
         vector = AtariVector("atari/pong", 1, noop_max=noop_max, fire_reset=fire)
-        _, first = emulators("pong", 1, noop_max=noop_max, use_fire_reset=fire)
+        _, first = emulators("pong", 1, noop_max=theirs, use_fire_reset=fire)
         starts.append(vector.reset(KEY).tobytes())
         assert starts[-1] == first.tobytes()
     assert len(set(starts)) == 3
+
+
+def test_a_game_starts_with_at_least_one_noop_each_number_as_likely(monkeypatch):
+    """Espeholt et al. 2018, section 5.3.2. With a cap of one step each step begins new games."""
+    counted, plain = [], AtariVector._with_noops
+
+    def counting(self, observation, info):
+        observation, info = plain(self, observation, info)
+        counted.append(info["episode_frame_number"].copy())
+        return observation, info
+
+    monkeypatch.setattr(AtariVector, "_with_noops", counting)
+    vector = AtariVector("atari/breakout", 4, max_frames=4, noop_max=2)
+    vector.reset(KEY)
+    for _ in range(25):
+        step = vector.step(np.zeros(4, np.int64))
+        assert len(step.episodes) == 4 and all(e.steps == 1 for e in step.episodes)
+    noops = np.concatenate(counted)
+    assert set(noops.tolist()) == {1, 2} and abs(noops.mean() - 1.5) < 0.2  # 4 deviations
+    assert PROTOCOLS["paper"].noop_max == 30 and PROTOCOLS["machado"].noop_max == 0
 
 
 @pytest.mark.parametrize(
@@ -234,7 +257,7 @@ def test_the_protocols_are_what_their_papers_say():
 
 def test_a_film_shows_the_very_games_that_are_played():
     """With sticky actions, lives lost and games cut: its colours, made grey, are what is seen."""
-    options = {"sticky": 0.25, "max_frames": 240}
+    options = {"sticky": 0.25, "max_frames": 240, "noop_max": 2}  # so that games begin twice
     plain = AtariVector("atari/breakout", 2, **options)
     filmed = AtariVector("atari/breakout", 2, render_mode="rgb_array", **options)
     assert (plain.reset(KEY) == filmed.reset(KEY)).all()
