@@ -19,7 +19,7 @@ from veldt.agents.build import use_threads
 from veldt.agents.lives import loss_file
 from veldt.agents.lives.catalogue import kind_of
 from veldt.agents.lives.contest import Contest, Record, counted
-from veldt.agents.lives.life import LifeSettings
+from veldt.agents.lives.settings import LifeSettings
 from veldt.launch import epg_report
 from veldt.launch.console import Console, number
 from veldt.launch.epg_report import EPISODE, REWARD, pairs

@@ -10,9 +10,9 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from veldt.agents.lives.contest import Record
-from veldt.agents.lives.life import LifeSettings
 from veldt.agents.lives.loss_file import Frozen
 from veldt.agents.lives.response import drift_response, loss_response
+from veldt.agents.lives.settings import LifeSettings
 from veldt.agents.lives.vtrace_loss import by_name
 from veldt.launch.console import number
 from veldt.launch.page import page, paragraph, section, settings_table, table

@@ -12,7 +12,7 @@ from veldt.platform.runs import read_json
 # Folder -> the search whose loss is in it.
 ABLATIONS = {
     "direction": "epg/direction",
-    "shuffled": "epg/direction --set problem.shuffled=true",
+    "shuffled": "epg/direction --set shuffled=true",
     "no-bootstrap": "epg/direction --set problem.bootstrap=0",
     "no-context": "epg/direction --set problem.loss.context=0",
     "no-memory": "epg/direction --set problem.loss.memory=0",

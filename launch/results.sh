@@ -161,7 +161,7 @@ epg() {
   veldt bench lives --seconds 60 --json > "$out/epg/bench-lives.json"
   evolve epg/direction epg/direction "1"
   compare direction bench
-  evolve epg/shuffled epg/direction "1" --set problem.shuffled=true
+  evolve epg/shuffled epg/direction "1" --set shuffled=true
   evolve epg/no-bootstrap epg/direction "1" --set problem.bootstrap=0
   evolve epg/no-context epg/direction "1" --set problem.loss.context=0
   evolve epg/no-memory epg/direction "1" --set problem.loss.memory=0

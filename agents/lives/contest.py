@@ -27,17 +27,11 @@ from numpy.typing import NDArray
 
 from veldt.agents.lives.anatomy import Anatomy
 from veldt.agents.lives.catalogue import BY_HAND, kind_of
-from veldt.agents.lives.inner_losses import Lived, Parts
-from veldt.agents.lives.life import (
-    Blend,
-    LifeSettings,
-    Lives,
-    Outcome,
-    blend_of,
-    demand_family,
-    first_weights,
-)
+from veldt.agents.lives.chance import first_weights
+from veldt.agents.lives.inner_losses import Descent, Lived, Parts
+from veldt.agents.lives.life import Blend, Lives, Outcome, blend_of
 from veldt.agents.lives.loss_file import Frozen
+from veldt.agents.lives.settings import LifeSettings, demand_family
 from veldt.platform.errors import InputError
 from veldt.platform.keys import Key
 
@@ -191,8 +185,11 @@ class Contest:
         """
         anatomy = self._frozen.anatomy(self._life.hidden, self._spec)
 
-        def still(agent: Parts, lived: Lived, chosen: torch.Tensor) -> torch.Tensor:
+        def nothing(agent: Parts, chosen: torch.Tensor) -> torch.Tensor:
             return 0.0 * sum(part.flatten(1).sum(1) for part in agent.values())  # type: ignore[return-value]
+
+        def still(agent: Parts, lived: Lived) -> Descent:
+            return nothing
 
         policy = self._frozen.policy if evolved else None
         return self._live("test", self._life, anatomy, lambda lives: still, options, policy)
@@ -261,10 +258,10 @@ class Contest:
 def _blind(blend: Blend) -> Blend:
     """The same, shown rewards of 0."""
 
-    def descend(agent: Parts, lived: Lived, chosen: torch.Tensor) -> torch.Tensor:
+    def begin(agent: Parts, lived: Lived) -> Descent:
         channels = lived.channels.clone()
         channels[..., -2] = 0.0
         unpaid = torch.zeros_like(lived.reward)
-        return blend(agent, dataclasses.replace(lived, channels=channels, reward=unpaid), chosen)
+        return blend(agent, dataclasses.replace(lived, channels=channels, reward=unpaid))
 
-    return descend
+    return begin

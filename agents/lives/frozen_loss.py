@@ -17,9 +17,9 @@ from veldt.agents.inputs import Batch
 from veldt.agents.lives import loss_file
 from veldt.agents.lives.drift import XI, DriftNetwork
 from veldt.agents.lives.learned_loss import LearnedLoss, LossSettings
-from veldt.agents.lives.life import FLOOR
 from veldt.agents.lives.loss_file import Frozen
 from veldt.agents.lives.vtrace_loss import by_name, coefficients, transformed
+from veldt.agents.lives.world import FLOOR
 from veldt.platform.envs.vector import EnvironmentSpec
 from veldt.platform.errors import InputError
 

@@ -11,7 +11,7 @@ from veldt.agents.kept_loss import kept, without
 from veldt.agents.lives import loss_file
 from veldt.agents.lives.anatomy import Anatomy
 from veldt.agents.lives.learned_loss import LearnedLoss, LossSettings
-from veldt.agents.lives.life import LifeSettings
+from veldt.agents.lives.settings import LifeSettings
 from veldt.agents.settings import TrainSettings
 from veldt.platform import checkpoints
 from veldt.platform.envs.vector import Actions

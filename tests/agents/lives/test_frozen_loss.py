@@ -16,8 +16,8 @@ from veldt.agents.lives import loss_file
 from veldt.agents.lives.anatomy import Anatomy
 from veldt.agents.lives.drift import DriftSettings
 from veldt.agents.lives.learned_loss import LearnedLoss
-from veldt.agents.lives.life import LifeSettings
 from veldt.agents.lives.response import _moved
+from veldt.agents.lives.settings import LifeSettings
 from veldt.agents.lives.vtrace_loss import VTraceSettings
 from veldt.agents.returns import final_values
 from veldt.agents.settings import TrainSettings
