@@ -99,6 +99,21 @@ class Lives:
         """
         return self._lived(keys, blend, range(number, number + 1), first, carry)
 
+    def score(self, keys: Sequence[Key], carry: Float[Tensor, "L C"]) -> Outcome:
+        """Whole episodes of agents as they are at the end of their lives; they learn no more.
+
+        Args:
+            keys: Of the tasks that they are tried on; [L].
+            carry: What their last stretch gave.
+        """
+        world = World(self._settings.environment, len(keys))
+        try:
+            living = Living(self._settings, self._anatomy, world, keys, None)
+            living.resume(self._settings.stretches, carry)
+            return living.score(self._tick)
+        finally:
+            world.close()
+
     def _lived(
         self,
         keys: Sequence[Key],
@@ -202,15 +217,12 @@ class Living:
                 for chosen in torch.split(order, settings.minibatch, 1):
                     self._descend(descent, chosen)
                     tick()
-        returns, extra = self._score(tick)
-        broken = ~self.agents.isfinite().all(1).numpy()
-        returns[broken] = np.nan
-        return Outcome(
-            returns,
-            torch.stack(rewards, 1).numpy(),
-            curve.rows(),
-            self._world.alike,
-            len(stretches) * length * settings.steps + extra,
+        scored = self.score(tick)
+        return dataclasses.replace(
+            scored,
+            rewards=torch.stack(rewards, 1).numpy(),
+            episodes=curve.rows(),
+            steps=len(stretches) * length * settings.steps + scored.steps,
         )
 
     def _begin(self, curve: Curve | None = None) -> None:
@@ -290,8 +302,9 @@ class Living:
         roots = (second / (1.0 - BETA2**self._descended)).sqrt_().add_(EPSILON)
         self.agents = agents.detach().addcdiv(first, roots, value=-rate)
 
-    def _score(self, tick: Callable[[], None]) -> tuple[NDArray[np.float64], int]:
-        """Mean returns of the final policies' next whole episodes [L], and the steps it took."""
+    @torch.no_grad()
+    def score(self, tick: Callable[[], None]) -> Outcome:
+        """What the policies are worth that there are now, by their next whole episodes."""
         wanted, L = self._settings.final_episodes, len(self.agents)
         self._begin()
         parts, sums, counts = self._anatomy.split(self.agents), np.zeros(L), np.zeros(L, np.int64)
@@ -309,7 +322,10 @@ class Living:
                     counts[episode.environment] += 1
             steps += 1
             tick()
-        return sums / wanted, steps
+        returns = sums / wanted
+        returns[~self.agents.isfinite().all(1).numpy()] = np.nan
+        mean = (returns * wanted / steps)[:, None]
+        return Outcome(returns, mean, returns[:, None], self._world.alike, steps)
 
 
 def blend_of(

@@ -126,3 +126,11 @@ def test_the_reward_of_a_step_tells_where_episodes_are_as_long(family, alike):
     world = World(TaskSettings(id=f"family/{family}"), 1)
     assert world.alike == alike
     world.close()
+
+
+def test_a_policy_trained_on_the_right_and_fixed_goes_to_the_right_on_the_left_too():
+    one = contest(frozen(updates=2, learning_rate=0.03, epochs=4), 8)
+    found = one.fixed("right", ("right", "left"))
+    right, left = found["right"], found["left"]
+    assert right.returns.mean() > 15.0 and left.returns.mean() < -10.0  # not learning: 0
+    assert right.areas * 50 == pytest.approx(right.returns)

@@ -1,5 +1,6 @@
 """Lives: the learned loss against its literal twin, and agents that learn or do not."""
 
+import dataclasses
 import math
 
 import literal_learned_loss as literal
@@ -12,6 +13,7 @@ import torch
 from veldt.agents.distributions import Categorical
 from veldt.agents.lives.anatomy import Anatomy
 from veldt.agents.lives.catalogue import BY_HAND
+from veldt.agents.lives.closed_form import read_off
 from veldt.agents.lives.drift import DriftNetwork, DriftSettings, closed_form
 from veldt.agents.lives.inner_losses import A2C, PPO, Evolved, Lived
 from veldt.agents.lives.learned_loss import Convolution, LearnedLoss, LossSettings
@@ -308,6 +310,21 @@ def test_the_closed_form_is_nothing_near_and_holds_back_far_away():
     for sign in (1.0, -1.0):
         drift = closed_form(sign * d, torch.full_like(d, 4.0 * sign))[0]
         assert drift[0] == 0.0 and (drift >= 0.0).all() and drift[1] < 0.05 < drift[2]
+
+
+def test_the_closed_form_is_read_off_a_drift():
+    advantages, log_ratios = np.linspace(-2.0, 2.0, 17), np.linspace(-1.0, 1.0, 21)
+    grid = np.meshgrid(advantages, log_ratios, indexing="ij")
+    shown = closed_form(*(torch.from_numpy(axis) for axis in reversed(grid))).numpy()
+    form = read_off(shown, advantages, log_ratios)
+    assert dataclasses.astuple(form) == pytest.approx((1.0, 2.0, 1.0, 0.6, 0.0), abs=1e-3)
+    other = 0.7 * np.maximum(grid[0] * np.expm1(grid[1]), 0.0)  # the limit of a small alpha
+    other[advantages < 0] = shown[advantages < 0] + 0.01 * np.sin(7 * grid[1][advantages < 0])
+    form = read_off(other, advantages, log_ratios)
+    assert form.a == pytest.approx(0.7, abs=0.03) and form.alpha < 0.05
+    assert form.beta == pytest.approx(0.6, abs=0.05) and 0.01 < form.residual < 0.1
+    left = np.sqrt(np.square(other - form.drift(advantages, log_ratios)).mean())
+    assert form.residual == pytest.approx(left / np.sqrt(np.square(other).mean()))
 
 
 def test_nine_zeros_are_the_plain_v_trace_loss():
