@@ -80,5 +80,10 @@ def test_stages_are_added_up_if_all_say_how_many():
     assert asked(made.stages, made.searched) == 9
     strategy = {"method": "openai-es", "generations": 2, "pairs": 2, "sigma": 0.1}
     made = settings({"name": "halving"}, stages=[strategy])
-    assert asked(made.stages, made.searched) is None
-    demand_room(made)
+    assert asked(made.stages, made.searched) == 8
+    assert made.build_scheduler()(made.scheduler, made.plan(Key(0))).room >= 8
+
+    class Silent:
+        """A plug-in's stage."""
+
+    assert asked([*made.stages, Silent()], made.searched) is None
