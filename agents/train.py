@@ -42,6 +42,7 @@ from veldt.platform.envs.vector import EnvironmentSpec
 from veldt.platform.errors import (
     ActorDied,
     ActorsLost,
+    CodeError,
     Diverged,
     EnvironmentFault,
     Interrupted,
@@ -270,7 +271,7 @@ class Training:
             kept = checkpoints.numbers(self._folder)
             where = f"that of update {kept[-1]:,}" if kept else "none yet"
             raise Diverged(f"{error} The last good checkpoint is {where}.") from error
-        except (EnvironmentFault, ActorsLost):
+        except (EnvironmentFault, CodeError, ActorsLost):
             self._keep()
             raise
         except LearnerDied:
