@@ -30,6 +30,16 @@ def questions(stage: Any, space: Space) -> int | None:
     return found if isinstance(found, int) else None
 
 
+def left_out(settings: "SearchSettings") -> int:
+    """How many of the stages' questions a population has no place for, that then goes on by
+    itself; 0 where the scheduler has none, or a budget says where the search ends."""
+    population = getattr(settings.scheduler, "population", None)
+    total = asked(settings.stages, settings.searched)
+    if population is None or total is None or settings.budget is not None:
+        return 0
+    return max(0, total - int(population))
+
+
 def demand_room(settings: "SearchSettings") -> None:
     """Sees that what was asked for is tried; with a budget, that says where it ends.
 
