@@ -21,8 +21,9 @@ from veldt.agents.kept_loss import without
 from veldt.agents.settings import TrainSettings
 from veldt.platform.channels.actor_end import ActorChannel, Arrays
 from veldt.platform.channels.certificates import Certificate
+from veldt.platform.code_errors import of_machine, told
 from veldt.platform.envs.vector import Observations, Step, VectorEnvironment
-from veldt.platform.errors import EnvironmentFault
+from veldt.platform.errors import EnvironmentFault, VeldtError
 from veldt.platform.keys import Key
 from veldt.platform.machine import bind
 from veldt.platform.trajectory import Trajectory
@@ -72,6 +73,12 @@ def main(argument: dict[str, Any]) -> None:
         pass
     except EnvironmentFault as fault:
         channel.fault(str(fault))
+    except VeldtError:
+        raise
+    except Exception as error:  # which the next actor's code would raise too
+        if of_machine(error):
+            raise
+        channel.fault(f"{type(error).__name__}: {error}", told(error))
     finally:
         channel.close()
 

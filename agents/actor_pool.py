@@ -98,7 +98,7 @@ class ActorPool:
         """Starts those again that died, and kills those that hang.
 
         Raises:
-            EnvironmentFault: if one ended with a reason that another would meet too.
+            EnvironmentFault, CodeError: if one ended with a reason that another would meet too.
             ActorsLost: if one dies again and again without making an unroll.
             ActorDied: if one died and `restart` is False.
         """

@@ -100,7 +100,7 @@ class Agent(abc.ABC):
         share = self.learned_share
         if not share or self.learned_part is not None:
             return own
-        learned = self.network.learned_loss(batch, policy)
+        learned = self.learned(batch, policy)
         if self.reduction == "sum":  # on the scale of its own, however many learners there are
             learned = learned * batch.reward.numel()
         metrics = own[1] | {"learned_loss": learned.detach()}
@@ -112,10 +112,23 @@ class Agent(abc.ABC):
         return self.settings.loss_share if self.settings.loss else 0.0
 
     @property
+    def learned(self) -> Any:
+        """The learned loss, whole or a part, of `agents/lives`; None if there is none."""
+        return getattr(self.network, "learned_loss", None)
+
+    @property
+    def replaced(self) -> list[str]:
+        """What a learned loss puts in the place of settings, for people."""
+        if self.learned is None or not self.learned_share:
+            return []
+        found: list[str] = self.learned.differences(dict(self.settings))
+        return found
+
+    @property
     def learned_part(self) -> Any:
         """The part of the agent's own loss that is learned, of `agents/lives`; None if none is."""
-        learned = getattr(self.network, "learned_loss", None)
-        return learned if getattr(learned, "kind", None) in self.learned_parts else None
+        learned = self.learned
+        return learned if learned is not None and learned.kind in self.learned_parts else None
 
     @property
     def reduction(self) -> Reduction:
@@ -123,6 +136,11 @@ class Agent(abc.ABC):
         learners' gradients, each of its part, make the whole batch's. Here what the settings
         say, and a mean where they say nothing."""
         return getattr(self.settings, "reduction", "mean")
+
+    def look_ahead(self, batch: Batch) -> None:
+        """Before an update: what it learns from counts for how a learned loss sees it."""
+        if self.learned is not None:
+            self.learned.take(batch, self.total)
 
     def look_back(self, batch: Batch) -> None:
         """After an update: what it learnt from counts for how observations are normalised."""

@@ -22,8 +22,17 @@ from veldt.platform.tickets import Place
 
 def make_environments(settings: TrainSettings, size: int, task: int = 0) -> VectorEnvironment:
     """`size` environments of one of the tasks that the settings name."""
+    return _made(settings, size, task)[0]
+
+
+def _made(settings: TrainSettings, size: int, task: int) -> tuple[VectorEnvironment, str]:
+    """And what the run's hidden task is, where there is one."""
     played = settings.environment.played[task]
-    return catalogue.make(played.id, size, played.options)
+    environments = catalogue.make(played.id, size, played.options)
+    pin = getattr(environments, "pin", None)
+    if pin is None or settings.environment.hidden_tasks == "many":
+        return environments, ""
+    return environments, pin(Key(settings.seed).child("hidden-task", task))
 
 
 def environment_spec(settings: TrainSettings) -> EnvironmentSpec:
@@ -32,13 +41,24 @@ def environment_spec(settings: TrainSettings) -> EnvironmentSpec:
     Raises:
         UnsupportedSpace: if tasks differ in what they show or take.
     """
-    specs = []
+    return look(settings)[0]
+
+
+def look(settings: TrainSettings) -> tuple[EnvironmentSpec, list[str]]:
+    """The same, and the hidden tasks of the run, "family/goal: x 0.600, y 0.800" for one.
+
+    Raises:
+        UnsupportedSpace: if tasks differ in what they show or take.
+    """
+    specs, hidden = [], []
     for task in range(len(settings.environment.played)):
-        environments = make_environments(settings, 1, task)
+        environments, found = _made(settings, 1, task)
         if any(part.kind == "words" for part in environments.spec.observations.parts):
             environments.reset(Key(settings.seed).child("shown"))  # a text that is cut says so
         environments.close()
         specs.append(environments.spec)
+        if found:
+            hidden.append(f"{environments.spec.id}: {found}")
     first = specs[0]
     for other in specs[1:]:
         for name in ("observations", "actions", "frames_per_step"):
@@ -49,7 +69,7 @@ def environment_spec(settings: TrainSettings) -> EnvironmentSpec:
                     f"{one} and of {other.id} {two}. For Atari set "
                     'environment.options.full_action_space=true, or protocol="machado".'
                 )
-    return with_tasks(settings, first)
+    return with_tasks(settings, first), hidden
 
 
 def with_tasks(settings: TrainSettings, spec: EnvironmentSpec) -> EnvironmentSpec:

@@ -1,6 +1,6 @@
 """Where an agent lives, as settings: one environment, or several tasks at once."""
 
-from typing import Any
+from typing import Any, Literal
 
 import pydantic
 
@@ -25,6 +25,9 @@ class EnvironmentSettings(Settings):
     """Passed to the environment's constructor; to that of each task, under the task's own."""
     tasks: tuple[TaskSettings, ...] = ()
     """Instead of `id`: actor i plays task i modulo their number, and nobody tells the agent."""
+    hidden_tasks: Literal["one", "many"] = "one"
+    """Of a family: a run is of one hidden task, which is drawn from its seed and named in the
+    summary; or each environment has one of its own, and the agent is to do for all of them."""
 
     @pydantic.model_validator(mode="after")
     def _one_or_several(self) -> "EnvironmentSettings":

@@ -35,6 +35,7 @@ from veldt.platform import checkpoints
 from veldt.platform.errors import (
     ActorDied,
     ActorsLost,
+    CodeError,
     Diverged,
     EnvironmentFault,
     LearnerDied,
@@ -47,7 +48,9 @@ from veldt.platform.zygote import Zygote, exit_reason
 MODULE = "veldt.agents.followers"
 POLL_S = 0.01
 MEETING = "meeting"
-FAULTS = {kind.__name__: kind for kind in (ActorDied, ActorsLost, EnvironmentFault, RunFailed)}
+FAULTS: dict[str, type[RunFailed]] = {
+    kind.__name__: kind for kind in (ActorDied, ActorsLost, CodeError, EnvironmentFault, RunFailed)
+}
 
 
 class Followers:
@@ -118,13 +121,13 @@ def meet(group: LearnerGroup, told: Told | None, idle: Callable[[], None]) -> li
 
     Raises:
         LearnerDied: if one of them is gone.
-        EnvironmentFault, ActorsLost, ActorDied, RunFailed: what a follower came to grief by.
+        RunFailed: what a follower came to grief by, of the kind that it was there.
     """
     messages = group.exchange({"told": None if told is None else dataclasses.asdict(told)}, idle)
     for message in messages:
         if "fault" in message:
-            kind, text = message["fault"]
-            raise FAULTS[kind](text)
+            kind, *words = message["fault"]
+            raise FAULTS[kind](*words)
     reports = [message["told"] for message in messages]
     return None if None in reports else [Told(**report) for report in reports]
 
@@ -181,6 +184,6 @@ def _gather(group: LearnerGroup, feed: Feed, done: int, stopwatch: Stopwatch) ->
     except RunFailed as error:
         kind = type(error).__name__
         with contextlib.suppress(LearnerDied):
-            fault = [kind if kind in FAULTS else RunFailed.__name__, str(error)]
+            fault = [kind, *error.args] if kind in FAULTS else [RunFailed.__name__, str(error)]
             group.exchange({"fault": fault, "told": None})
         raise

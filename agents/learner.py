@@ -80,6 +80,7 @@ class Learner:
             rate *= max(0.0, 1.0 - done / self._updates)
         self._generator.manual_seed(self._key.child("update", done).integer())
         taken: list[dict[str, Tensor]] = []
+        self.agent.look_ahead(batch)
         for loss, metrics in self.agent.losses(batch, self._generator):
             self.stopwatch.lap("forward")
             norm = self._descend(loss, metrics, rate, done, meanwhile)

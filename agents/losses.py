@@ -27,6 +27,21 @@ def policy_gradient_loss(
     return reduce(-log_probabilities * advantages.detach(), reduction)
 
 
+def normalized(advantages: Tensor, dim: int | None = None) -> Tensor:
+    """Advantages brought to mean 0 and deviation 1, all together or along one dimension."""
+    away = advantages - advantages.mean(dim, keepdim=True)
+    return away / (advantages.std(dim, correction=0, keepdim=True) + 1e-8)
+
+
+def clipped_surrogate(ratio: Tensor, advantages: Tensor, clip_ratio: float) -> Tensor:
+    """What PPO ascends at each step, of the same shape.
+
+    Schulman et al. 2017, arXiv:1707.06347, equation 7.
+    """
+    near = ratio.clamp(1.0 - clip_ratio, 1.0 + clip_ratio)
+    return torch.minimum(ratio * advantages, near * advantages)
+
+
 def baseline_loss(errors: Float[Tensor, "T B"], reduction: Reduction) -> Float[Tensor, ""]:
     """Half the squared distance of the values from their targets."""
     return 0.5 * reduce(errors.square(), reduction)

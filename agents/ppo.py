@@ -81,12 +81,11 @@ class PPO(Agent):
         policy, values = said.policy[:-1], said.value[:-1]
         advantages, goals = self.network.scaled(advantages, targets, batch.task)
         if settings.normalize_advantages:
-            advantages = (advantages - advantages.mean()) / (advantages.std(correction=0) + 1e-8)
+            advantages = losses.normalized(advantages)
         log_pi = distribution.log_probability(policy, batch.action)
         log_mu = distribution.log_probability(batch.behaviour_policy, batch.action)
         ratio = torch.exp(log_pi - log_mu)
-        near = ratio.clamp(1.0 - settings.clip_ratio, 1.0 + settings.clip_ratio)
-        policy_loss = -torch.minimum(ratio * advantages, near * advantages).mean()  # eq. 7
+        policy_loss = -losses.clipped_surrogate(ratio, advantages, settings.clip_ratio).mean()
         if self.learned_part is not None:
             share = self.learned_share
             learned = self.learned_part(log_pi - log_mu, advantages).mean()
@@ -101,7 +100,7 @@ class PPO(Agent):
             "baseline_loss": baseline_loss,
             "entropy": entropy,
             "value": values.mean(),
-            "clipped_share": (ratio != near).float().mean(),
+            "clipped_share": ((ratio - 1.0).abs() > settings.clip_ratio).float().mean(),
             "divergence": distribution.divergence(batch.behaviour_policy, policy).mean(),
         }
         own = total, {name: value.detach() for name, value in metrics.items()}

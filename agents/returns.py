@@ -7,7 +7,7 @@ Legend: T steps, B environments, K truncations.
 """
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from veldt.agents import vtrace
@@ -40,15 +40,46 @@ def generalized_advantages(
         discount: gamma
         lambda_: 1 looks as far as the batch goes, 0 a single step.
     """
+    return advantages(
+        rewards,
+        batch.terminated,
+        batch.truncated,
+        values,
+        final_values(batch, final_value),
+        discount,
+        lambda_,
+    )
+
+
+def advantages(
+    rewards: Float[Tensor, "T B"],
+    terminated: Bool[Tensor, "T B"],
+    truncated: Bool[Tensor, "T B"],
+    values: Float[Tensor, "T+1 B"],
+    final: Float[Tensor, "T B"],
+    discount: float,
+    lambda_: float,
+) -> Float[Tensor, "T B"]:
+    """The same, of what is not a batch.
+
+    Args:
+        rewards: Of each step.
+        terminated: Where an episode ended by itself.
+        truncated: Where it was cut off.
+        values: V(x_0) to V(x_T); no gradient is taken.
+        final: Where truncated, the value of the episode's final observation; read nowhere else.
+        discount: gamma
+        lambda_: As above.
+    """
     now = values[:-1].detach()
     targets = vtrace.from_importance_weights(
         torch.zeros_like(rewards),
-        discount * (~batch.terminated).to(now.dtype),
+        discount * (~terminated).to(now.dtype),
         rewards,
         now,
         values[-1].detach(),
-        truncated=batch.truncated,
-        final_values=final_values(batch, final_value),
+        truncated=truncated,
+        final_values=final,
         lambda_=lambda_,
     )
     return targets.vs - now

@@ -19,8 +19,8 @@ from typing import Any
 
 from veldt.agents.actor_pool import GIVE_UP_AFTER, MODULE, PRELOAD
 from veldt.agents.build import (
-    environment_spec,
     find_device,
+    look,
     make_agent,
     make_deterministic,
     make_learner,
@@ -42,6 +42,7 @@ from veldt.platform.envs.vector import EnvironmentSpec
 from veldt.platform.errors import (
     ActorDied,
     ActorsLost,
+    CodeError,
     Diverged,
     EnvironmentFault,
     Interrupted,
@@ -103,7 +104,7 @@ def train(
         # Whatever can be wrong with the settings is found before anything is written.
         alone = settings.learner.count == 1
         device = find_device(settings.learner.device, Place(0, settings.learner.count))
-        spec = environment_spec(settings)
+        spec, hidden = look(settings)
         use_threads(settings.learner.threads)
         if settings.deterministic and device.type != "cpu":  # which is so anyway
             make_deterministic()
@@ -119,6 +120,8 @@ def train(
                 "`veldt train` start all actors."
             )
         agent = make_agent(kept(settings, folder) if resume else settings, spec)
+        if agent.learned is not None:
+            agent.learned.demand_unrolls(settings.actors.unroll_length)
         cost = cost_of(agent, spec)  # before there is a folder: it finds cores that do not fit
         if resume and (folder / "settings.json").exists():
             settings.demand_horizon(read_settings(folder).get("frames", settings.frames))
@@ -146,6 +149,10 @@ def train(
                     f"may be {settings.max_lag} updates old (learner.max_lag), and an update "
                     f"learns from {settings.learner.fresh} unrolls (learner.batch)"
                 )
+            for task in hidden:
+                announce(f"one hidden task for the whole run, {task}")
+            for line in agent.replaced:
+                announce(f"the learned loss replaces {line}")
             deaths: Deaths = collections.Counter()
             while True:
                 try:
@@ -164,6 +171,7 @@ def train(
                         door,
                         followers,
                         end,
+                        hidden,
                     )
                     if door is not None:
                         announce(f"listening at {training.listening}")
@@ -204,12 +212,13 @@ class Training:
         door: Door | None,
         followers: Followers | None,
         end: int,
+        hidden: list[str],
     ) -> None:
         several = len(settings.environment.played) > 1
         self._tasks = [task.id if several else "" for task in settings.environment.played]
         self._settings, self._spec, self._cost = settings, spec, cost
         self._learner, self._folder, self._report = learner, folder, report
-        self._followers = followers
+        self._followers, self._hidden = followers, hidden
         self._updates = settings.updates(spec)
         self._end = end  # of this session, if nothing ends it before
         self._progress = Progress()
@@ -274,7 +283,7 @@ class Training:
             kept = checkpoints.numbers(self._folder)
             where = f"that of update {kept[-1]:,}" if kept else "none yet"
             raise Diverged(f"{error} The last good checkpoint is {where}.") from error
-        except (EnvironmentFault, ActorsLost):
+        except (EnvironmentFault, CodeError, ActorsLost):
             self._keep()
             raise
         except LearnerDied:
@@ -376,6 +385,9 @@ class Training:
 
     def _summary(self) -> dict[str, Any]:
         settings = self._settings
+        more: dict[str, Any] = {"hidden_tasks": self._hidden} if self._hidden else {}
+        if self._learner.agent.replaced:
+            more["learned_loss_replaces"] = self._learner.agent.replaced
         return (
             self._progress.summary()
             | self._evaluator.summary()
@@ -386,4 +398,5 @@ class Training:
                 **dataclasses.asdict(self._cost),
                 "sessions": self._records.session + 1,
             }
+            | more
         )

@@ -7,6 +7,7 @@ All live the same lives, so that differences are paired, and a life that breaks 
 as the worst of all; see agents/lives/contest.py.
 """
 
+import dataclasses
 import math
 import time
 from collections.abc import Mapping
@@ -19,7 +20,7 @@ from veldt.agents.build import use_threads
 from veldt.agents.lives import loss_file
 from veldt.agents.lives.catalogue import kind_of
 from veldt.agents.lives.contest import Contest, Record, counted
-from veldt.agents.lives.life import LifeSettings
+from veldt.agents.lives.settings import LifeSettings
 from veldt.launch import epg_report
 from veldt.launch.console import Console, number
 from veldt.launch.epg_report import EPISODE, REWARD, pairs
@@ -95,6 +96,11 @@ def epg(
             run(f"random_{side}", "... not learning", lambda side=side: contest.random(half=side))
     for name in RIVALS[frozen.settings.kind] if rivals else ():
         run(name.replace("-", "_"), f"{name}, each of a grid", lambda n=name: contest.by_hand(n))
+    if "half" in life.environment.options:  # what a policy knows beforehand, without learning
+        chosen = records["ppo"].settings if "ppo" in records else {}
+        console.say("a policy trained on tasks to the right, and fixed ...")
+        for side, record in contest.fixed("right", HALVES, chosen).items():
+            records[f"fixed_{side}"] = record
     result: dict[str, Any] = {"environment": life.environment.id, "lives": lives, "seed": seed}
     result["area_of"] = REWARD if records["epg"].alike else EPISODE
     result["provenance"] = frozen.provenance
@@ -121,6 +127,9 @@ def epg(
             }
     if "epg_left" in records:
         result["left_half_share"] = left_half_share(records)
+        result["fixed_left_half_share"] = left_half_share(records, "fixed")
+    if frozen.settings.kind == "drift":
+        result["closed_form"] = dataclasses.asdict(epg_report.closed_form(frozen))
     if folder.is_dir():
         console.say("the page ...")
         place = life.environment.id.replace("/", "-")
@@ -129,10 +138,15 @@ def epg(
     return result | {"seconds": time.perf_counter() - begun}
 
 
-def left_half_share(records: Mapping[str, Record]) -> float | None:
+def left_half_share(records: Mapping[str, Record], name: str = "epg") -> float | None:
     """Of the gain on the right over not learning, how much there is on the left; None where the
-    gain on the right is not above 0 by its 95 % interval, and there is nothing to keep."""
-    gains = {s: records[f"epg_{s}"].returns - records[f"random_{s}"].returns for s in HALVES}
+    gain on the right is not above 0 by its 95 % interval, and there is nothing to keep.
+
+    Args:
+        records: By name.
+        name: Whose gain.
+    """
+    gains = {s: records[f"{name}_{s}"].returns - records[f"random_{s}"].returns for s in HALVES}
     low, _ = interval(gains["right"].tolist()) or (math.nan, math.nan)
     if not low > 0.0:
         return None
@@ -155,9 +169,17 @@ def show(result: dict[str, Any], console: Console) -> None:
     for prefix, one, other in epg_report.pairs(result):
         parts = (result[f"{prefix}difference{end}"] for end in ("", "_low", "_high"))
         mean, low, high = map(number, parts)
-        words = f"{epg_report.NAMES[one]} less {epg_report.NAMES[other]}"
+        words = f"{epg_report.WORDS[one]} less {epg_report.WORDS[other]}"
         console.say(f"{words}: {mean} ({low} to {high}), paired, 95 %")
+    if "closed_form" in result:
+        form = {name: number(value) for name, value in result["closed_form"].items()}
+        console.say(
+            f"read off the drift: {form['a']} relu(g - alpha tanh(g / alpha)), alpha "
+            f"{form['alpha']}, where A >= 0; {form['b']} and beta {form['beta']} where A < 0; "
+            f"residual {form['residual']} of its size (DPO: 1, 2, 1, 0.6)"
+        )
     if "left_half_share" in result:
-        share = result["left_half_share"]
-        words = "no clear gain on the right" if share is None else f"{share:.0%} on the left"
-        console.say(f"of the gain on the right: {words}")
+        for key, who in (("", "the evolved loss"), ("fixed_", "a policy trained on the right")):
+            share = result[f"{key}left_half_share"]
+            words = "no clear gain on the right" if share is None else f"{share:.0%} on the left"
+            console.say(f"of the gain on the right, {who}: {words}")

@@ -9,10 +9,12 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from veldt.agents.lives.closed_form import ClosedForm, read_off
 from veldt.agents.lives.contest import Record
-from veldt.agents.lives.life import LifeSettings
+from veldt.agents.lives.drift import ALPHA, BETA
 from veldt.agents.lives.loss_file import Frozen
 from veldt.agents.lives.response import drift_response, loss_response
+from veldt.agents.lives.settings import LifeSettings
 from veldt.agents.lives.vtrace_loss import by_name
 from veldt.launch.console import number
 from veldt.launch.page import page, paragraph, section, settings_table, table
@@ -38,7 +40,10 @@ OTHERS = {
     "random_right": "not learning, tasks to the right",
     "epg_left": "evolved loss, tasks to the left",
     "random_left": "not learning, tasks to the left",
+    "fixed_right": "policy trained on the right and fixed, tasks to the right",
+    "fixed_left": "policy trained on the right and fixed, tasks to the left",
 }
+WORDS = NAMES | OTHERS
 REWARD = "reward of a step"
 EPISODE = "return of the episodes that ended"  # where they end by what agents do
 REWARDS = np.linspace(-2.0, 2.0, 17)
@@ -57,6 +62,9 @@ PAIRS = (
     ("random_", "epg", "random"),
     ("no_reward_random_", "no_reward", "random"),
     ("unevolved_random_", "unevolved", "random"),
+    ("right_fixed_", "epg_right", "fixed_right"),
+    ("left_fixed_", "epg_left", "fixed_left"),
+    ("fixed_left_random_", "fixed_left", "random_left"),
 )
 
 
@@ -84,7 +92,7 @@ def write(
         error = record.returns.std(ddof=1) / len(record.returns) ** 0.5
         rows.append(
             [
-                (NAMES | OTHERS)[name],
+                WORDS[name],
                 f"{number(float(record.returns.mean()))} ± {number(float(error))}",
                 number(float(record.areas.mean())),
                 settings,
@@ -137,7 +145,7 @@ def _curves(records: Mapping[str, Record], steps: int, of: str) -> str:
 def _differences(result: Mapping[str, Any]) -> str:
     rows = []
     for prefix, one, other in pairs(result):
-        row = [f"{NAMES[one]} less {NAMES[other]}"]
+        row = [f"{WORDS[one]} less {WORDS[other]}"]
         for what in ("difference", "area_difference"):
             mean, low, high = (number(result[f"{prefix}{what}{e}"]) for e in ("", "_low", "_high"))
             row.append(f"{mean} ({low} to {high})")
@@ -161,12 +169,29 @@ def _loss(frozen: Frozen) -> str:
 
 def _drift(frozen: Frozen) -> str:
     evolved, closed = drift_response(frozen, REWARDS, LOG_RATIOS)
-    label = "advantage"
+    form, label = read_off(evolved, REWARDS, LOG_RATIOS), "advantage"
+    dpo = {"a": 1.0, "alpha": ALPHA, "b": 1.0, "beta": BETA}
+    rows = [[name, number(getattr(form, name)), number(value)] for name, value in dpo.items()]
+    error = number(form.residual)
+    words = (
+        "The closed form with a scale for each side, fitted to the evolved drift by least "
+        "squares: a relu(g - alpha tanh(g / alpha)) with g = (r - 1) A where A >= 0, else the "
+        "same of b and beta with A log r. What it leaves of the drift, the root of the mean "
+        f"square, is {error} of the drift's."
+    )
     return section(
         "What holds the policy back",
         _map(evolved, label, REWARDS, "evolved", "the evolved drift"),
+        _map(form.drift(REWARDS, LOG_RATIOS), label, REWARDS, "fitted", "the form read off it"),
+        table(["coefficient", "read off", "DPO"], rows),
+        paragraph(words),
         _map(closed, label, REWARDS, "closed", "the closed form of DPO"),
     )
+
+
+def closed_form(frozen: Frozen) -> ClosedForm:
+    """What is read off an evolved drift."""
+    return read_off(drift_response(frozen, REWARDS, LOG_RATIOS)[0], REWARDS, LOG_RATIOS)
 
 
 def _coefficients(frozen: Frozen) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from veldt.launch.console import number
-from veldt.launch.epg_report import NAMES, OTHERS, pairs
+from veldt.launch.epg_report import WORDS, pairs
 from veldt.launch.evolution_results import markdown
 from veldt.launch.lives_bench import WAYS
 from veldt.platform.runs import read_json
@@ -12,7 +12,7 @@ from veldt.platform.runs import read_json
 # Folder -> the search whose loss is in it.
 ABLATIONS = {
     "direction": "epg/direction",
-    "shuffled": "epg/direction --set problem.shuffled=true",
+    "shuffled": "epg/direction --set shuffled=true",
     "no-bootstrap": "epg/direction --set problem.bootstrap=0",
     "no-context": "epg/direction --set problem.loss.context=0",
     "no-memory": "epg/direction --set problem.loss.memory=0",
@@ -49,34 +49,39 @@ def _ablations(folder: Path) -> str:
                 _interval(found, "random_difference"),
                 number(found["no_reward_return"]),
                 *(number(found[f"longer_{times}_return"]) for times in (4, 8)),
-                "-" if found["left_half_share"] is None else f"{found['left_half_share']:.0%}",
+                *(_share(found.get(f"{who}left_half_share")) for who in ("", "fixed_")),
                 f"{search['wall_seconds'] / 60:.0f} min",
             ]
         )
     if not rows:
         return ""
     names = ["`veldt search ...`", "return", "above not learning, paired", "without rewards"]
-    names += ["lives 4 times as long", "8 times", "of the gain kept on the left", "search"]
+    names += [
+        "lives 4 times as long",
+        "8 times",
+        "of the gain kept on the left",
+        "by a fixed policy",
+    ]
+    names += ["search"]
     return markdown(names, rows)
 
 
 def _comparison(name: str, found: dict[str, Any]) -> list[str]:
     """The losses that lived the same lives, and the paired differences."""
-    words = NAMES | OTHERS
     rows = []
     for key in found:
         loss = key.removesuffix("_return")
-        if key != loss and loss in words:
+        if key != loss and loss in WORDS:
             settings = found.get(f"{loss}_settings", {})
             chosen = ", ".join(f"{k} {number(v)}" for k, v in settings.items())
             under = number(found[f"{loss}_area"])
-            rows.append([words[loss], number(found[key]), under, chosen])
+            rows.append([WORDS[loss], number(found[key]), under, chosen])
     place = f"{name}, {found['environment']}, {found['lives']} lives"
     area = found["area_of"]
     losses = markdown([place, "return", area, "best of the grid"], rows)
     rows = [
         [
-            f"{words[one]} less {words[other]}",
+            f"{WORDS[one]} less {WORDS[other]}",
             _interval(found, f"{prefix}difference"),
             _interval(found, f"{prefix}area_difference"),
         ]
@@ -107,6 +112,10 @@ def _speed(path: Path) -> str:
     ]
     names = ["command, lives x steps a second", "lives together", "a process for each", "ratio"]
     return markdown([*names, "processes that stay", "ratio", "efficiency"], rows)
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.0%}"
 
 
 def _interval(found: dict[str, Any], name: str) -> str:

@@ -12,7 +12,7 @@
 #   bash launch/results.sh peers            30 minutes: small recipes beside stable-baselines3
 #   bash launch/results.sh evolution        2 hours: population searches, 3 seeds each
 #   bash launch/results.sh comparison       1 hour: every strategy on several problems
-#   bash launch/results.sh searchers        3 hours: searchers on COCO's functions and on two tables
+#   bash launch/results.sh searchers        a night: searchers on COCO's functions and on two tables
 #   bash launch/results.sh schedules        2 hours: the coordinator's time; every scheduler on recordings
 #   bash launch/results.sh long             4 hours: Walker2d, Ant, Freeway
 #   bash launch/results.sh epg              6 hours: losses that evolution writes, and their ablations
@@ -143,9 +143,12 @@ searchers() {
     python -P -m veldt.launch.searcher_comparison "$out/searchers")
   # Logs on a disk of memory: a hundred thousand commits would wait for the real one.
   [ ! -w /dev/shm ] || local -x TMPDIR=/dev/shm
-  "${compare[@]}" random sobol tpe cma auto evolution cma-es optuna-tpe optuna-cma gp
-  "${compare[@]}" random evolution --suites nasbench201,hpolib --trials 200 --seeds 100
-  "${compare[@]}" random evolution --suites nasbench201,hpolib --trials 200 --seeds 100 --shuffled
+  local proposers=(random sobol tpe cma auto evolution nelder-mead particle-swarm coordinate multi-resolution)
+  "${compare[@]}" "${proposers[@]}" cma-es optuna-tpe optuna-cma gp
+  # Whatever is compared on tables has its control, where there is nothing to learn.
+  for shuffled in "" --shuffled; do
+    "${compare[@]}" "${proposers[@]}" --suites nasbench201,hpolib --trials 200 --seeds 100 $shuffled
+  done
 }
 
 schedules() {
@@ -172,7 +175,7 @@ epg() {
   veldt bench lives --seconds 60 --json > "$out/epg/bench-lives.json"
   evolve epg/direction epg/direction "1"
   compare direction bench
-  evolve epg/shuffled epg/direction "1" --set problem.shuffled=true
+  evolve epg/shuffled epg/direction "1" --set shuffled=true
   evolve epg/no-bootstrap epg/direction "1" --set problem.bootstrap=0
   evolve epg/no-context epg/direction "1" --set problem.loss.context=0
   evolve epg/no-memory epg/direction "1" --set problem.loss.memory=0

@@ -186,6 +186,7 @@ def settings(recording: Recording, scheduler: dict[str, Any], seed: int) -> Sear
             "space": recording.space,
             "stages": [{"method": "random", "trials": ENDLESS}],
             "scheduler": scheduler,
+            "heldout": {"finalists": 1},  # looked at long before it ends
             "seed": seed,
         }
     )

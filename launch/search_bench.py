@@ -108,6 +108,7 @@ def settings(scheduler: str, trials: int) -> SearchSettings:
             "space": SPACE,
             "stages": [{"method": "random", "trials": trials}],
             "scheduler": {"name": scheduler} | SCHEDULERS[scheduler],
+            "heldout": {"finalists": 1},
         }
     )
 

@@ -81,6 +81,7 @@ def settings(box: BlackBox, contender: str, seed: int, trials: int) -> SearchSet
             "train": {"frames": FRAMES, "environment": {"id": "none"}},
             "space": box.space,
             "stages": [stage(contender, trials)],
+            "heldout": {"finalists": 1},  # only what was asked is looked at
             "seed": seed,
         }
     )

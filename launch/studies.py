@@ -16,9 +16,11 @@ from veldt.launch.trials import Trials
 from veldt.platform.ranks import Ranks
 from veldt.platform.runs import read_settings
 from veldt.search import code_errors
+from veldt.search.asked import left_out
 from veldt.search.run import search
 from veldt.search.settings import SearchSettings
 from veldt.search.supervisor import Supervisor
+from veldt.search.view import trial_name
 
 
 class Progress:
@@ -41,6 +43,11 @@ class Progress:
                 again = f", attempt {body['attempt'] + 1}" if body["attempt"] else ""
                 anew = ", from the beginning: its checkpoint had gone" if body["anew"] else ""
                 self._say(f"{name:>15}  started on worker {body['worker']}{again}{anew}")
+            case "drop" if body.get("promotable"):
+                self._say(
+                    f"{trial_name(body['trial']):>15}  its checkpoint goes, for keep.gigabytes; "
+                    "if it is promoted, it begins anew"
+                )
             case "fail":
                 self._say(f"{name:>15}  came to nothing: {body['reason']}")
             case "result" if body["score"] is not None:
@@ -144,6 +151,12 @@ def run(
                 f"searching in {folder} on {ranks.size} rank(s); stopped at any time, "
                 "the same command with --resume goes on"
             )
+            if missing := left_out(settings):
+                population = settings.scheduler.population  # type: ignore[attr-defined]
+                console.say(
+                    f"{missing} of the trials that the stages ask for are not begun: the "
+                    f"population is {population}, and goes on by itself (scheduler.population)"
+                )
         with footed(console, settings, folder, ranks.rank == 0) as (report, watched):
             summary = search(
                 settings,

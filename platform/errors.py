@@ -14,6 +14,7 @@
     |-- BrokenContract        an agent, environment or searcher fails its conformance suite
     `-- RunFailed             exit code 1: it was started and came to grief
         |-- EnvironmentFault  an environment returned NaN or broke its contract
+        |-- CodeError         an actor's code raised what nobody foresaw
         |-- ActorsLost        actors die as fast as they are started
         |-- ActorDied         one died where the run cannot go on without it (lockstep)
         |-- LearnerDied       one of several did: the run goes back to its last checkpoint
@@ -87,6 +88,22 @@ class RunFailed(VeldtError):
 
 class EnvironmentFault(RunFailed):
     """An environment returned NaN or broke its contract."""
+
+
+class CodeError(RunFailed):
+    """An actor's code raised what nobody foresaw; another actor's would too.
+
+    Args:
+        reason: "KeyError: 'x'".
+        traceback: Of it.
+    """
+
+    def __init__(self, reason: str, traceback: str) -> None:
+        super().__init__(reason, traceback)
+        self.reason, self.traceback = reason, traceback
+
+    def __str__(self) -> str:
+        return f"an actor's code raised an error, which is not tried again:\n{self.traceback}"
 
 
 class ActorsLost(RunFailed):

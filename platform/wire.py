@@ -9,7 +9,7 @@ actor -> learner                          learner -> actor
 hello      run, actor, incarnation        welcome   settings, learner, learners
 ready      actor, incarnation, version    work      number, version, fresh, slot (+ weights)
 delivery   ... number, episodes (+ T)     stop
-fault      actor, incarnation, reason
+fault      ... reason, traceback
 ask        ... number, version, step (+ what is seen)      answer  (+ actions)
 
 a host of actors -> learner               learner -> a host of actors
@@ -28,7 +28,7 @@ import numpy as np
 import pydantic
 from numpy.typing import NDArray
 
-from veldt.platform.errors import WireError
+from veldt.platform.errors import CodeError, EnvironmentFault, RunFailed, WireError
 
 MAGIC = b"VELDT1"
 ALIGNMENT = 64
@@ -128,6 +128,15 @@ class Fault(_Header):
     actor: int
     incarnation: int
     reason: str
+    traceback: str = ""
+    """where the code is at fault"""
+
+    @property
+    def error(self) -> RunFailed:
+        """As what it ends the run."""
+        if self.traceback:
+            return CodeError(self.reason, self.traceback)
+        return EnvironmentFault(self.reason)
 
 
 class Join(_Header):

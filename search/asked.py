@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 from veldt.platform.errors import SettingsError
 from veldt.platform.keys import Key
 from veldt.platform.settings import Settings
-from veldt.search.grid import GridSettings, size
 from veldt.search.space.space import Space
 
 if TYPE_CHECKING:  # which asks here
@@ -17,16 +16,28 @@ def asked(stages: Iterable[Settings], space: Space) -> int | None:
     """At most; None if a stage does not say."""
     total = 0
     for stage in stages:
-        trials = size(stage, space) if isinstance(stage, GridSettings) else _trials(stage)
+        trials = questions(stage, space)
         if trials is None:
             return None
         total += trials
     return total
 
 
-def _trials(stage: Any) -> int | None:
-    found = getattr(stage, "trials", None)
+def questions(stage: Any, space: Space) -> int | None:
+    """Of one stage, by its settings: they have `asks(space)`, or else `trials`."""
+    asks = getattr(stage, "asks", None)
+    found = getattr(stage, "trials", None) if asks is None else asks(space)
     return found if isinstance(found, int) else None
+
+
+def left_out(settings: "SearchSettings") -> int:
+    """How many of the stages' questions a population has no place for, that then goes on by
+    itself; 0 where the scheduler has none, or a budget says where the search ends."""
+    population = getattr(settings.scheduler, "population", None)
+    total = asked(settings.stages, settings.searched)
+    if population is None or total is None or settings.budget is not None:
+        return 0
+    return max(0, total - int(population))
 
 
 def demand_room(settings: "SearchSettings") -> None:

@@ -1,31 +1,13 @@
 """Errors of the code that trials run: nothing that trying again would mend.
 
 What a trial's process raises that nobody foresaw is an error of a program, or of settings that a
-program cannot do with. It is shown once, and if nothing else came of the first trials the search
-stops. What the machine ran out of is not: that may be better the next time.
+program cannot do with: the learner's, or an actor's. It is shown once, and if nothing else came of
+the first trials the search stops. What the machine ran out of is none: see `platform/code_errors`.
 """
-
-import traceback
 
 from veldt.search.view import View
 
 FIRST = 3  # trials that fail in the same way before a search stops
-MOST_LETTERS = 10_000  # of a traceback
-
-
-def of_machine(error: Exception) -> bool:
-    """Whether the same code may do better another time."""
-    name, words = type(error).__name__, str(error)
-    return (
-        isinstance(error, MemoryError | OSError)
-        or name == "OutOfMemoryError"  # torch's, which is a RuntimeError
-        or (isinstance(error, RuntimeError) and "allocate memory" in words)
-    )
-
-
-def told(error: Exception) -> str:
-    """Its traceback."""
-    return "".join(traceback.format_exception(error))[-MOST_LETTERS:].rstrip()
 
 
 def kind(reason: str, error: str) -> str:

@@ -32,6 +32,8 @@ def findings(view: View, winner: Trial, searcher: dict[str, Any], space: Space) 
         "failed_trials": sum(t.state == "condemned" for t in view.trials.values()),
         "failed_attempts": view.failed,
         "lost_ranks": view.lost_ranks,
+        "checkpoints_dropped": view.drops,
+        "promotable_dropped": view.missed_drops,
         "highest_score": best.score if best else None,
         "best_trial": winner.number,
         "best_score": winner.score,

@@ -48,6 +48,14 @@ class GenerationalSettings(Settings):
             raise SettingsError(f"{dotted((*at, 'unrolls'))}: a trial is a whole life.")
         return own | {"strategy": knobs}
 
+    def asks(self, space: Space) -> int:
+        """The members of all generations."""
+        centre = np.full(space.dimensions, MIDDLE)
+        strategy = plugins.load("strategies", self.method, STRATEGIES)(
+            self.strategy, centre, Key(0)
+        )
+        return int(strategy.ask().size) * self.generations
+
 
 class Generational:
     """A generation is asked whole; the next one begins when all its answers are there."""

@@ -30,6 +30,10 @@ class GridSettings(Settings):
     shuffled: bool = True
     """In a random order, so that a part of it is a part of everything"""
 
+    def asks(self, space: Space) -> int:
+        """How many points there are; one more than `MOST` where there are more."""
+        return sum(1 for _ in itertools.islice(_points(space, self.levels), MOST + 1))
+
 
 class Grid(Listed):
     """Every combination once, conditional settings only where they are."""
@@ -50,11 +54,6 @@ class Grid(Listed):
 
     def point(self, number: int) -> Point:
         return self._grid[number]
-
-
-def size(settings: GridSettings, space: Space) -> int:
-    """How many points there are; one more than `MOST` where there are more."""
-    return sum(1 for _ in itertools.islice(_points(space, settings.levels), MOST + 1))
 
 
 def _points(space: Space, levels: int) -> Iterator[Point]:

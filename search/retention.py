@@ -3,22 +3,23 @@
     needed          of trials under way, and of the best few
     of no more use  of trials that failed for good; of members of a population that are somebody
                     else now; copies for forks that every member has passed
-    the rest        stay, unless all together are more than `keep.gigabytes`: then those of the
-                    least promising go first. Who goes on without one begins anew, and in a
-                    deterministic training comes to the same.
+    the rest        stay, unless all together are more than `keep.gigabytes`: then those of trials
+                    go first that cannot be promoted any more, and of these, and of the others
+                    after them, the least promising. Who goes on without one begins anew, and in
+                    a deterministic training comes to the same.
 
-What goes is in the log before it goes.
+What goes is in the log before it goes, and whether it is of one that might have gone on.
 """
 
 import contextlib
 import dataclasses
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from veldt.search.jobs import FOLDERS
 from veldt.search.keep_settings import KeepSettings
-from veldt.search.schedulers.scheduler import Scheduler
+from veldt.search.schedulers.scheduler import Scheduler, promotable
 from veldt.search.view import Trial, View, trial_name
 from veldt.search.works.kept import kept
 
@@ -37,7 +38,11 @@ class Item:
 
 
 def expendable(
-    view: View, items: Sequence[Item], floor: int | None, settings: KeepSettings
+    view: View,
+    items: Sequence[Item],
+    floor: int | None,
+    settings: KeepSettings,
+    promotable: Callable[[Trial], bool] = lambda trial: trial.state == "paused",
 ) -> list[Item]:
     """What may go now, in the order of going.
 
@@ -46,6 +51,7 @@ def expendable(
         items: What there is.
         floor: Nobody will fork from a checkpoint before that; None: nobody forks at all.
         settings: How much may stay.
+        promotable: Whether a trial may go on.
     """
     if floor is None and settings.gigabytes is None:
         items = [item for item in items if view.trials[item.trial].state == "condemned"]
@@ -69,7 +75,11 @@ def expendable(
     left = [item for item in items if item not in gone]
     over = sum(item.size for item in left) - settings.gigabytes * 1e9
     order = {trial.number: place for place, trial in enumerate(view.scored)}
-    for item in sorted(left, key=lambda item: -order.get(item.trial, -1)):
+
+    def least_first(item: Item) -> tuple[bool, int]:
+        return promotable(view.trials[item.trial]), -order.get(item.trial, -1)
+
+    for item in sorted(left, key=least_first):
         if over <= 0:
             break
         if item.trial not in best and view.trials[item.trial].state in ("paused", "done"):
@@ -132,7 +142,15 @@ class Retention:
     def expendable(self) -> list[Item]:
         """What may go now."""
         floor = self._scheduler.floor(self._view) if self._scheduler.forks else None
-        return expendable(self._view, list(self._items.values()), floor, self._settings)
+        items = list(self._items.values())
+        return expendable(self._view, items, floor, self._settings, self._promotable)
+
+    def promotable(self, item: Item) -> bool:
+        """Whether a trial may go on whose checkpoint this is."""
+        return item.frames == OWN and self._promotable(self._view.trials[item.trial])
+
+    def _promotable(self, trial: Trial) -> bool:
+        return promotable(self._scheduler, self._view, trial)
 
     def delete(self, number: int, frames: int) -> None:
         """It goes."""

@@ -22,6 +22,7 @@ from typing import Any
 from veldt.platform.errors import InputError, RunFailed
 from veldt.platform.keys import Key
 from veldt.search import code_errors
+from veldt.search.asked import left_out
 from veldt.search.crew import Crew
 from veldt.search.findings import findings, results
 from veldt.search.jobs import Jobs
@@ -262,6 +263,7 @@ class Study:
             "scored_by": self._settings.evaluation.score if self._settings.train else "command",
             "ranks": ranks,
             "seed": self._settings.seed,
+            "left_out": left_out(self._settings),
         }
 
     def _start(self, worker: int, segment: Segment) -> None:
@@ -359,7 +361,8 @@ class Study:
             self._demand_code(outcome)
             self._retention.found(self.view.trials[segment.trial])
             for item in self._retention.expendable():
-                self._event("drop", trial=item.trial, frames=item.frames)
+                missed = self._retention.promotable(item)
+                self._event("drop", trial=item.trial, frames=item.frames, promotable=missed)
                 self._going.append(item)
 
     def _demand_code(self, outcome: Outcome) -> None:

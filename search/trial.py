@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from veldt.platform import plugins
+from veldt.platform.code_errors import of_machine, told
 from veldt.platform.errors import (
     BrokenContract,
     BrokenPlugin,
+    CodeError,
     Diverged,
     EnvironmentFault,
     Interrupted,
@@ -29,7 +31,6 @@ from veldt.platform.errors import (
 )
 from veldt.platform.interrupts import Interrupts
 from veldt.platform.runs import read_json, write_json
-from veldt.search import code_errors
 
 RUNS = {
     "training": "veldt.search.works.training_run:run",
@@ -127,6 +128,9 @@ def main(argument: dict[str, Any]) -> None:
             raise SystemExit(3) from None
         except WRONG_INPUT as error:
             outcome = Outcome(job.segment, None, reason=str(error), wrong_input=True)
+        except CodeError as error:  # of an actor
+            print(error)
+            outcome = Outcome(job.segment, None, error.reason, error=error.traceback)
         except VeldtError as error:
             # What lies in the settings happens again; what lies in the machine may not.
             reason, final = f"{type(error).__name__}: {error}", isinstance(error, FINAL)
@@ -136,10 +140,10 @@ def main(argument: dict[str, Any]) -> None:
             # Nobody foresaw it; the log has it too, among what was printed.
             traceback.print_exc()
             reason = f"{type(error).__name__}: {error}"
-            if code_errors.of_machine(error):
+            if of_machine(error):
                 outcome = Outcome(job.segment, None, reason, final=False)
             else:
-                outcome = Outcome(job.segment, None, reason, error=code_errors.told(error))
+                outcome = Outcome(job.segment, None, reason, error=told(error))
     write_json(folder / RESULT, outcome.plain())
 
 

@@ -115,6 +115,10 @@ class View:
         """trials that were to go on after all, and how far"""
         self.dropped: set[tuple[int, int]] = set()
         """(trial, frames) of checkpoints that are gone, -1 for a trial's own"""
+        self.drops = 0
+        """checkpoints that went"""
+        self.missed_drops = 0
+        """of them, those of trials that might have gone on, which then begin anew"""
         self.given = 0
         """frames of tuning that were given out, less what was not needed"""
         self.exhausted = False
@@ -178,6 +182,8 @@ class View:
                     self.trials[segment.trial].reason = body["reason"]
             case "drop":
                 self.dropped.add((body["trial"], body["frames"]))
+                self.drops += 1
+                self.missed_drops += bool(body.get("promotable"))
             case "result":
                 self._result(body)
 

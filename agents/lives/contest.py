@@ -5,6 +5,7 @@
     ppo, ...      losses written by hand, at the best of a grid of settings that is chosen on lives
                   of its own; losses that are a part of a written one have the grid too
     random        a policy that never learns
+    fixed         a policy that PPO trained on many tasks of one half, and that learns no more
 
 A loss whose agents' first weights were evolved with it lives by those; all others, and it as
 "fresh", by weights drawn from the keys of the lives.
@@ -18,7 +19,8 @@ Legend: L lives, U updates in each.
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,17 +29,11 @@ from numpy.typing import NDArray
 
 from veldt.agents.lives.anatomy import Anatomy
 from veldt.agents.lives.catalogue import BY_HAND, kind_of
-from veldt.agents.lives.inner_losses import Lived, Parts
-from veldt.agents.lives.life import (
-    Blend,
-    LifeSettings,
-    Lives,
-    Outcome,
-    blend_of,
-    demand_family,
-    first_weights,
-)
+from veldt.agents.lives.chance import first_weights
+from veldt.agents.lives.inner_losses import PPO, Descent, Lived, Parts
+from veldt.agents.lives.life import Blend, Lives, Outcome, blend_of
 from veldt.agents.lives.loss_file import Frozen
+from veldt.agents.lives.settings import LifeSettings, demand_family
 from veldt.platform.errors import InputError
 from veldt.platform.keys import Key
 
@@ -46,6 +42,7 @@ EPOCHS = (1, 4, 10)
 MINIBATCHES = (4, 2, 1)  # in the steps from one update to the next
 NO_OPTIONS: Mapping[str, Any] = {}
 TOGETHER = 50  # lives in one program
+MET, TRAINED = 8, 4  # tasks that a fixed policy was trained on, in so many times a life
 
 
 @dataclasses.dataclass(frozen=True)
@@ -191,8 +188,11 @@ class Contest:
         """
         anatomy = self._frozen.anatomy(self._life.hidden, self._spec)
 
-        def still(agent: Parts, lived: Lived, chosen: torch.Tensor) -> torch.Tensor:
+        def nothing(agent: Parts, chosen: torch.Tensor) -> torch.Tensor:
             return 0.0 * sum(part.flatten(1).sum(1) for part in agent.values())  # type: ignore[return-value]
+
+        def still(agent: Parts, lived: Lived) -> Descent:
+            return nothing
 
         policy = self._frozen.policy if evolved else None
         return self._live("test", self._life, anatomy, lambda lives: still, options, policy)
@@ -204,6 +204,36 @@ class Contest:
     def as_lived(self, name: str) -> Record:
         """By a loss written by hand, with the settings of the evolved loss's lives."""
         return self._by_hand(name, {}, "test")
+
+    def fixed(
+        self, trained: str, halves: Sequence[str], settings: Mapping[str, Any] = NO_OPTIONS
+    ) -> dict[str, Record]:
+        """By policies that PPO has trained, each on several tasks one after another, and that do
+        not learn in the lives of the test: what is known beforehand of a half, and no more.
+
+        Args:
+            trained: The half that they were trained on.
+            halves: Those of the lives of the test.
+            settings: Of the training, in the place of those of the lives.
+        """
+        length = self._life.updates * TRAINED
+        changed = {"stretches": MET, "updates": MET * math.ceil(length / MET), "final_episodes": 1}
+        life = LifeSettings.parse(self._life.dump() | dict(settings) | changed)
+        spec = self._spec
+        anatomy = Anatomy(spec.observations.shape[0], spec.actions, life.hidden, PPO.value)
+        lives = Lives(_placed(life, {"half": trained}), anatomy, self._tick)
+        tested = life.model_copy(update={"final_episodes": self._life.final_episodes})
+        found: dict[str, list[Outcome]] = {half: [] for half in halves}
+        for some in _together(self._keys["test"]):
+            carry = None
+            for number in range(MET):
+                tasks = [key.child("trained", number) for key in some]
+                _, carry = lives.stretch(tasks, blend_of(PPO(anatomy)), number, carry)
+            assert carry is not None
+            for half in halves:
+                there = Lives(_placed(tested, {"half": half}), anatomy, self._tick)
+                found[half].append(there.score(some, carry))
+        return {half: _record(outcomes, dict(settings)) for half, outcomes in found.items()}
 
     def _best(self, live: Callable[[dict[str, Any], str], Record]) -> Record:
         """With the settings of the grid whose lives "tune" end best, the lives "test"."""
@@ -237,34 +267,48 @@ class Contest:
         options: Mapping[str, Any],
         policy: NDArray[np.float32] | None = None,
     ) -> Record:
-        environment = life.environment
-        if options:
-            changed = {"options": environment.options | dict(options)}
-            life = life.model_copy(update={"environment": environment.model_copy(update=changed)})
-        keys = self._keys[purpose]
-        found: list[Outcome] = []
-        for first in range(0, len(keys), TOGETHER):
-            some = keys[first : first + TOGETHER]
+        life, found = _placed(life, options), list[Outcome]()
+        for some in _together(self._keys[purpose]):
             given = None if policy is None else torch.from_numpy(policy)
             weights = first_weights(anatomy, some, given)
             found.append(Lives(life, anatomy, self._tick).live(some, blend(len(some)), weights))
-        return Record(
-            np.concatenate([outcome.returns for outcome in found]),
-            np.concatenate(
-                [outcome.rewards if outcome.alike else outcome.episodes for outcome in found]
-            ),
-            {},
-            alike=found[0].alike,
-        )
+        return _record(found)
+
+
+def _together(keys: list[Key]) -> Iterator[list[Key]]:
+    """In as many programs as it takes."""
+    for first in range(0, len(keys), TOGETHER):
+        yield keys[first : first + TOGETHER]
+
+
+def _placed(life: LifeSettings, options: Mapping[str, Any]) -> LifeSettings:
+    """The life with some options of its family changed."""
+    if not options:
+        return life
+    environment = life.environment
+    changed = {"options": environment.options | dict(options)}
+    return life.model_copy(update={"environment": environment.model_copy(update=changed)})
+
+
+def _record(found: list[Outcome], settings: dict[str, Any] | None = None) -> Record:
+    """What all of them came to."""
+    return Record(
+        np.concatenate([outcome.returns for outcome in found]),
+        np.concatenate(
+            [outcome.rewards if outcome.alike else outcome.episodes for outcome in found]
+        ),
+        settings or {},
+        alike=found[0].alike,
+    )
 
 
 def _blind(blend: Blend) -> Blend:
     """The same, shown rewards of 0."""
 
-    def descend(agent: Parts, lived: Lived, chosen: torch.Tensor) -> torch.Tensor:
+    def begin(agent: Parts, lived: Lived) -> Descent:
         channels = lived.channels.clone()
         channels[..., -2] = 0.0
         unpaid = torch.zeros_like(lived.reward)
-        return blend(agent, dataclasses.replace(lived, channels=channels, reward=unpaid), chosen)
+        return blend(agent, dataclasses.replace(lived, channels=channels, reward=unpaid))
 
-    return descend
+    return begin

@@ -23,6 +23,10 @@ class Curve:
         self._running = np.zeros(lives)  # return so far of the episode that is under way
         self._sums, self._counts = np.zeros((2, lives))
 
+    def begin(self) -> None:
+        """Episodes begin; what was under way is of no account."""
+        self._running[:] = 0.0
+
     def take(self, reward: NDArray[np.float32], episodes: Sequence[Episode]) -> None:
         """A step of all lives, and the episodes that it ended."""
         self._running += reward

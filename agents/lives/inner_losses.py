@@ -6,7 +6,9 @@
     ppo                Schulman et al. 2017, arXiv:1707.06347, equation 7, with a penalty on the
                        divergence as in Houthooft et al. 2018
 
-All are called alike, and give a loss of their own to each of many lives.
+All are called alike, once at each update, and give what its steps descend, a loss of its own for
+each of many lives. Advantages and the values' targets are computed there: they are those from
+before the update's first step (Schulman et al. 2017, algorithm 1), as in `agents/ppo.py`.
 
 Legend: L lives, T steps of the buffer, of which the newest M were just lived, N samples of a
 minibatch, Q parameters of a loss.
@@ -19,9 +21,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from veldt.agents import losses
 from veldt.agents.distributions import Distribution, distribution_over
 from veldt.agents.lives.anatomy import Anatomy
 from veldt.agents.lives.learned_loss import LearnedLoss
+from veldt.agents.returns import advantages
 
 Parts = dict[str, Tensor]
 
@@ -53,22 +57,31 @@ class Sampled:
     action: Tensor  # [L, N, ...]
 
 
+class Descent(Protocol):
+    """What the steps of one update descend."""
+
+    def __call__(self, agent: Parts, chosen: Int[Tensor, "L N"]) -> Float[Tensor, " L"]:
+        """The loss of the samples that are chosen.
+
+        Args:
+            agent: The agents' parameters; gradients go there.
+            chosen: Among the newest M.
+        """
+
+
 class InnerLoss(Protocol):
     """A loss for each of many lives."""
 
     value: bool
     """whether agents need a value"""
 
-    def __call__(
-        self, loss: Parts, agent: Parts, lived: Lived, chosen: Int[Tensor, "L N"]
-    ) -> Float[Tensor, " L"]:
-        """The loss of the samples that are chosen.
+    def __call__(self, loss: Parts, agent: Parts, lived: Lived) -> Descent:
+        """What an update descends.
 
         Args:
             loss: The loss's own parameters, empty if it has none.
-            agent: The agents'; gradients go there.
+            agent: The agents', before the update's first step.
             lived: Of the buffer.
-            chosen: Among the newest M.
         """
 
 
@@ -80,11 +93,15 @@ class Evolved:
     def __init__(self, network: LearnedLoss, anatomy: Anatomy) -> None:
         self._network, self._anatomy = network, anatomy
 
-    def __call__(self, loss: Parts, agent: Parts, lived: Lived, chosen: Tensor) -> Tensor:
-        policy = self._anatomy.policy(agent, lived.observation)
-        memory = self._anatomy.recall(agent) if self._anatomy.memory else None
+    def __call__(self, loss: Parts, agent: Parts, lived: Lived) -> Descent:
         older = lived.channels.shape[1] - lived.reward.shape[1]
-        return self._network(loss, lived.channels, policy, memory, chosen + older)
+
+        def descent(agent: Parts, chosen: Tensor) -> Tensor:
+            policy = self._anatomy.policy(agent, lived.observation)
+            memory = self._anatomy.recall(agent) if self._anatomy.memory else None
+            return self._network(loss, lived.channels, policy, memory, chosen + older)
+
+        return descent
 
 
 class ByHand:
@@ -110,29 +127,36 @@ class ByHand:
         """
         steps = lived.reward.shape[1]
         values = self._anatomy.value(agent, lived.observation[:, -steps:])
-        follow = self._anatomy.value(agent, lived.after) * ~lived.terminated
-        errors = lived.reward + self._discount * follow - values
-        found, carried = torch.empty_like(errors), torch.zeros_like(errors[:, 0])
-        for t in reversed(range(steps)):
-            carried = errors[:, t] + self._discount * self._lambda * carried * ~lived.ended[:, t]
-            found[:, t] = carried
+        after = self._anatomy.value(agent, lived.after)
+        found = advantages(
+            lived.reward.T,
+            lived.terminated.T,
+            (lived.ended & ~lived.terminated).T,
+            torch.cat([values, after[:, -1:]], 1).T,
+            after.T,
+            self._discount,
+            self._lambda,
+        ).T
         return found, found + values
 
-    def __call__(self, loss: Parts, agent: Parts, lived: Lived, chosen: Tensor) -> Tensor:
-        advantages, targets = (x.gather(1, chosen) for x in self.advantages(agent, lived))
-        mean, deviation = advantages.mean(1, keepdim=True), advantages.std(1, keepdim=True)
-        advantages = (advantages - mean) / (deviation + 1e-8)
+    def __call__(self, loss: Parts, agent: Parts, lived: Lived) -> Descent:
+        whole, goals = self.advantages(agent, lived)
         steps = lived.reward.shape[1]
-        observation = rows(lived.observation[:, -steps:], chosen)
-        behaviour, action = rows(lived.behaviour, chosen), rows(lived.action, chosen)
-        policy = self._anatomy.policy(agent, observation)
-        log_pi = self._distribution.log_probability(policy, action)
-        sampled = Sampled(log_pi, advantages, policy, behaviour, action)
-        found = self._policy_loss(loss, sampled).mean(1)
-        if self.value:
-            errors = self._anatomy.value(agent, observation) - targets
-            found = found + VALUE_COST * 0.5 * errors.square().mean(1)
-        return found
+
+        def descent(agent: Parts, chosen: Tensor) -> Tensor:
+            observation = rows(lived.observation[:, -steps:], chosen)
+            behaviour, action = rows(lived.behaviour, chosen), rows(lived.action, chosen)
+            policy = self._anatomy.policy(agent, observation)
+            log_pi = self._distribution.log_probability(policy, action)
+            scaled = losses.normalized(whole.gather(1, chosen), 1)
+            sampled = Sampled(log_pi, scaled, policy, behaviour, action)
+            found = self._policy_loss(loss, sampled).mean(1)
+            if self.value:
+                errors = self._anatomy.value(agent, observation) - goals.gather(1, chosen)
+                found = found + VALUE_COST * 0.5 * errors.square().mean(1)
+            return found
+
+        return descent
 
     def _policy_loss(self, loss: Parts, sampled: Sampled) -> Float[Tensor, "L N"]:
         """Of each sample."""
@@ -165,9 +189,8 @@ class PPO(ByHand):
     def _policy_loss(self, loss: Parts, sampled: Sampled) -> Tensor:
         log_mu = self._distribution.log_probability(sampled.behaviour, sampled.action)
         ratio = torch.exp(sampled.log_pi - log_mu)
-        near = ratio.clamp(1.0 - self.CLIP, 1.0 + self.CLIP)
-        surrogate = torch.minimum(ratio * sampled.advantages, near * sampled.advantages)
         divergence = self._distribution.divergence(sampled.behaviour, sampled.policy)
+        surrogate = losses.clipped_surrogate(ratio, sampled.advantages, self.CLIP)
         return self.DIVERGENCE_COST * divergence - surrogate
 
 

@@ -5,65 +5,33 @@ lines 4 to 12): a fresh policy and optimiser, a task drawn from a family, and ev
 steps of Adam down a loss of what was lived so far. Nothing is shared between lives but the time:
 they are rows of one program.
 
+A life may be lived in stretches, each of them a part of its updates: what an agent is, and what
+it remembers, is a row that is taken along from one to the next, and at the border an episode is
+cut off. A life in one go with as many stretches is the same, bit for bit.
+
 Legend: L lives, U updates of M steps in each, T steps of the buffer, O of an observation, P
 numbers of an agent, Q of a loss.
 """
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
-import pydantic
 import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from veldt.agents.environment_settings import TaskSettings
-from veldt.agents.lives.anatomy import Anatomy
+from veldt.agents.lives.anatomy import Anatomy, Layout
+from veldt.agents.lives.chance import Chance
 from veldt.agents.lives.curve import Curve
-from veldt.agents.lives.inner_losses import InnerLoss, Lived, Parts
-from veldt.platform.envs import catalogue
-from veldt.platform.envs.families import Family
-from veldt.platform.envs.vector import EnvironmentSpec
-from veldt.platform.errors import SettingsError, UnsupportedSpace
+from veldt.agents.lives.inner_losses import Descent, InnerLoss, Lived, Parts
+from veldt.agents.lives.settings import LifeSettings
+from veldt.agents.lives.world import Normaliser, World
 from veldt.platform.keys import Key
-from veldt.platform.settings import Settings
 
-FLOOR = 0.01  # of the variance that inputs are normalised by
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # of Adam
-
-
-class LifeSettings(Settings):
-    """How long it is, and how it learns."""
-
-    environment: TaskSettings
-    """A family of tasks: `veldt list environments`"""
-    hidden: tuple[int, ...] = (32, 32)
-    """Widths of the policy's layers"""
-    updates: int = pydantic.Field(32, ge=1, le=1_000_000)
-    """U"""
-    steps: int = pydantic.Field(64, ge=2, le=1_000_000)
-    """M, from one update to the next"""
-    buffer: int = pydantic.Field(512, ge=2, le=1_000_000)
-    """T, steps that a learned loss looks back on"""
-    epochs: int = pydantic.Field(1, ge=1, le=1000)
-    """Passes over the newest M"""
-    minibatch: int = pydantic.Field(32, ge=2, le=1_000_000)
-    """Samples in a step of Adam"""
-    learning_rate: float = pydantic.Field(1e-3, gt=0.0)
-    """Of Adam"""
-    final_episodes: int = pydantic.Field(3, ge=1, le=1000)
-    """That the final policy is scored by; it learns no more"""
-
-    @pydantic.model_validator(mode="after")
-    def _fits(self) -> "LifeSettings":
-        if self.steps % self.minibatch:
-            raise ValueError(f"minibatch is {self.minibatch}, which does not divide {self.steps}")
-        if self.buffer < self.steps:
-            raise ValueError(f"buffer is {self.buffer}, less than the {self.steps} newest steps")
-        return self
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,129 +46,9 @@ class Outcome:
 
 
 class Blend(Protocol):
-    """What is descended at an update, [L]."""
+    """What is descended at an update: see `InnerLoss`, whose own parameters are given here."""
 
-    def __call__(self, agent: Parts, lived: Lived, chosen: Tensor) -> Tensor: ...
-
-
-def demand_family(settings: LifeSettings) -> EnvironmentSpec:
-    """What the family looks like.
-
-    Raises:
-        SettingsError: if it is none.
-        UnsupportedSpace: if small networks cannot see it, or there is no policy for it.
-    """
-    environments = catalogue.make(settings.environment.id, 1, settings.environment.options)
-    try:
-        spec = environments.spec
-        if not hasattr(environments, "begin"):
-            raise SettingsError(
-                f"environment.id: {spec.id} is one task, not a family of them, for which "
-                "vectors have `begin`; family/direction is one."
-            )
-    finally:
-        environments.close()
-    if len(spec.observations.shape) != 1 or spec.observations.dtype != "float32":
-        raise UnsupportedSpace(f"{spec.id}: lives are of agents that see a row of numbers.")
-    if spec.actions.kind not in ("discrete", "box"):
-        raise UnsupportedSpace(f"{spec.id} takes {spec.actions.description}: no life for that.")
-    return spec
-
-
-def first_weights(
-    anatomy: Anatomy, keys: Sequence[Key], policies: Float[Tensor, "L V"] | None = None
-) -> Float[Tensor, "L P"]:
-    """Agents' first weights, from the keys of their lives; but for V policy's that are given."""
-    drawn = [anatomy.begin(key.child("weights").generator()) for key in keys]
-    first = torch.from_numpy(np.stack(drawn))
-    if policies is not None:
-        first[:, : anatomy.policy_size] = policies
-    return first
-
-
-class Chance:
-    """All that is drawn in lives, before they begin: each row from its own key."""
-
-    def __init__(self, settings: LifeSettings, anatomy: Anatomy, keys: Sequence[Key]) -> None:
-        steps = settings.updates * settings.steps
-        passes = settings.updates * settings.epochs
-        noise, orders = [], []
-        for key in keys:
-            actions = key.child("actions").generator()
-            draw = actions.standard_exponential if anatomy.discrete else actions.standard_normal
-            noise.append(draw((steps, anatomy.choices), np.float32))
-            order = np.tile(np.arange(settings.steps), (passes, 1))
-            orders.append(key.child("order").generator().permuted(order, axis=1))
-        self.weights = first_weights(anatomy, keys)  # [L, P]
-        self.noise = torch.from_numpy(np.stack(noise, 1))  # [U * M, L, choices]
-        self.orders = torch.from_numpy(np.stack(orders, 1))  # [U * epochs, L, M]
-        self.keys = keys
-
-    def final(self, anatomy: Anatomy, steps: int) -> Tensor:
-        """Noise of `steps` more, [steps, L, choices]."""
-        found = []
-        for key in self.keys:
-            actions = key.child("final").generator()
-            draw = actions.standard_exponential if anatomy.discrete else actions.standard_normal
-            found.append(draw((steps, anatomy.choices), np.float32))
-        return torch.from_numpy(np.stack(found, 1))
-
-
-class Normaliser:
-    """Means and deviations of what each life saw so far."""
-
-    def __init__(self, lives: int, width: int) -> None:
-        self._count = 0
-        self._sum, self._squares = torch.zeros(2, lives, 1, width, dtype=torch.double)
-        self._mean, self._scale = torch.zeros(lives, 1, width), torch.ones(lives, 1, width)
-
-    def take(self, x: Float[Tensor, "L N W"]) -> None:
-        """Takes in N more."""
-        self._count += x.shape[1]
-        self._sum += x.sum(1, keepdim=True, dtype=torch.double)
-        self._squares += x.double().square().sum(1, keepdim=True)
-        mean = self._sum / self._count
-        variance = (self._squares / self._count - mean.square()).clamp(min=FLOOR)
-        self._mean, self._scale = mean.float(), variance.rsqrt().float()
-
-    def __call__(self, x: Float[Tensor, "L N W"]) -> Tensor:
-        return (x - self._mean) * self._scale
-
-
-class World:
-    """The environments of lives, and what is seen of them as tensors.
-
-    Args:
-        settings: Of the lives.
-        size: L.
-    """
-
-    def __init__(self, settings: LifeSettings, size: int) -> None:
-        made: Any = catalogue.make(settings.environment.id, size, settings.environment.options)
-        self._environments: Family = made
-        self.alike: bool = getattr(made, "alike", False)
-        """all episodes are as long, whatever is done"""
-        self.now = torch.empty(0)
-
-    def begin(self, keys: Sequence[Key]) -> None:
-        self.now = torch.from_numpy(np.array(self._environments.begin(keys)))
-
-    def step(self, action: NDArray[np.generic]) -> tuple[Tensor, Tensor, Tensor, Tensor, Any]:
-        """Reward, terminated, ended, what it led to [L, O], and the episodes that ended."""
-        step = self._environments.step(action)
-        after = torch.from_numpy(np.array(step.observation))
-        self.now = after
-        if len(step.final_rows):
-            after = after.clone()
-            after[torch.from_numpy(step.final_rows)] = torch.from_numpy(
-                np.array(step.final_observation)
-            )
-        reward, terminated = torch.from_numpy(step.reward), torch.from_numpy(step.terminated)
-        ended = terminated | torch.from_numpy(step.truncated)
-        return reward, terminated, ended, after, step.episodes
-
-    def close(self) -> None:
-        self._environments.close()
+    def __call__(self, agent: Parts, lived: Lived) -> Descent: ...
 
 
 class Lives:
@@ -227,11 +75,81 @@ class Lives:
             blend: What they descend.
             first: The agents' first weights; None: drawn from the keys.
         """
-        world = World(self._settings, len(keys))
+        return self._lived(keys, blend, range(self._settings.stretches), first, None)[0]
+
+    def stretch(
+        self,
+        keys: Sequence[Key],
+        blend: Blend,
+        number: int,
+        carry: Float[Tensor, "L C"] | None,
+        first: Float[Tensor, "L P"] | None = None,
+    ) -> tuple[Outcome, Float[Tensor, "L C"]]:
+        """Lives one stretch of them.
+
+        Args:
+            keys: Of the whole lives: the same in all stretches.
+            blend: What they descend in this one.
+            number: Of the stretch, from 0.
+            carry: What the one before gave, [L, `carry_size`]; None in the first.
+            first: As in `live`; for the first stretch.
+
+        Returns:
+            What it came to, scored by the policies it ends with, and what to take along.
+        """
+        return self._lived(keys, blend, range(number, number + 1), first, carry)
+
+    def score(self, keys: Sequence[Key], carry: Float[Tensor, "L C"]) -> Outcome:
+        """Whole episodes of agents as they are at the end of their lives; they learn no more.
+
+        Args:
+            keys: Of the tasks that they are tried on; [L].
+            carry: What their last stretch gave.
+        """
+        world = World(self._settings.environment, len(keys))
         try:
-            return Living(self._settings, self._anatomy, world, keys, first).run(blend, self._tick)
+            living = Living(self._settings, self._anatomy, world, keys, None)
+            living.resume(self._settings.stretches, carry)
+            return living.score(self._tick)
         finally:
             world.close()
+
+    def _lived(
+        self,
+        keys: Sequence[Key],
+        blend: Blend,
+        stretches: range,
+        first: Tensor | None,
+        carry: Tensor | None,
+    ) -> tuple[Outcome, Tensor]:
+        world = World(self._settings.environment, len(keys))
+        try:
+            living = Living(self._settings, self._anatomy, world, keys, first)
+            if carry is not None:
+                living.resume(stretches.start, carry)
+            return living.run(blend, self._tick, stretches), living.carry()
+        finally:
+            world.close()
+
+
+def carry_size(settings: LifeSettings, anatomy: Anatomy) -> int:
+    """Numbers that a life takes along from one stretch to the next, C."""
+    return _carried(settings, anatomy).size
+
+
+def _carried(settings: LifeSettings, anatomy: Anatomy) -> Layout:
+    seen, done, buffer = anatomy.observation, anatomy.choices, settings.buffer
+    return Layout(
+        {
+            "agents": (anatomy.size,),
+            "moments": (2, anatomy.size),
+            "seen": (2, 1, seen),
+            "done": (2, 1, done),
+            "observation": (buffer, seen),
+            "action": (buffer, done),
+            "told": (buffer, 3),
+        }
+    )
 
 
 class Living:
@@ -246,7 +164,7 @@ class Living:
         first: Tensor | None,
     ) -> None:
         self._settings, self._anatomy, self._world = settings, anatomy, world
-        self._chance = Chance(settings, anatomy, keys)
+        self._chance = Chance(anatomy, keys, settings.updates, settings.steps, settings.epochs)
         L, T = len(keys), settings.buffer
         self.agents = (self._chance.weights if first is None else first).clone()
         self._moments = torch.zeros(2, *self.agents.shape)
@@ -256,29 +174,62 @@ class Living:
         self._observation = torch.zeros(L, T, anatomy.observation)
         self._action = torch.zeros(L, T, anatomy.choices)
         self._told = torch.zeros(L, T, 3)  # 1, reward and done
-        world.begin([key.child("world") for key in keys])
 
-    def run(self, blend: Blend, tick: Callable[[], None]) -> Outcome:
+    def carry(self) -> Float[Tensor, "L C"]:
+        """What a later stretch needs of this one; float64, which holds all of it exactly."""
+        parts = {
+            "agents": self.agents,
+            "moments": self._moments.transpose(0, 1),
+            "seen": self._seen.sums.transpose(0, 1),
+            "done": self._done.sums.transpose(0, 1),
+            "observation": self._observation,
+            "action": self._action,
+            "told": self._told,
+        }
+        return torch.cat([part.double().flatten(1) for part in parts.values()], 1)
+
+    def resume(self, stretch: int, carry: Float[Tensor, "L C"]) -> None:
+        """Becomes what `carry` was taken from, before this stretch."""
+        settings, parts = self._settings, _carried(self._settings, self._anatomy).split(carry)
+        updates = stretch * settings.updates // settings.stretches
+        self.agents = parts["agents"].float()
+        self._moments = parts["moments"].float().transpose(0, 1).contiguous()
+        self._observation, self._action, self._told = (
+            parts[name].float() for name in ("observation", "action", "told")
+        )
+        self._descended = updates * settings.epochs * (settings.steps // settings.minibatch)
+        for name, normaliser in (("seen", self._seen), ("done", self._done)):
+            normaliser.resume(updates * settings.steps, parts[name].transpose(0, 1).clone())
+
+    def run(self, blend: Blend, tick: Callable[[], None], stretches: range) -> Outcome:
+        """Lives some stretches, one after another; they are scored at the end of the last."""
         settings = self._settings
         rewards, curve = [], Curve(len(self.agents))
-        for update in range(settings.updates):
+        length = settings.updates // settings.stretches
+        for update in range(stretches.start * length, stretches.stop * length):
+            if update % length == 0:
+                self._begin(curve)
             lived = self._live(update, curve, tick)
             rewards.append(lived.reward.double().mean(1))
+            descent = blend(self._anatomy.split(self.agents), lived)
             for epoch in range(settings.epochs):
                 order = self._chance.orders[update * settings.epochs + epoch]
                 for chosen in torch.split(order, settings.minibatch, 1):
-                    self._descend(blend, lived, chosen)
+                    self._descend(descent, chosen)
                     tick()
-        returns, extra = self._score(tick)
-        broken = ~self.agents.isfinite().all(1).numpy()
-        returns[broken] = np.nan
-        return Outcome(
-            returns,
-            torch.stack(rewards, 1).numpy(),
-            curve.rows(),
-            self._world.alike,
-            settings.updates * settings.steps + extra,
+        scored = self.score(tick)
+        return dataclasses.replace(
+            scored,
+            rewards=torch.stack(rewards, 1).numpy(),
+            episodes=curve.rows(),
+            steps=len(stretches) * length * settings.steps + scored.steps,
         )
+
+    def _begin(self, curve: Curve | None = None) -> None:
+        """Begins an episode in each life's task."""
+        self._world.begin([key.child("world") for key in self._chance.keys])
+        if curve is not None:
+            curve.begin()
 
     @torch.no_grad()
     def _act(self, parts: Parts, noise: Tensor) -> tuple[Tensor, Tensor]:
@@ -314,6 +265,10 @@ class Living:
             torch.stack(column, 1) for column in zip(*rows, strict=True)
         )
         curve.update()
+        if (update + 1) % (self._settings.updates // self._settings.stretches) == 0 and (
+            update + 1 < self._settings.updates
+        ):
+            ended[:, -1] = True  # the border of a stretch cuts it off
         self._seen.take(observation)
         self._done.take(action)
         told = torch.stack([torch.ones_like(reward), reward, ended.float()], -1)
@@ -334,10 +289,10 @@ class Living:
             after=self._seen(after),
         )
 
-    def _descend(self, blend: Blend, lived: Lived, chosen: Tensor) -> None:
+    def _descend(self, descent: Descent, chosen: Tensor) -> None:
         """One step of Adam, each life down its own loss."""
         agents = self.agents.requires_grad_()
-        losses = blend(self._anatomy.split(agents), lived, chosen)
+        losses = descent(self._anatomy.split(agents), chosen)
         (gradient,) = torch.autograd.grad(losses.sum(), agents)
         self._descended += 1
         first, second = self._moments
@@ -347,10 +302,11 @@ class Living:
         roots = (second / (1.0 - BETA2**self._descended)).sqrt_().add_(EPSILON)
         self.agents = agents.detach().addcdiv(first, roots, value=-rate)
 
-    def _score(self, tick: Callable[[], None]) -> tuple[NDArray[np.float64], int]:
-        """Mean returns of the final policies' next whole episodes [L], and the steps it took."""
+    @torch.no_grad()
+    def score(self, tick: Callable[[], None]) -> Outcome:
+        """What the policies are worth that there are now, by their next whole episodes."""
         wanted, L = self._settings.final_episodes, len(self.agents)
-        self._world.begin([key.child("world") for key in self._chance.keys])  # the same tasks
+        self._begin()
         parts, sums, counts = self._anatomy.split(self.agents), np.zeros(L), np.zeros(L, np.int64)
         steps, block = 0, self._settings.steps
         noise = torch.empty(0)
@@ -366,7 +322,10 @@ class Living:
                     counts[episode.environment] += 1
             steps += 1
             tick()
-        return sums / wanted, steps
+        returns = sums / wanted
+        returns[~self.agents.isfinite().all(1).numpy()] = np.nan
+        mean = (returns * wanted / steps)[:, None]
+        return Outcome(returns, mean, returns[:, None], self._world.alike, steps)
 
 
 def blend_of(
@@ -379,10 +338,13 @@ def blend_of(
     """One loss, or (1 - share) of it and `share` of another."""
     own = {} if parameters is None else split(parameters)
 
-    def descend(agent: Parts, lived: Lived, chosen: Tensor) -> Tensor:
-        found = loss(own, agent, lived, chosen)
+    def begin(agent: Parts, lived: Lived) -> Descent:
+        first = loss(own, agent, lived)
         if other is None or share == 0.0:
-            return found
-        return (1.0 - share) * found + share * other({}, agent, lived, chosen)
+            return first
+        second = other({}, agent, lived)
+        return lambda agent, chosen: (
+            (1.0 - share) * first(agent, chosen) + share * second(agent, chosen)
+        )
 
-    return descend
+    return begin

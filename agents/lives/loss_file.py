@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from veldt.agents.lives.anatomy import Anatomy
 from veldt.agents.lives.catalogue import kind_of, memory_of, parse
-from veldt.agents.lives.life import LifeSettings
+from veldt.agents.lives.settings import LifeSettings
 from veldt.platform.checkpoints import load_arrays
 from veldt.platform.envs.vector import Actions, EnvironmentSpec
 from veldt.platform.errors import BrokenCheckpoint, InputError, VeldtError

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from veldt.agents.lives.catalogue import kind_of
 from veldt.agents.lives.drift import DriftNetwork, closed_form
-from veldt.agents.lives.inner_losses import Lived, Parts
+from veldt.agents.lives.inner_losses import Descent, Lived, Parts
 from veldt.agents.lives.learned_loss import LearnedLoss
 from veldt.agents.lives.life import Lives, blend_of
 from veldt.agents.lives.loss_file import Frozen
@@ -41,9 +41,14 @@ def loss_response(frozen: Frozen, rewards: Row, log_ratios: Row) -> Map:
     evolved = blend_of(kind_of(frozen.settings).loss(network, anatomy), row, network.split)
     last: list[tuple[Parts, Lived]] = []
 
-    def watched(agent: Parts, lived: Lived, chosen: Tensor) -> Tensor:
-        last[:] = [(agent, lived)]
-        return evolved(agent, lived, chosen)
+    def watched(agent: Parts, lived: Lived) -> Descent:
+        descent = evolved(agent, lived)
+
+        def watching(agent: Parts, chosen: Tensor) -> Tensor:
+            last[:] = [(agent, lived)]
+            return descent(agent, chosen)
+
+        return watching
 
     keys = [Key(0).child("response", life) for life in range(LIVES)]
     Lives(frozen.life, anatomy).live(keys, watched)

@@ -21,7 +21,7 @@ from torch import Tensor
 from veldt.agents import vtrace
 from veldt.agents.distributions import distribution_over
 from veldt.agents.lives.anatomy import Anatomy, Layout
-from veldt.agents.lives.inner_losses import Lived, Parts, rows
+from veldt.agents.lives.inner_losses import Descent, Lived, Parts, rows
 from veldt.platform.settings import Settings
 
 NUMBERS = 9
@@ -86,22 +86,28 @@ class VTraceLoss:
         self._anatomy = anatomy
         self._distribution = distribution_over(anatomy.actions)
 
-    def __call__(self, loss: Parts, agent: Parts, lived: Lived, chosen: Tensor) -> Tensor:
+    def __call__(self, loss: Parts, agent: Parts, lived: Lived) -> Descent:
+        """Targets are computed at each step: the importance weights are those of the policy that
+        is there then, as in IMPALA, where each step has a batch of its own."""
         found = coefficients(loss["numbers"])
-        advantages, targets = (x.gather(1, chosen) for x in self._targets(found, agent, lived))
         steps = lived.reward.shape[1]
-        observation = rows(lived.observation[:, -steps:], chosen)
-        policy = self._anatomy.policy(agent, observation)
-        log_pi = self._distribution.log_probability(policy, rows(lived.action, chosen))
-        errors = self._anatomy.value(agent, observation) - targets
-        entropy = self._distribution.entropy(policy).mean(1)
-        baseline = 0.5 * errors.square().mean(1)
-        descended: Tensor = (
-            -(log_pi * transformed(found, advantages)).mean(1)
-            + found["baseline_cost"] * baseline
-            - found["entropy_cost"] * entropy
-        )
-        return descended
+
+        def descent(agent: Parts, chosen: Tensor) -> Tensor:
+            advantages, targets = (x.gather(1, chosen) for x in self._targets(found, agent, lived))
+            observation = rows(lived.observation[:, -steps:], chosen)
+            policy = self._anatomy.policy(agent, observation)
+            log_pi = self._distribution.log_probability(policy, rows(lived.action, chosen))
+            errors = self._anatomy.value(agent, observation) - targets
+            entropy = self._distribution.entropy(policy).mean(1)
+            baseline = 0.5 * errors.square().mean(1)
+            descended: Tensor = (
+                -(log_pi * transformed(found, advantages)).mean(1)
+                + found["baseline_cost"] * baseline
+                - found["entropy_cost"] * entropy
+            )
+            return descended
+
+        return descent
 
     @torch.no_grad()
     def _targets(self, found: dict[str, Tensor], agent: Parts, lived: Lived) -> tuple[Any, Any]:

@@ -106,9 +106,17 @@ class ActorChannel:
             self._slot = Slot(work.memory, work.slot_bytes)
         return self._slot.buffer(work.slot, size)
 
-    def fault(self, reason: str) -> None:
-        """Says why this actor ends and that another would end the same way; waits to be heard."""
-        self._send(wire.Fault(actor=self._actor, incarnation=self._incarnation, reason=reason))
+    def fault(self, reason: str, traceback: str = "") -> None:
+        """Says why this actor ends and that another would end the same way; waits to be heard.
+
+        Args:
+            reason: For people.
+            traceback: Where the code is at fault.
+        """
+        fault = wire.Fault(
+            actor=self._actor, incarnation=self._incarnation, reason=reason, traceback=traceback
+        )
+        self._send(fault)
         self._receive()
 
     def close(self) -> None:

@@ -26,7 +26,7 @@ from veldt.platform.channels.door import Door, OpenDoor
 from veldt.platform.channels.hosts import Hosts
 from veldt.platform.channels.questions import ANSWERS, Answers, Question
 from veldt.platform.channels.storage import Storage
-from veldt.platform.errors import EnvironmentFault, InputError, RunFailed, WireError
+from veldt.platform.errors import InputError, RunFailed, WireError
 from veldt.platform.runs import code_version
 from veldt.platform.tickets import Place, Tickets
 
@@ -68,7 +68,7 @@ class LearnerChannel:
         self.run = secrets.token_hex(16)
         self.traffic = Traffic()
         self.arrivals: queue.SimpleQueue[Arrival] = queue.SimpleQueue()
-        self.faults: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self.faults: queue.SimpleQueue[RunFailed] = queue.SimpleQueue()
         self.questions: queue.SimpleQueue[Question] = queue.SimpleQueue()
         self._central = central
         self._asking: dict[int, bytes] = {}  # actor -> identity, until it delivers
@@ -165,13 +165,13 @@ class LearnerChannel:
         """Looks whether the run can go on.
 
         Raises:
-            EnvironmentFault: if an actor met something that starting it again would not mend.
+            EnvironmentFault, CodeError: if an actor met what a new one would meet too.
             RunFailed: if the channel itself broke.
         """
         if self._died is not None:
             raise RunFailed(f"the learner's channel broke: {self._died!r}.") from self._died
         with contextlib.suppress(queue.Empty):
-            raise EnvironmentFault(self.faults.get_nowait())
+            raise self.faults.get_nowait()
 
     def waiting(self) -> set[int]:
         """The actors that asked for an unroll and got none yet."""
@@ -287,7 +287,7 @@ class LearnerChannel:
                 case wire.Fault(reason=reason):
                     self._send(identity, wire.pack(wire.Stop()))
                     if (owner := self._hosts.of(actor)) is None:
-                        self.faults.put(reason)
+                        self.faults.put(header.error)
                     else:  # what is wrong there need not be wrong here
                         self._send(owner[0], wire.pack(wire.Refusal(reason=reason)))
                         self._lose(owner[0], reason)

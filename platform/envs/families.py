@@ -51,6 +51,12 @@ class Family(VectorEnvironment, Protocol):
             The first observations, [B, ...].
         """
 
+    def pin(self, key: Key) -> str:
+        """Gives all environments the task of this key from now on; what it is, for people.
+
+        A vector without hidden tasks has no such method.
+        """
+
 
 class PointMass(abc.ABC):
     """A point that is pushed about a plane; it sees where it is and how it moves, no more.
@@ -79,15 +85,21 @@ class PointMass(abc.ABC):
         """what is hidden, [B, 2]"""
         self._position, self._velocity = np.zeros((2, size, 2))
         self._steps, self._returns, self._ready = 0, np.zeros(size), False
+        self._pinned: Key | None = None
 
     def reset(self, key: Key) -> NDArray[np.generic]:
         return self.begin([key.child("task", b) for b in range(self.size)])
 
     def begin(self, keys: Sequence[Key]) -> NDArray[np.generic]:
         for b, key in enumerate(keys):
-            self.tasks[b] = self._draw(key.child("task").generator())
+            self.tasks[b] = self._draw((self._pinned or key).child("task").generator())
         self._ready = True
         return self._start()
+
+    def pin(self, key: Key) -> str:
+        self._pinned = key
+        x, y = self._draw(key.child("task").generator()).tolist()
+        return f"x {x:.3f}, y {y:.3f}"
 
     def _draw(self, generator: np.random.Generator) -> NDArray[np.float64]:
         """A task [2], on the circle of radius 1, in the half that is asked for."""

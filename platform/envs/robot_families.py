@@ -30,6 +30,7 @@ from veldt.platform.errors import EnvironmentFault, SettingsError
 from veldt.platform.keys import Key
 
 Place = NDArray[np.float64]  # [2]
+Task = dict[str, float]
 
 SCALE = (0.5, 2.0)  # of masses, frictions and thicknesses
 GRAVITY = (2.0, 20.0)
@@ -89,6 +90,7 @@ class Robots(abc.ABC):
         self.tasks = np.zeros((size, 2))
         """directions or goals, where there are some, [B, 2]"""
         self._keys: list[Key] = []
+        self._pinned: Key | None = None
         self._begun = np.zeros(size, np.int64)  # episodes, of each
         self._steps, self._returns = np.zeros(size, np.int64), np.zeros(size)
 
@@ -103,9 +105,15 @@ class Robots(abc.ABC):
         for b, (robot, key) in enumerate(zip(self._robots, keys, strict=True)):
             for part, array in self._bodies[b].items():
                 getattr(robot.model, part)[:] = array
-            self._draw(b, robot.model, key.child("task").generator())
+            task = self._draw((self._pinned or key).child("task").generator())
+            self._give(b, robot.model, task)
             mujoco.mj_setConst(robot.model, robot.data)
         return np.stack([self._start(b) for b in range(self.size)])
+
+    def pin(self, key: Key) -> str:
+        self._pinned = key
+        task = self._draw(key.child("task").generator())
+        return ", ".join(f"{name} {value:.3f}" for name, value in task.items())
 
     def _start(self, b: int) -> NDArray[np.float32]:
         """Begins an episode; what it shows."""
@@ -157,8 +165,12 @@ class Robots(abc.ABC):
         )
 
     @abc.abstractmethod
-    def _draw(self, b: int, model: Any, generator: np.random.Generator) -> None:
-        """Gives robot b its task: changes its model, or `tasks`."""
+    def _draw(self, generator: np.random.Generator) -> Task:
+        """A task, by what it is made of."""
+
+    @abc.abstractmethod
+    def _give(self, b: int, model: Any, task: Task) -> None:
+        """Gives it to robot b: changes its model, or `tasks`."""
 
     def _reward(self, b: int, moved: Moved) -> float:
         """Of a step; here the velocity forwards."""
@@ -185,13 +197,17 @@ class Undirected(Robots):
 class RandomBody(Undirected):
     """Runs forwards in a body that is not known."""
 
-    def _draw(self, b: int, model: Any, generator: np.random.Generator) -> None:
-        mass = generator.uniform(*SCALE)
-        model.body_mass *= mass
-        model.body_inertia *= mass
-        model.geom_friction *= generator.uniform(*SCALE)
-        model.geom_size[1:, 0] *= generator.uniform(*SCALE)  # not the floor's
-        model.opt.gravity[2] = -generator.uniform(*GRAVITY)
+    def _draw(self, generator: np.random.Generator) -> Task:
+        mass, friction, thickness = generator.uniform(*SCALE, 3).tolist()
+        gravity = generator.uniform(*GRAVITY)
+        return {"mass": mass, "friction": friction, "thickness": thickness, "gravity": gravity}
+
+    def _give(self, b: int, model: Any, task: Task) -> None:
+        model.body_mass *= task["mass"]
+        model.body_inertia *= task["mass"]
+        model.geom_friction *= task["friction"]
+        model.geom_size[1:, 0] *= task["thickness"]  # not the floor's
+        model.opt.gravity[2] = -task["gravity"]
 
 
 class RandomHopper(RandomBody):
@@ -208,10 +224,13 @@ class RandomReacher(Undirected):
     ID = "Reacher-v5"
     alike = True
 
-    def _draw(self, b: int, model: Any, generator: np.random.Generator) -> None:
-        first, second = generator.uniform(*REACH, 2)
-        for link, body, length in (("link0", "body1", first), ("link1", "fingertip", second)):
-            geom = model.geom(link).id
+    def _draw(self, generator: np.random.Generator) -> Task:
+        first, second = generator.uniform(*REACH, 2).tolist()
+        return {"link0": first, "link1": second}
+
+    def _give(self, b: int, model: Any, task: Task) -> None:
+        for link, body in (("link0", "body1"), ("link1", "fingertip")):
+            geom, length = model.geom(link).id, task[link]
             model.geom_size[geom, 1] *= length
             model.geom_pos[geom, 0] *= length
             model.body_pos[model.body(body).id, 0] *= length
@@ -223,8 +242,11 @@ class RandomReacher(Undirected):
 class Directional(Robots):
     """Runs forwards or backwards, and has to find out which."""
 
-    def _draw(self, b: int, model: Any, generator: np.random.Generator) -> None:
-        self.tasks[b] = self._sign(generator), 0.0
+    def _draw(self, generator: np.random.Generator) -> Task:
+        return {"x": self._sign(generator)}
+
+    def _give(self, b: int, model: Any, task: Task) -> None:
+        self.tasks[b] = task["x"], 0.0
 
     def _reward(self, b: int, moved: Moved) -> float:
         return float(self.tasks[b, 0] * (moved.after[0] - moved.before[0])) / moved.dt
@@ -245,9 +267,12 @@ class GoalAnt(Robots):
     ID = "Ant-v5"
     OPTIONS: ClassVar[Mapping[str, Any]] = {"include_cfrc_ext_in_observation": False}
 
-    def _draw(self, b: int, model: Any, generator: np.random.Generator) -> None:
+    def _draw(self, generator: np.random.Generator) -> Task:
         sign, angle = self._sign(generator), generator.uniform(-np.pi / 2, np.pi / 2)
-        self.tasks[b] = AWAY * sign * np.cos(angle), AWAY * np.sin(angle)
+        return {"x": AWAY * sign * float(np.cos(angle)), "y": AWAY * float(np.sin(angle))}
+
+    def _give(self, b: int, model: Any, task: Task) -> None:
+        self.tasks[b] = task["x"], task["y"]
 
     def _reward(self, b: int, moved: Moved) -> float:
         then, now = (np.linalg.norm(self.tasks[b] - place) for place in moved[:2])

@@ -101,7 +101,8 @@ class Evolution:
         if self.strategy.unrolls > 1 and self.strategy.unrolls != self.problem.unrolls:
             raise InputError(
                 f"strategy.unrolls = {self.strategy.unrolls}: a life in this problem takes "
-                f"{self.problem.unrolls} generation(s), and the strategy has to know it."
+                f"{self.problem.unrolls} generation(s), and both have to say the same (lives: "
+                "problem.life.stretches)."
             )
         self.counters = Counters()
         self.chosen: State = {}  # the best centre and the problem's state that went with it
@@ -150,9 +151,10 @@ class Evolution:
         self, numbers: range, candidate: Callable[[int], Vector], tick: Tick
     ) -> Sequence[Score]:
         generation, common = self.counters.generation, self._settings.common_random_numbers
+        born = generation - generation % self.problem.unrolls
 
         def key(number: int) -> Key:
-            return self._key.child("member", generation, 0 if common else number)
+            return self._key.child("member", born, 0 if common else number)
 
         try:
             return self.problem.evaluate(Members(numbers, candidate, key), tick)
@@ -197,7 +199,11 @@ class Evolution:
 
     def _apply_generation(self, scores: Scores, share: Share) -> Event:
         counters, fitness = self.counters, scores.fitness
-        self.strategy.tell(fitness, share)
+        told = fitness
+        if self._settings.shuffled:
+            order = self._key.child("shuffled", counters.generation).generator()
+            told = order.permutation(fitness)
+        self.strategy.tell(told, share)
         self.problem.merge(scores)
         finite = fitness[np.isfinite(fitness)]
         best = float(finite.max()) if len(finite) else None

@@ -90,7 +90,7 @@ def _generation(
         def tick(ticks: list[int] = ticks) -> None:
             ticks[0] += 1
 
-        scores = problem.evaluate(_members(numbers, candidates, generation), tick)
+        scores = problem.evaluate(_members(problem, numbers, candidates, generation), tick)
         _demand(ticks[0] > 0, "an evaluation must tick")
         _demand(len(scores) == len(numbers), "an evaluation gives one score for each member")
         for number, score in zip(numbers, scores, strict=True):
@@ -98,9 +98,11 @@ def _generation(
     return [found[number] for number in range(SIZE)]
 
 
-def _members(numbers: range, candidates: Vector, generation: int) -> Members:
+def _members(problem: Problem, numbers: range, candidates: Vector, generation: int) -> Members:
+    born = generation - generation % problem.unrolls
+
     def key(number: int) -> Key:
-        return Key(5).child("member", generation, number)
+        return Key(5).child("member", born, number)
 
     return Members(numbers, lambda number: candidates[number].copy(), key)
 
@@ -134,12 +136,12 @@ def _interrupted(
 
     numbers = range(min(SIZE, problem.block))
     try:
-        problem.evaluate(_members(numbers, candidates, generation), stop)
+        problem.evaluate(_members(problem, numbers, candidates, generation), stop)
     except _Stopped:
         pass
     else:
         raise BrokenContract("what a tick raises must end the evaluation.")
-    again = problem.evaluate(_members(numbers, candidates, generation), lambda: None)
+    again = problem.evaluate(_members(problem, numbers, candidates, generation), lambda: None)
     _demand(_equal(again, scores[: len(numbers)]), "an evaluation was stopped, and left a trace")
 
 

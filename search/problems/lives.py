@@ -5,6 +5,11 @@ loss is lived by on several tasks of a family, and its fitness is the mean retur
 that these lives end with. In the first generations the agents descend PPO's loss as well, by a
 share that shrinks to nothing, so that there is something to select by.
 
+With `life.stretches` a life takes as many generations, each of which scores the policies that a
+stretch ends with: for persistent-es (Vicol et al. 2021, arXiv:2112.13835) and noise-reuse-es (Li
+et al. 2023, arXiv:2304.12180), whose estimates climb the sum of these scores over a life. What an
+agent is and remembers travels from generation to generation with its member.
+
 All lives of a block are one program; see `agents/lives`.
 """
 
@@ -20,10 +25,12 @@ from veldt.agents.build import use_threads
 from veldt.agents.environment_settings import TaskSettings
 from veldt.agents.lives.anatomy import Anatomy
 from veldt.agents.lives.catalogue import kind_of, memory_of, parse
+from veldt.agents.lives.chance import first_weights
 from veldt.agents.lives.inner_losses import PPO
 from veldt.agents.lives.learned_loss import LossSettings
-from veldt.agents.lives.life import LifeSettings, Lives, blend_of, demand_family, first_weights
+from veldt.agents.lives.life import Blend, Lives, blend_of, carry_size
 from veldt.agents.lives.loss_file import NUMBERS, POLICY, words
+from veldt.agents.lives.settings import LifeSettings, demand_family
 from veldt.platform.keys import Key
 from veldt.platform.settings import Path, Settings
 from veldt.search.problems.problem import Members, Score, Scores, Tick
@@ -67,8 +74,6 @@ class LivesSettings(Settings):
     """Generations in which the share of PPO's loss falls from 1 to 0; 0: it has none"""
     initialisation: bool = False
     """Evolve the policy's first weights too"""
-    shuffled: bool = False
-    """A control: each member gets the fitness of another"""
 
     @classmethod
     def prepare(cls, data: dict[str, Any], at: Path) -> dict[str, Any]:
@@ -138,7 +143,7 @@ class LivesProblem:
     """The fitness of a loss."""
 
     Settings = LivesSettings
-    unrolls, statistics_size, carry_size = 1, 0, 0
+    statistics_size = 0
     product, environment_seconds = "loss", 0.0
 
     def __init__(self, settings: LivesSettings, key: Key) -> None:
@@ -146,8 +151,11 @@ class LivesProblem:
         loss: Any = settings.loss
         self._settings, self._generation, self._kind = settings, 0, kind_of(loss)
         self.block, self.test_block = settings.block, settings.test_block
-        self.episodes = settings.tasks
+        self.episodes, self.unrolls = settings.tasks, settings.life.stretches
         self._places = _places(settings)
+        self._sizes = [carry_size(place.life, place.anatomy) for place in self._places]
+        self.carry_size = settings.tasks * sum(self._sizes) if self.unrolls > 1 else 0
+        self._carried = np.zeros((0, 0))  # what members take along, [size, carry_size]
         first = self._places[0]
         self._network = self._kind.network(loss, first.anatomy)
         shape = first.spec.observations.shape[0]
@@ -162,12 +170,17 @@ class LivesProblem:
         tasks, numbers = self._settings.tasks, members.numbers
         keys = [members.key(n).child("life", task) for n in numbers for task in range(tasks)]
         rows = np.repeat([members.candidate(n) for n in numbers], tasks, axis=0)
-        worth, steps = self._live(rows, keys, self._share(), tick)
-        fitness = worth.reshape(len(numbers), tasks).mean(1)
-        if self._settings.shuffled:
-            order = members.key(numbers[0]).child("shuffled").generator()
-            fitness = order.permutation(fitness)
-        return [Score(value, tasks * steps) for value in fitness.tolist()]
+        if self.unrolls == 1:
+            worth, steps = self._live(rows, keys, self._share(), tick)
+            carry: Sequence[Vector | None] = [None] * len(numbers)
+        else:
+            worth, steps, taken = self._stretch(rows, keys, list(numbers), tick)
+            carry = list(taken.reshape(len(numbers), self.carry_size))
+        fitness = worth.reshape(len(numbers), tasks).mean(1).tolist()
+        return [
+            Score(value, tasks * steps, carry=row)
+            for value, row in zip(fitness, carry, strict=True)
+        ]
 
     def _share(self) -> float:
         """PPO's, in this generation."""
@@ -184,24 +197,57 @@ class LivesProblem:
     ) -> tuple[Vector, int]:
         """Lives by the losses of these candidates [L, n] in every place: their mean worth [L],
         and the steps of each."""
-        losses = torch.from_numpy(rows[:, : self._network.size]).float()
         worths, steps = [], 0
         for place in self._places:
-            other = PPO(place.anatomy) if share else None
-            loss = self._kind.loss(self._network, place.anatomy)
-            blend = blend_of(loss, losses, self._network.split, other, share)
-            first = self._first(rows, keys) if self._settings.initialisation else None
-            outcome = Lives(place.life, place.anatomy, tick).live(keys, blend, first)
+            lives = Lives(place.life, place.anatomy, tick)
+            blend = self._blend(place, rows, share)
+            outcome = lives.live(keys, blend, self._first(rows, keys))
             worths.append(place.worth(outcome.returns))
             steps += outcome.steps
         return np.mean(worths, 0), steps
 
-    def _first(self, rows: Vector, keys: Sequence[Key]) -> torch.Tensor:
-        """First weights [L, P], the policy's evolved."""
+    def _stretch(
+        self, rows: Vector, keys: Sequence[Key], numbers: list[int], tick: Tick
+    ) -> tuple[Vector, int, Vector]:
+        """The same for a stretch of the lives of these members, and what they take along, [L, c]
+        for each life."""
+        number = self._generation % self.unrolls
+        before = None
+        if number:
+            before = self._carried[numbers].reshape(len(rows), -1)
+        worths, steps, taken, place_at = [], 0, [], 0
+        for place, size in zip(self._places, self._sizes, strict=True):
+            lives = Lives(place.life, place.anatomy, tick)
+            mine = slice(place_at, place_at + size)
+            outcome, carry = lives.stretch(
+                keys,
+                self._blend(place, rows, self._share()),
+                number,
+                None if before is None else torch.from_numpy(before[:, mine]),
+                self._first(rows, keys),
+            )
+            worths.append(place.worth(outcome.returns))
+            steps += outcome.steps
+            taken.append(carry.numpy())
+            place_at += size
+        return np.mean(worths, 0), steps, np.concatenate(taken, 1)
+
+    def _blend(self, place: Place, rows: Vector, share: float) -> Blend:
+        """What lives in a place by these candidates [L, n] descend, `share` of it PPO's."""
+        losses = torch.from_numpy(rows[:, : self._network.size]).float()
+        loss = self._kind.loss(self._network, place.anatomy)
+        other = PPO(place.anatomy) if share else None
+        return blend_of(loss, losses, self._network.split, other, share)
+
+    def _first(self, rows: Vector, keys: Sequence[Key]) -> torch.Tensor | None:
+        """First weights [L, P], the policy's evolved; None where none are."""
+        if not self._settings.initialisation:
+            return None
         policies = torch.from_numpy(rows[:, self._network.size :]).float()
         return first_weights(self._places[0].anatomy, keys, policies)
 
     def merge(self, scores: Scores) -> None:
+        self._carried = np.array(scores.carry)
         self._generation += 1
 
     def policy(self, candidate: Vector) -> State:
@@ -212,10 +258,11 @@ class LivesProblem:
         return found
 
     def state(self) -> State:
-        return {"generation": np.array(self._generation)}
+        return {"generation": np.array(self._generation), "carried": self._carried}
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         self._generation = int(state["generation"])
+        self._carried = state.get("carried", np.zeros((0, 0))).copy()
 
     def close(self) -> None:
         pass

@@ -34,7 +34,7 @@ class Members:
     candidate: Callable[[int], Vector]
     """number -> its parameters [n]"""
     key: Callable[[int], Key]
-    """number -> all the chance there is in its evaluation"""
+    """number -> all the chance there is in its evaluation; the same throughout a life"""
 
 
 @dataclasses.dataclass(frozen=True)

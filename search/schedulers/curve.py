@@ -70,6 +70,9 @@ class Stopping:
         end, deviation = model.at(len(known), 1.0)
         return exceeds((end, doubtful * deviation), best) >= self._settings.chance
 
+    def promotable(self, view: View, trial: Trial) -> bool:
+        return False
+
     def _curve(self, trial: Trial) -> Curve:
         return Curve(place(self._plan, trial), *thinned(trial.reports, self._plan.frames))
 

@@ -135,6 +135,12 @@ class Halving:
     def judge(self, view: View, trial: Trial) -> bool:
         return True
 
+    def promotable(self, view: View, trial: Trial) -> bool:
+        number = bisect.bisect_right(self._firsts, trial.number) - 1
+        first, end = self._firsts[number : number + 2]
+        members = [view.trials[member] for member in range(first, min(end, len(view.trials)))]
+        return survives(self._brackets[number], members, view.exhausted, trial)
+
 
 class Hyperband(Halving):
     """The brackets of the paper's table."""
@@ -182,16 +188,43 @@ def promotion(bracket: Bracket, members: list[Trial], exhausted: bool) -> Wish |
             return None
         if any(reached(trial, frames) is None and trial.state != "condemned" for trial in there):
             return None
-        ordered = sorted(
-            (trial for trial in there if reached(trial, frames) is not None),
-            key=lambda trial: (-(reached(trial, frames) or 0.0), trial.number),
-        )
-        there, wanted = ordered[:places], places
+        there, wanted = _ordered(there, frames)[:places], places
         for trial in there:
             if trial.state == "paused" and trial.frames < longer:
                 return Continue(trial.number, longer)
         wanted = min(wanted, len(there))
     return None
+
+
+def survives(bracket: Bracket, members: list[Trial], exhausted: bool, trial: Trial) -> bool:
+    """Whether a paused trial may still go on: its rung is not full, or it is one of its best.
+
+    Args:
+        bracket: Its rungs.
+        members: Its trials so far.
+        exhausted: No more will come.
+        trial: One of them.
+    """
+    wanted, there = bracket[0][0], members
+    for (_, frames), (places, longer) in zip(bracket, bracket[1:], strict=False):
+        short = len(there) < wanted and not exhausted
+        if short or any(reached(t, frames) is None and t.state != "condemned" for t in there):
+            return trial.frames <= frames
+        there, wanted = _ordered(there, frames)[:places], places
+        if trial not in there:
+            return False
+        if trial.frames < longer:
+            return True
+        wanted = min(wanted, len(there))
+    return False
+
+
+def _ordered(there: list[Trial], frames: int) -> list[Trial]:
+    """Those that came to a rung, the best first."""
+    return sorted(
+        (trial for trial in there if reached(trial, frames) is not None),
+        key=lambda trial: (-(reached(trial, frames) or 0.0), trial.number),
+    )
 
 
 def reached(trial: Trial, frames: int) -> float | None:

@@ -58,6 +58,9 @@ class Median:
             return True
         return max(value for _, value in trial.reports) >= statistics.median(others)
 
+    def promotable(self, view: View, trial: Trial) -> bool:
+        return False
+
     def _keep_up(self, view: View) -> None:
         anew, changed = self._changes.since(view)
         if anew:

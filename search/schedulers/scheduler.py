@@ -71,7 +71,9 @@ class Scheduler(Protocol):
     forks: ClassVar[bool]
     """whether it begins trials with others' checkpoints, which are kept for that"""
 
-    # May have `room`: trials after which it begins none; see `asked.py`.
+    # May have `room`: trials after which it begins none; `population`: trials that it begins of
+    # the searcher's, all others being forks (see `asked.py` for both); and
+    # `promotable(view, trial)`: whether one that is paused may go on, if not every one may.
 
     def next(self, view: View, refused: bool) -> Wish | None:
         """What a free worker is to do; None: nothing now.
@@ -86,6 +88,14 @@ class Scheduler(Protocol):
 
     def judge(self, view: View, trial: Trial) -> bool:
         """Whether a trial under way is to go on, after its newest report; else it is paused."""
+
+
+def promotable(scheduler: Scheduler, view: View, trial: Trial) -> bool:
+    """Whether a trial may go on, as far as its scheduler knows by now."""
+    if trial.state != "paused":
+        return trial.state in ("new", "running")
+    known = getattr(scheduler, "promotable", None)
+    return known is None or bool(known(view, trial))
 
 
 class Builder(Protocol):

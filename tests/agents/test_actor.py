@@ -1,18 +1,24 @@
 """Unrolls: what an actor writes down is what happened."""
 
 import collections
+from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
 
+from veldt.agents import actor
 from veldt.agents.actor import Player
+from veldt.agents.followers import FAULTS
 from veldt.agents.impala import Impala, ImpalaSettings
 from veldt.agents.inputs import with_older
 from veldt.agents.networks.actor_critic import initialise
 from veldt.agents.staging import to_batch
+from veldt.platform import wire
 from veldt.platform.envs import catalogue
+from veldt.platform.errors import CodeError, EnvironmentFault, WireError
 from veldt.platform.keys import Key
+from veldt.platform.tickets import Place
 
 T, B = 30, 4
 
@@ -147,3 +153,51 @@ def test_every_kind_of_environment_is_played(name):
     assert made.observation.dtype == shown.dtype
     assert seconds.keys() == {"environment", "inference"}
     environments.close()
+
+
+class Told:
+    """A learner's end that takes note of faults."""
+
+    settings: ClassVar = {"frames": 1, "environment": {"id": "CartPole-v1"}}
+    place = Place(0, 1)
+    heard = None
+
+    def __init__(self, alive, certificate, **where):
+        Told.heard = None
+
+    def work(self, version):
+        raise self.error
+
+    def fault(self, reason, traceback=""):
+        Told.heard = wire.Fault(actor=0, incarnation=0, reason=reason, traceback=traceback)
+
+    def close(self):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (KeyError("x"), CodeError),
+        (EnvironmentFault("it says NaN"), EnvironmentFault),
+        (MemoryError("no room"), None),
+        (WireError("who are you?"), None),
+    ],
+)
+def test_what_code_raises_is_said_and_what_the_machine_lacks_ends_the_process(
+    monkeypatch, error, kind
+):
+    monkeypatch.setattr(actor, "ActorChannel", Told)
+    monkeypatch.setattr(Told, "error", error, raising=False)
+    argument = {"certificate": None, "address": "", "run": "", "actor": 0, "incarnation": 0}
+    if kind is None:
+        with pytest.raises(type(error)):
+            actor.main(argument)
+        return
+    actor.main(argument)
+    found = Told.heard.error
+    assert type(found) is kind
+    if kind is CodeError:
+        assert found.reason == "KeyError: 'x'" and "in work" in str(found)
+        again = FAULTS["CodeError"](*found.args)  # by way of another learner
+        assert str(again) == str(found)

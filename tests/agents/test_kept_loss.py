@@ -11,7 +11,7 @@ from veldt.agents.kept_loss import kept, without
 from veldt.agents.lives import loss_file
 from veldt.agents.lives.anatomy import Anatomy
 from veldt.agents.lives.learned_loss import LearnedLoss, LossSettings
-from veldt.agents.lives.life import LifeSettings
+from veldt.agents.lives.settings import LifeSettings
 from veldt.agents.settings import TrainSettings
 from veldt.platform import checkpoints
 from veldt.platform.envs.vector import Actions
@@ -37,7 +37,7 @@ def loss():
     def write(path):
         one = Anatomy(4, BOX, (8,), False, (2, 3))
         numbers = LearnedLoss(LOSS, one).begin(np.random.default_rng(0)).astype(np.float32)
-        life = LifeSettings.parse({"environment": {"id": "family/direction"}})
+        life = LifeSettings.parse({"environment": {"id": "family/direction"}, "buffer": 64})
         words = loss_file.words(LOSS, life, 4, BOX)
         checkpoints.save_arrays(path, {"loss": numbers}, words)
         return path
@@ -48,7 +48,8 @@ def loss():
 def test_a_run_needs_the_file_it_was_given_no_more(veldt, loss):
     file = loss(veldt.folder / "here.safetensors")
     (veldt.folder / "point.toml").write_text(RECIPE)
-    assert veldt.summary("train", "point.toml", "--out", "run")["updates"] == 4
+    summary = veldt.summary("train", "point.toml", "--out", "run")
+    assert summary["updates"] == 4 and summary["hidden_tasks"][0].startswith("family/direction: x")
     content = file.read_bytes()
     file.unlink()
     shutil.move(veldt.folder / "run", veldt.folder / "moved")

@@ -4,10 +4,12 @@ import pytest
 import torch
 
 from veldt.agents import settings
+from veldt.agents.build import look, make_environments
 from veldt.agents.learner import OPTIMIZERS
 from veldt.agents.settings import OWN, OptimizerSettings, TrainSettings
 from veldt.launch import cookbook
 from veldt.platform.errors import SettingsError
+from veldt.platform.keys import Key
 from veldt.platform.runs import RunFolder, write_json
 
 ONE = {"environment": {"id": "CartPole-v1"}, "frames": 100}
@@ -88,3 +90,21 @@ def test_the_papers_recipe_is_its_table_g_1():
     assert (optimizer.learning_rate, optimizer.max_gradient_norm) == (0.0006, 40.0)
     assert (agent.network.torso, agent.network.core) == ("nature", "none")  # three convolutions
     assert not (agent.network.last_action or agent.network.last_reward)
+
+
+def test_a_run_on_a_family_is_of_one_hidden_task_unless_many_are_asked_for():
+    def tasks(seed, size=3, **environment):
+        settings = TrainSettings.parse(
+            {"frames": 1, "seed": seed, "environment": {"id": "family/goal"} | environment}
+        )
+        vector = make_environments(settings, size)
+        vector.reset(Key(seed).child("actor", size))
+        vector.close()
+        return vector.tasks.round(3).tolist(), look(settings)[1]
+
+    (first, hidden), (again, _) = tasks(0), tasks(0, size=1)
+    assert first[0] == first[1] == first[2] == again[0]
+    assert hidden == ["family/goal: x {:.3f}, y {:.3f}".format(*first[0])]
+    assert tasks(1)[0] != first
+    many, hidden = tasks(0, hidden_tasks="many")
+    assert many[0] != many[1] != many[2] and hidden == []

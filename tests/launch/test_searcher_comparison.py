@@ -1,6 +1,8 @@
 """The comparison of searchers: its numbers, its twins, and that it goes on."""
 
+import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from veldt.launch.searcher_comparison import asked, fill, label, parsed, record
 from veldt.launch.searcher_tables import compared, holm, table, won
 from veldt.platform.errors import InputError, MissingProgram, SettingsError, UnknownName
 from veldt.platform.ranks import OneRank
+from veldt.search.catalogue import SEARCHERS
 
 
 def bowl():
@@ -35,6 +38,26 @@ def test_optuna_called_directly_asks_what_ours_asks_through_the_log(twin, monkey
     assert asked(bowl(), twin, 3, trials) == ours
     monkeypatch.setattr(searcher_rivals, "FIRST", 11)
     assert asked(bowl(), twin, 3, trials) != ours
+
+
+def test_every_searcher_is_compared_and_has_its_control(tmp_path, monkeypatch):
+    """launch/results.sh with the comparison itself replaced by an echo."""
+    monkeypatch.setattr(black_boxes, "names", lambda suite: [])
+    text = (Path(__file__).parents[2] / "launch" / "results.sh").read_text()
+    section = text[text.index("searchers() {") : text.index("schedules() {")]
+    script = f"python() {{ :; }}\nmpirun() {{ :; }}\nout={tmp_path}\n{section}searchers\n"
+    quiet = script.replace('local compare=("$(command -v mpirun)"', "local compare=(echo")
+    shown = subprocess.run(["bash", "-euc", quiet], capture_output=True, text=True, check=True)
+    calls = [
+        line.split(str(tmp_path / "searchers"))[1].split() for line in shown.stdout.splitlines()
+    ]
+    functions, tables, shuffled = (parsed([str(tmp_path), *call]) for call in calls)
+    assert shuffled.shuffled and not tables.shuffled and functions.suites[0] == "bbob"
+    assert shuffled.contenders == tables.contenders and tables.suites == shuffled.suites
+    alone = {"grid", "gp", "portfolio"}  # counts itself, as slow as Optuna's, needs past searches
+    assert set(SEARCHERS) - alone <= set(tables.contenders) < set(functions.contenders)
+    for contender in set(tables.contenders) - {"auto"}:
+        assert len(asked(bowl(), contender, 0, 12)) == 12
 
 
 def test_a_record_is_of_the_best_so_far():

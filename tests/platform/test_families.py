@@ -63,6 +63,27 @@ def test_each_has_the_task_of_its_own_key():
     np.testing.assert_array_equal(one.tasks[0], all_of_them.tasks[2])
 
 
+@pytest.mark.parametrize("name", ["goal", "random-reacher"])
+def test_a_pinned_task_is_everybody_s_and_named(name):
+    vector = make(f"family/{name}", 3)
+
+    def tasks():
+        return vector.tasks.tolist() if name == "goal" else bodies(vector)
+
+    words = vector.pin(Key(1))
+    vector.reset(Key(0))
+    first = tasks()
+    assert first[0] == first[1] == first[2]
+    vector.reset(Key(5))
+    assert tasks() == first
+    if name == "goal":
+        assert words == "x {:.3f}, y {:.3f}".format(*first[0])
+    assert vector.pin(Key(2)) != words
+    vector.reset(Key(0))
+    assert tasks()[0] != first[0]
+    vector.close()
+
+
 def test_what_is_asked_for_wrongly():
     with pytest.raises(
         UnknownName, match="families are family/direction, family/goal, family/rand"

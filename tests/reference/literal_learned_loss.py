@@ -2,6 +2,8 @@
 
 import math
 
+from literal_losses import softmax
+
 
 def leaky(x):
     return x if x > 0 else 0.01 * x
@@ -58,3 +60,20 @@ def advantages(rewards, terminated, ended, values, follow, discount, lambda_):
             weight *= discount * lambda_
         found.append(total)
     return found
+
+
+def ppo(policy, behaviour, actions, advantages, old_values, values, chosen):
+    """Of one life's minibatch (arXiv:1707.06347, eq. 7 and 9), the divergence penalised."""
+    some = [advantages[t] for t in chosen]
+    mean = sum(some) / len(some)
+    deviation = math.sqrt(sum((a - mean) ** 2 for a in some) / len(some))
+    total = 0.0
+    for t in chosen:
+        pi, mu = softmax(policy[t]), softmax(behaviour[t])
+        advantage = (advantages[t] - mean) / (deviation + 1e-8)
+        ratio = pi[actions[t]] / mu[actions[t]]
+        near = min(max(ratio, 0.8), 1.2)
+        total -= min(ratio * advantage, near * advantage)
+        total += 0.001 * sum(m * math.log(m / p) for m, p in zip(mu, pi, strict=True))
+        total += 0.5 * 0.5 * (values[t] - (advantages[t] + old_values[t])) ** 2
+    return total / len(chosen)

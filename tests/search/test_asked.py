@@ -6,7 +6,7 @@ from tests.reference.simulated_curves import Curves, R, run, settings
 from veldt.platform.errors import SettingsError
 from veldt.platform.keys import Key
 from veldt.platform.runs import write_json
-from veldt.search.asked import asked, demand_room
+from veldt.search.asked import asked, demand_room, left_out
 from veldt.search.run import Desk
 
 HYPERBAND = {"name": "hyperband", "least_frames": R // 9}  # 9, 5 and 3 trials
@@ -80,5 +80,21 @@ def test_stages_are_added_up_if_all_say_how_many():
     assert asked(made.stages, made.searched) == 9
     strategy = {"method": "openai-es", "generations": 2, "pairs": 2, "sigma": 0.1}
     made = settings({"name": "halving"}, stages=[strategy])
-    assert asked(made.stages, made.searched) is None
-    demand_room(made)
+    assert asked(made.stages, made.searched) == 8
+    assert made.build_scheduler()(made.scheduler, made.plan(Key(0))).room >= 8
+
+    class Silent:
+        """A plug-in's stage."""
+
+    assert asked([*made.stages, Silent()], made.searched) is None
+
+
+def test_a_population_that_has_no_place_for_all_says_so(tmp_path):
+    pbt = {"name": "pbt", "population": 3, "stretches": 2}
+    made = settings(pbt, trials=5)
+    assert left_out(made) == 2
+    assert left_out(settings(pbt, trials=3)) == left_out(settings({"name": "asha"})) == 0
+    assert left_out(settings(pbt, trials=5, budget=4.0)) == 0
+    study, summary, _ = run(tmp_path / "p", made, Curves(), workers=1)
+    assert summary["left_out"] == 2
+    assert sum(t.parent is None for t in study.view.trials.values()) == 3

@@ -3,13 +3,14 @@
 import pytest
 
 from tests.reference.simulated_curves import Curves, R, settings
-from veldt.platform.errors import RunFailed
-from veldt.search import code_errors
+from veldt.platform.code_errors import of_machine, told
+from veldt.platform.errors import CodeError, RunFailed
+from veldt.search import code_errors, trial
 from veldt.search.coordinator import conduct
 from veldt.search.journal import Journal
 from veldt.search.simulator import Played, Simulator
 from veldt.search.study import Study
-from veldt.search.trial import Outcome
+from veldt.search.trial import Job, Outcome
 from veldt.search.view import View
 
 
@@ -83,7 +84,7 @@ def test_errors_are_the_same_by_what_was_raised_and_where():
         try:
             {}[value] if at == 0 else int(value)
         except Exception as error:
-            return f"{type(error).__name__}: {error}", code_errors.told(error)
+            return f"{type(error).__name__}: {error}", told(error)
 
     assert raised("x")[1] != raised("y")[1]
     assert code_errors.kind(*raised("x")) == code_errors.kind(*raised("y"))
@@ -101,4 +102,16 @@ def test_errors_are_the_same_by_what_was_raised_and_where():
     ],
 )
 def test_what_the_machine_ran_out_of_may_be_there_the_next_time(error, machine):
-    assert code_errors.of_machine(error) == machine
+    assert of_machine(error) == machine
+
+
+def test_an_error_of_an_actor_s_code_is_one_of_the_trial_s_and_final(tmp_path, monkeypatch, capfd):
+    def run(job, stop):
+        raise CodeError("KeyError: 'x'", "Traceback\nKeyError: 'x'")
+
+    monkeypatch.setattr(trial.plugins, "attribute", lambda name: run)
+    trial.main(Job("trial-0", "s", {}, {}, 0, str(tmp_path)).plain())
+    outcome = trial.read_result(tmp_path)
+    assert outcome.final and outcome.error.startswith("Traceback") and not outcome.wrong_input
+    assert outcome.reason == "KeyError: 'x'"
+    assert capfd.readouterr().out.count("Traceback") == 1

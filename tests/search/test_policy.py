@@ -21,7 +21,7 @@ def made(**more):
 
 
 @pytest.mark.parametrize(
-    ("budget", "finalists", "validations"), [(1, 1, 1), (13, 1, 1), (14, 2, 1), (48, 3, 2)]
+    ("budget", "finalists", "validations"), [(1, 1, 1), (9, 1, 1), (12, 2, 1), (48, 3, 2)]
 )
 def test_fifteen_in_a_hundred_prove_it(budget, finalists, validations):
     settings = made(budget=budget)
@@ -30,7 +30,37 @@ def test_fifteen_in_a_hundred_prove_it(budget, finalists, validations):
     held = settings.heldout
     assert (held.finalists, held.validations) == (finalists, validations)
     proof = finalists * validations if finalists > 1 else 0
-    assert proof <= 0.15 * budget and settings.tuning_frames == R * (budget - proof)
+    assert proof <= max(2, 0.15 * budget) and settings.tuning_frames == R * (budget - proof)
+
+
+@pytest.mark.parametrize(
+    ("trials", "scheduler", "held", "race"),
+    [
+        (9, "whole", {}, (1, 1)),
+        (12, "whole", {}, (2, 1)),
+        (40, "whole", {"tests": 2}, (3, 2)),
+        (40, "asha", {}, (2, 1)),
+        (40, "pbt", {}, (1, 2)),
+        (40, "whole", {"finalists": 1}, (1, 2)),
+    ],
+)
+def test_a_search_that_does_not_say_how_its_winner_is_chosen_has_a_race(
+    trials, scheduler, held, race
+):
+    stages = [{"method": "random", "trials": trials}]
+    found = made(stages=stages, scheduler=scheduler, heldout=held).heldout
+    assert (found.finalists, found.validations) == race
+    again = SearchSettings.parse(made(stages=stages, scheduler=scheduler, heldout=held).dump())
+    assert again.heldout == found
+
+
+def test_the_default_race_is_run(tmp_path):
+    """One validation of each of the best two, and the better one there is proved."""
+    study, summary, _ = run(tmp_path / "s", made(budget=12, heldout={"tests": 1}), Curves())
+    first, second = (trial.number for trial in study.view.scored[:2])
+    proofs = {n: study.view.proofs("validate", n) for n in (first, second)}
+    assert [len(found) for found in proofs.values()] == [1, 1]
+    assert summary["best_trial"] == max(proofs, key=lambda n: proofs[n][0])
 
 
 def test_what_is_said_wins():

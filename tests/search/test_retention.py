@@ -6,10 +6,14 @@ from pathlib import Path
 import pytest
 
 from tests.reference.simulated_curves import Curves, R, run, settings, spent
+from veldt.launch.console import Console
+from veldt.launch.studies import Progress
 from veldt.platform.errors import Interrupted
+from veldt.platform.keys import Key
 from veldt.search.journal import read
 from veldt.search.keep_settings import KeepSettings
 from veldt.search.retention import OWN, Item, expendable
+from veldt.search.schedulers.scheduler import promotable
 from veldt.search.view import View
 from veldt.search.works.kept import kept
 
@@ -63,7 +67,7 @@ def test_a_population_keeps_what_forks_may_begin_with(tmp_path, workers):
     ]
 
 
-def test_over_the_budget_the_least_promising_go_and_begin_anew(tmp_path):
+def test_over_the_budget_the_least_promising_go_and_begin_anew(tmp_path, capsys):
     scheduler = {"name": "asha", "rungs": 4}
     landscape = OnDisk(noise=30.0)
     keep = {"gigabytes": 6 * SIZE / 1e9, "best": 3}
@@ -76,11 +80,47 @@ def test_over_the_budget_the_least_promising_go_and_begin_anew(tmp_path):
     assert sum(segment.begin == 0 for segment in begun) == landscape.anew
     cost = sum(s.end for s in begun if s.begin == 0 and s.end > R // 27)
     assert cost > 0 and study.view.given == spent(study.view)
+    events = read(tmp_path / "s" / "study.sqlite")
+    drops = [event.body for event in events if event.kind == "drop"]
+    missed = [body["trial"] for body in drops if body["promotable"]]
+    assert summary["checkpoints_dropped"] == len(drops)
+    assert summary["promotable_dropped"] == len(missed) > 0
+    anew = {s.trial for s in begun if s.begin == 0 and s.end > R // 27}
+    assert anew <= set(missed)
+    progress = Progress(Console())
+    for body in drops:
+        progress("drop", body)
+    said = capsys.readouterr().out
+    assert said.count("its checkpoint goes, for keep.gigabytes") == len(missed)
     calm, other, _ = run(tmp_path / "calm", settings(scheduler), Curves(noise=30.0))
     assert [t.scores for t in calm.view.trials.values()] == [
         t.scores for t in study.view.trials.values()
     ]
     assert summary["steps"] > other["steps"]
+
+
+def test_who_cannot_be_promoted_loses_its_checkpoint_first(tmp_path):
+    """Of nine at the first rung three go on, and of these one."""
+    made = settings({"name": "halving", "trials": 9}, trials=9, keep={"best": 1})
+    study, _, _ = run(tmp_path / "s", made, Curves())
+    events = read(tmp_path / "s" / "study.sqlite")
+    for cut in range(len(events)):
+        view = View(R, events[:cut])
+        scheduler = made.build_scheduler()(made.scheduler, made.plan(Key(0)))
+        for trial in view.trials.values():
+            later = study.view.trials[trial.number].frames > trial.frames
+            if trial.state == "paused" and later:
+                assert promotable(scheduler, view, trial)
+    resting = [trial for trial in study.view.trials.values() if trial.state == "paused"]
+    assert len(resting) == 8 and not any(promotable(scheduler, study.view, t) for t in resting)
+    median = settings({"name": "median"})
+    other = median.build_scheduler()(median.scheduler, median.plan(Key(0)))
+    assert not any(promotable(other, study.view, trial) for trial in resting)
+    items = [Item(trial.number, OWN, 10**9) for trial in study.view.trials.values()]
+    keep = KeepSettings(gigabytes=4.0, best=1)
+    some = {trial.number for trial in resting[:4]}
+    gone = expendable(study.view, items, None, keep, lambda trial: trial.number not in some)
+    assert some < {item.trial for item in gone} and len(gone) == 5
 
 
 def test_what_was_to_go_goes_after_a_kill(tmp_path):

@@ -118,7 +118,8 @@ def test_what_is_heard_at_once_is_written_at_once(tmp_path, monkeypatch):
             return super().poll(timeout_s)
 
     journal = Journal(tmp_path / "study.sqlite")
-    study = Study(settings(SCHEDULERS["whole"], trials=40), tmp_path, journal, lambda k, b: None)
+    made = settings(SCHEDULERS["whole"], trials=40, heldout={"finalists": 1})
+    study = Study(made, tmp_path, journal, lambda k, b: None)
     conduct(study, Together(Curves(), 8))
     journal.close()
     results = [e for e in journal.events if e.kind == "result"]

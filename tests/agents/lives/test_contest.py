@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 from small_losses import SMALL
 
+from veldt.agents.environment_settings import TaskSettings
 from veldt.agents.lives import loss_file
 from veldt.agents.lives.anatomy import Anatomy
 from veldt.agents.lives.contest import Contest, Record, counted
 from veldt.agents.lives.curve import Curve
 from veldt.agents.lives.learned_loss import LearnedLoss
-from veldt.agents.lives.life import LifeSettings, World, demand_family
 from veldt.agents.lives.loss_file import Frozen
+from veldt.agents.lives.settings import LifeSettings, demand_family
+from veldt.agents.lives.world import World
 from veldt.platform import checkpoints
 from veldt.platform.envs.vector import Episode
 from veldt.platform.errors import BrokenCheckpoint, InputError
@@ -121,6 +123,14 @@ def test_in_cartpole_who_learns_has_the_larger_area():
     [("direction", True), ("directional-halfcheetah", True), ("random-hopper", False)],
 )
 def test_the_reward_of_a_step_tells_where_episodes_are_as_long(family, alike):
-    world = World(LifeSettings.parse({"environment": {"id": f"family/{family}"}}), 1)
+    world = World(TaskSettings(id=f"family/{family}"), 1)
     assert world.alike == alike
     world.close()
+
+
+def test_a_policy_trained_on_the_right_and_fixed_goes_to_the_right_on_the_left_too():
+    one = contest(frozen(updates=2, learning_rate=0.03, epochs=4), 8)
+    found = one.fixed("right", ("right", "left"))
+    right, left = found["right"], found["left"]
+    assert right.returns.mean() > 15.0 and left.returns.mean() < -10.0  # not learning: 0
+    assert right.areas * 50 == pytest.approx(right.returns)

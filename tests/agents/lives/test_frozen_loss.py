@@ -12,21 +12,30 @@ from veldt.agents import vtrace
 from veldt.agents.build import make_agent
 from veldt.agents.conformance import synthetic_trajectory
 from veldt.agents.distributions import Categorical, Gaussian
+from veldt.agents.inputs import Batch
 from veldt.agents.lives import loss_file
 from veldt.agents.lives.anatomy import Anatomy
 from veldt.agents.lives.drift import DriftSettings
+from veldt.agents.lives.frozen_loss import load
+from veldt.agents.lives.inner_losses import Evolved
 from veldt.agents.lives.learned_loss import LearnedLoss
-from veldt.agents.lives.life import LifeSettings
+from veldt.agents.lives.life import Living, blend_of
 from veldt.agents.lives.response import _moved
+from veldt.agents.lives.settings import LifeSettings, demand_family
 from veldt.agents.lives.vtrace_loss import VTraceSettings
+from veldt.agents.lives.world import World
 from veldt.agents.returns import final_values
 from veldt.agents.settings import TrainSettings
 from veldt.agents.staging import to_batch
+from veldt.agents.train import train
 from veldt.platform import checkpoints
 from veldt.platform.envs.vector import Actions, EnvironmentSpec, Observations, discrete
 from veldt.platform.errors import BrokenCheckpoint, InputError
+from veldt.platform.keys import Key
 
-LIFE = LifeSettings.parse({"environment": {"id": "family/direction"}, "buffer": 64})
+LIFE = LifeSettings.parse(
+    {"environment": {"id": "family/direction"}, "buffer": 9, "steps": 8, "minibatch": 4}
+)
 BOX = Actions("box", (), (-1.0, -1.0), (1.0, 1.0))
 
 
@@ -170,6 +179,14 @@ def test_coefficients_of_v_trace_take_the_place_of_impala_s(tmp_path):
     more = -(log_pi * 2.0 * advantages.clamp(max=0.0)).sum()  # three times what is lost
     assert advantages.min() < 0.0
     torch.testing.assert_close(averse.loss(batch)[0], plain.loss(batch)[0] + more)
+    assert averse.replaced == []
+    agent, _, _ = pair("impala", part_of(tmp_path, "v-trace", moved), **same | {"discount": 0.98})
+    assert agent.replaced == [
+        *("agent.clip_c_threshold: 1 by 0.606531", "agent.lambda_: 1 by 0.904837"),
+        *("agent.discount: 0.98 by 0.99", "agent.baseline_cost: 0.5 by 0.674929"),
+    ]
+    alone, _, _ = pair("impala", part_of(tmp_path, "v-trace", moved), loss_share=0.0)
+    assert alone.replaced == []
     with pytest.raises(InputError, match="a part of impala's loss"):
         agent_of("ppo", part_of(tmp_path, "v-trace", np.zeros(9)))
 
@@ -181,6 +198,7 @@ def test_it_is_the_literal_loss_of_each_environment_s_unroll(written):
     batch = to_batch(made, torch.device("cpu"))
     policy = agent.network.unroll(batch).policy[:-1]
     learned = agent.network.learned_loss
+    agent.look_ahead(batch)
     got = learned(batch, policy).item()
     anatomy = Anatomy(4, discrete(2), (8,), False, (2, 3))
     parts = LearnedLoss(SMALL, anatomy).split(torch.from_numpy(numbers)[None])
@@ -195,15 +213,69 @@ def test_it_is_the_literal_loss_of_each_environment_s_unroll(written):
     total = 0.0
     for b in range(3):
         ended = made.terminated[:, b] | made.truncated[:, b]
-        rows = [[0.0] * 9] * 55 + [
+        rows = [
             [*observation[t, b], *action[t, b], 1.0, made.reward[t, b], float(ended[t])]
             for t in range(9)
         ]
-        said = [[0.0] * 2] * 55 + policy[:, b].tolist()
-        chosen = list(range(55, 64))
+        said = policy[:, b].tolist()
         layers = [(layer.side, layer.stride) for layer in SMALL.convolutions]
-        total += literal.learned_loss(parts, layers, rows, said, memory, chosen)
+        total += literal.learned_loss(parts, layers, rows, said, memory, range(9))
     assert got == pytest.approx(total / 3, rel=1e-3)
+
+
+@pytest.mark.parametrize("environment", ["family/direction", "CartPole-v1"])
+def test_an_agent_descends_what_a_life_does_on_the_same_data(tmp_path, environment):
+    """Two updates of a life whose buffer is what was just lived, and the agent's unrolls of it."""
+    life = {"environment": {"id": environment}, "hidden": [8], "updates": 2, "final_episodes": 1}
+    settings = LifeSettings.parse(life | {"steps": 60, "minibatch": 60, "buffer": 60})
+    spec = demand_family(settings)
+    anatomy = Anatomy(4, spec.actions, (8,), False, (2, 3))
+    network = LearnedLoss(SMALL, anatomy)
+    numbers = network.begin(np.random.default_rng(0)).astype(np.float32)
+    words = loss_file.words(SMALL, settings, 4, spec.actions)
+    checkpoints.save_arrays(tmp_path / "loss", {"loss": numbers}, words)
+    learned, none = load(tmp_path / "loss", spec, ()), torch.zeros(1)
+    world = World(settings.environment, 1)
+    living = Living(settings, anatomy, world, [Key(0).child("life")], None)
+    evolved = blend_of(Evolved(network, anatomy), torch.from_numpy(numbers)[None], network.split)
+    values = []
+
+    def watched(agent, lived):
+        expected = evolved(agent, lived)(agent, torch.arange(60)[None]).item()
+        seen = living._observation.transpose(0, 1)
+        batch = Batch(
+            *(torch.cat([seen, seen[-1:]]), none, lived.action.transpose(0, 1)),
+            *(none, lived.reward.T, lived.terminated.T, (lived.ended & ~lived.terminated).T),
+            *(none, none, none, none, none, none),
+        )
+        learned.take(batch, lambda own: own)
+        learned.memory_weight.data = agent["memory.weight"][0]
+        learned.memory_bias.data = agent["memory.bias"][0]
+        policy = anatomy.policy(agent, lived.observation).transpose(0, 1)
+        values.append((learned(batch, policy).item(), expected))
+        return evolved(agent, lived)
+
+    living.run(watched, lambda: None, range(1))
+    world.close()
+    assert len(values) == 2 and values[0][1] != values[1][1]
+    for got, expected in values:
+        assert got == pytest.approx(expected, rel=1e-4)
+
+
+def test_unrolls_that_are_no_life_s_buffer_are_refused(written):
+    path, _ = written(discrete(2))
+    settings = TrainSettings.parse(
+        {
+            "environment": {"id": "CartPole-v1"},
+            "frames": 1,
+            "actors": {"count": 1, "unroll_length": 20},
+            "agent": {"name": "impala", "loss": str(path)},
+        }
+    )
+    words = r"actors\.unroll_length is 20; .* buffers of 9 steps, .*: set it to 9"
+    with pytest.raises(InputError, match=words):
+        train(settings, path.parent / "run")
+    assert not (path.parent / "run").exists()
 
 
 def test_shapes_that_do_not_fit_are_said(written):

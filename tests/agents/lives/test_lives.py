@@ -1,5 +1,6 @@
 """Lives: the learned loss against its literal twin, and agents that learn or do not."""
 
+import dataclasses
 import math
 
 import literal_learned_loss as literal
@@ -12,18 +13,20 @@ import torch
 from veldt.agents.distributions import Categorical
 from veldt.agents.lives.anatomy import Anatomy
 from veldt.agents.lives.catalogue import BY_HAND
+from veldt.agents.lives.closed_form import read_off
 from veldt.agents.lives.drift import DriftNetwork, DriftSettings, closed_form
-from veldt.agents.lives.inner_losses import A2C, Evolved, Lived
+from veldt.agents.lives.inner_losses import A2C, PPO, Evolved, Lived
 from veldt.agents.lives.learned_loss import Convolution, LearnedLoss, LossSettings
-from veldt.agents.lives.life import (
-    LifeSettings,
-    Lives,
-    Living,
-    Normaliser,
-    blend_of,
-    demand_family,
+from veldt.agents.lives.life import Lives, Living, blend_of, carry_size
+from veldt.agents.lives.settings import LifeSettings, demand_family
+from veldt.agents.lives.vtrace_loss import (
+    VTraceLoss,
+    VTraceNumbers,
+    VTraceSettings,
+    coefficients,
+    transformed,
 )
-from veldt.agents.lives.vtrace_loss import VTraceLoss, coefficients, transformed
+from veldt.agents.lives.world import Normaliser
 from veldt.agents.optimizers import Adam
 from veldt.platform.envs.vector import Actions, discrete
 from veldt.platform.errors import SettingsError
@@ -61,15 +64,19 @@ def lived(one, lives=2, older=4, newest=6, seed=0):
     terminated = torch.from_numpy(random.random((lives, newest)) < 0.2)
     cut = torch.from_numpy(random.random((lives, newest)) < 0.2)
     action = drawn(lives, newest, one.choices)
+    observation, after = drawn(2, lives, older + newest, one.observation)
+    goes_on = ~(terminated | cut)[:, :-1, None]  # a step leads to what is seen at the next
+    after = after[:, older:]
+    after[:, :-1] = torch.where(goes_on, observation[:, older + 1 :], after[:, :-1])
     return Lived(
-        observation=drawn(lives, older + newest, one.observation),
+        observation=observation,
         channels=drawn(lives, older + newest, one.observation + one.choices + 3),
         action=action.argmax(-1) if one.discrete else action,
         reward=drawn(lives, newest),
         terminated=terminated,
         ended=terminated | cut,
         behaviour=drawn(lives, newest, one.outputs),
-        after=drawn(lives, newest, one.observation),
+        after=after,
     )
 
 
@@ -94,7 +101,7 @@ def test_the_learned_loss_is_the_literal_one(actions):
     agents, seen = begun(one, 2), lived(one)
     chosen = torch.tensor([[0, 3, 5], [5, 1, 2]])
     parts, agent = network.split(rows), one.split(agents)
-    found = Evolved(network, one)(parts, agent, seen, chosen)
+    found = Evolved(network, one)(parts, agent, seen)(agent, chosen)
     said, recalled = one.policy(agent, seen.observation), one.recall(agent)
     for life in range(2):
         memory = literal.memory(
@@ -123,7 +130,7 @@ def test_memory_learns_through_the_samples_alone():
     said = one.policy(agent, seen.observation)
     assert network.context(parts, seen.channels, said, memory.detach()).requires_grad
     parts["units.weight"][:, -SMALL.context - 2 : -SMALL.context] = 0.0  # samples do not see it
-    loss = Evolved(network, one)(parts, agent, seen, torch.tensor([[0, 1]]))
+    loss = Evolved(network, one)(parts, agent, seen)(agent, torch.tensor([[0, 1]]))
     (gradient,) = torch.autograd.grad(loss.sum(), agents)
     named = one.split(gradient)
     assert not named["memory.weight"].any() and named["policy.0.weight"].any()
@@ -141,6 +148,24 @@ def test_advantages_are_the_literal_ones():
         rows = (seen.reward, seen.terminated, seen.ended, values, follow)
         expected = literal.advantages(*(row[life].tolist() for row in rows), 0.9, 0.8)
         assert found[life].tolist() == pytest.approx(expected, rel=1e-4, abs=1e-5)
+
+
+def test_ppo_keeps_the_advantages_from_before_its_first_step():
+    """Arithmetic of arXiv:1707.06347, algorithm 1; `after` is the agent a few steps later."""
+    one = anatomy(discrete(3), value=True, memory=(0, 0))
+    seen, chosen = lived(one, lives=1, newest=8), torch.tensor([[6, 1, 3, 0]])
+    before, after = (one.split(begun(one, 1, seed)) for seed in (0, 1))
+    descent = PPO(one)({}, before, seen)
+    values = one.value(before, seen.observation[:, -8:])
+    rows = (seen.reward, seen.terminated, seen.ended, values, one.value(before, seen.after))
+    advantages = literal.advantages(*(row[0].tolist() for row in rows), 0.99, 0.95)
+    observation = seen.observation[:, -8:]
+    for agent in (before, after):
+        pi, mu = one.policy(agent, observation)[0].tolist(), seen.behaviour[0].tolist()
+        now = one.value(agent, observation)[0].tolist()
+        actions = seen.action[0].tolist()
+        expected = literal.ppo(pi, mu, actions, advantages, values[0].tolist(), now, chosen[0])
+        assert descent(agent, chosen).item() == pytest.approx(expected, rel=1e-4)
 
 
 def test_normalising_is_by_all_that_was_seen():
@@ -174,6 +199,34 @@ def test_a_life_is_the_same_in_any_company():
     assert all_of_them.steps == 3 * 64 + 3 * 50
 
 
+@pytest.mark.parametrize("kind", ["epg", "v-trace"])
+def test_a_life_in_stretches_is_the_same_life(kind):
+    """Its agents, moments, buffers and statistics are taken along, bit for bit."""
+    whole = settings(updates=4, steps=30, minibatch=10, buffer=80, stretches=2)
+    value = kind == "v-trace"
+    one = Anatomy(4, demand_family(whole).actions, (8,), value, (0, 0) if value else (2, 3))
+    network = LearnedLoss(SMALL, one)
+    rows = torch.from_numpy(network.begin(np.random.default_rng(0))).float().expand(3, -1)
+    blend = blend_of(Evolved(network, one), rows, network.split)
+    if value:
+        blend = blend_of(
+            VTraceLoss(one), torch.zeros(3, 9), VTraceNumbers(VTraceSettings(), one).split
+        )
+    keys = [Key(1).child("life", i) for i in range(3)]
+    lives = Lives(whole, one)
+    expected = lives.live(keys, blend)
+    first, carry = lives.stretch(keys, blend, 0, None)
+    kept = carry.clone()
+    last, _ = lives.stretch(keys, blend, 1, carry)
+    assert torch.equal(carry, kept) and carry.shape == (3, carry_size(whole, one))
+    np.testing.assert_array_equal(last.returns, expected.returns)
+    np.testing.assert_array_equal(np.hstack([first.rewards, last.rewards]), expected.rewards)
+    assert first.steps + last.steps == expected.steps + 3 * 50
+    seamless = Lives(whole.model_copy(update={"stretches": 1}), one).live(keys, blend)
+    np.testing.assert_array_equal(seamless.rewards[:, :2], expected.rewards[:, :2])
+    assert (seamless.rewards[:, 2:] != expected.rewards[:, 2:]).any()  # its episode is not cut
+
+
 def test_they_descend_by_adam():
     one, rate = anatomy(value=True, memory=(0, 0)), 0.01
     agents, parameter = begun(one, 2), torch.nn.Parameter(begun(one, 2))
@@ -185,9 +238,11 @@ def test_they_descend_by_adam():
     loss = A2C(one)
     for step in range(4):
         seen, chosen = lived(one, seed=step), torch.tensor([[0, 1, 4], [2, 3, 5]])
-        living._descend(blend_of(loss), seen, chosen)
+        descent = blend_of(loss)(one.split(living.agents), seen)
+        living._descend(descent, chosen)
         adam.zero_grad()
-        loss({}, one.split(parameter), seen, chosen).sum().backward()
+        agent = one.split(parameter)
+        loss({}, agent, seen)(agent, chosen).sum().backward()
         adam.step(rate)
     torch.testing.assert_close(living.agents, parameter.detach())
 
@@ -222,6 +277,7 @@ def test_directions_are_not_learnt_from_advantages_turned_round(monkeypatch):
     [
         ({"minibatch": 48}, "does not divide 64"),
         ({"buffer": 32}, "less than the 64 newest"),
+        ({"stretches": 5}, "stretches is 5, which does not divide 32"),
         ({"environment": {"id": "atari/pong"}}, "one task, not a family"),
         ({"environment": {"id": "family/direction", "options": {"half": "up"}}}, "half must be"),
     ],
@@ -256,11 +312,28 @@ def test_the_closed_form_is_nothing_near_and_holds_back_far_away():
         assert drift[0] == 0.0 and (drift >= 0.0).all() and drift[1] < 0.05 < drift[2]
 
 
+def test_the_closed_form_is_read_off_a_drift():
+    advantages, log_ratios = np.linspace(-2.0, 2.0, 17), np.linspace(-1.0, 1.0, 21)
+    grid = np.meshgrid(advantages, log_ratios, indexing="ij")
+    shown = closed_form(*(torch.from_numpy(axis) for axis in reversed(grid))).numpy()
+    form = read_off(shown, advantages, log_ratios)
+    assert dataclasses.astuple(form) == pytest.approx((1.0, 2.0, 1.0, 0.6, 0.0), abs=1e-3)
+    other = 0.7 * np.maximum(grid[0] * np.expm1(grid[1]), 0.0)  # the limit of a small alpha
+    other[advantages < 0] = shown[advantages < 0] + 0.01 * np.sin(7 * grid[1][advantages < 0])
+    form = read_off(other, advantages, log_ratios)
+    assert form.a == pytest.approx(0.7, abs=0.03) and form.alpha < 0.05
+    assert form.beta == pytest.approx(0.6, abs=0.05) and 0.01 < form.residual < 0.1
+    left = np.sqrt(np.square(other - form.drift(advantages, log_ratios)).mean())
+    assert form.residual == pytest.approx(left / np.sqrt(np.square(other).mean()))
+
+
 def test_nine_zeros_are_the_plain_v_trace_loss():
     one = anatomy(discrete(3), value=True, memory=(0, 0))
     agent, seen = one.split(begun(one, 2)), lived(one, newest=8)
     numbers = torch.zeros(2, 9)
-    found = VTraceLoss(one)({"numbers": numbers}, agent, seen, torch.arange(8).expand(2, -1))
+    found = VTraceLoss(one)({"numbers": numbers}, agent, seen)(
+        agent, torch.arange(8).expand(2, -1)
+    )
     distribution = Categorical(3)
     observation = seen.observation[:, -8:]
     policy, values = one.policy(agent, observation), one.value(agent, observation)

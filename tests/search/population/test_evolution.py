@@ -91,6 +91,22 @@ def test_with_common_random_numbers_members_differ_by_their_parameters_alone():
     assert len(means) == 3
 
 
+def test_a_shuffled_generation_is_dealt_out_anew_among_all_its_members():
+    """A block of this problem is one member."""
+    told = {}
+    for shuffled in (False, True):
+        evolution = Evolution(settings(shuffled=shuffled))
+        tell = evolution.strategy.tell
+        told[shuffled] = []
+        evolution.strategy.tell = lambda scores, share, t=told[shuffled], f=tell: (
+            t.append(scores) or f(scores, share)
+        )
+        turns(evolution, 1)
+    plain, dealt = told[False][0], told[True][0]
+    assert sorted(dealt) == sorted(plain) and dealt.tolist() != plain.tolist()
+    assert evolution.problem.block < len(plain)
+
+
 def test_it_goes_on_exactly_from_any_turn():
     whole = Evolution(settings())
     events = turns(whole)

@@ -70,7 +70,12 @@ def merge(problem, scores):
         ("lives", LIVES | {"loss": {"kind": "drift", "units": 3}, "life": CART}),
         ("lives", LIVES | {"loss": {"kind": "v-trace"}, "life": CART}),
         ("lives", SEVERAL | {"loss": {"kind": "drift", "units": 3}}),
-        ("lives", LIVES | {"bootstrap": 2, "initialisation": True, "block": 3, "shuffled": True}),
+        (
+            "lives",
+            LIVES
+            | {"bootstrap": 2, "initialisation": True, "block": 3}
+            | {"life": LIFE | {"stretches": 2}},
+        ),
         ("episodes", CARTPOLE | {"horizon": 40, "episodes": 2}),
         ("episodes", HOPPER | {"action_noise": 0.1, "filter": {"sampling": 0.5}}),
         ("episodes", HOPPER | {"bins": 5, "cap": {"start": 10}, "policy": {"name": "mlp"}}),
