@@ -50,7 +50,11 @@ def main(argument: dict[str, Any]) -> None:
         agent = make_agent(settings, with_tasks(settings, environments.spec))
         key = Key(settings.seed).child("actor", number)
         central = settings.actors.inference == "central"
-        remote = RemoteAgent(channel, agent.state_size) if central else None
+        remote = (
+            RemoteAgent(channel, agent.state_size, environments.spec.observations)
+            if central
+            else None
+        )
         acting = remote or agent
         player = Player(acting, environments, settings.actors.unroll_length, key, task)
         version, asked = -1, time.perf_counter()

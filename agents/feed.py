@@ -90,6 +90,7 @@ class Feed:
             updates=settings.updates(spec),
             max_lag=settings.max_lag,
             segment=learner.checkpoint_updates if lockstep else None,
+            strict=learner.max_lag is not None,
         )
         self._order = _InOrder(done * self._fresh, lockstep)
         self._seconds: dict[str, float] = {}
@@ -99,6 +100,7 @@ class Feed:
             key = key.child("learner", place.learner)
         self._replay = Replay(learner.replay // place.learners, key) if learner.replay else None
         central = settings.actors.inference == "central"
+        terms = Terms(settings, spec, agent, place)
         self._channel = LearnerChannel(
             tickets,
             settings.dump(),
@@ -106,7 +108,8 @@ class Feed:
             door,
             place,
             central,
-            Terms(settings, spec, agent, place),
+            terms,
+            terms.limits,
         )
         self._server = (
             InferenceServer(

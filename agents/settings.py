@@ -76,8 +76,10 @@ class LearnerSettings(Settings):
     threads: int = pydantic.Field(1, ge=1, le=1024)
     """Of torch, in the learner"""
     max_lag: int | None = pydantic.Field(None, ge=0, le=10_000)
-    """Updates by which the weights of an unroll may be older than its update; the default
-    lets every actor be busy: actors / fresh trajectories, at least 1."""
+    """Updates by which the weights of an unroll may be older than its update. As a bound on all of
+    them it has the others wait for an actor that is slow. By default nobody waits: there are
+    credits for so many unrolls that all actors are busy while the learner keeps up (actors / fresh
+    trajectories updates, at least 1), and what a slow one makes is as old as it is."""
     checkpoint_updates: int = pydantic.Field(500, ge=1)
     """Updates between two checkpoints"""
 

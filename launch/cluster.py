@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from veldt.launch.console import Console
 from veldt.launch.ranks import on_ranks
 from veldt.platform.channels import certificates
-from veldt.platform.channels.door import Door
+from veldt.platform.channels.door import Door, Entrance
 from veldt.platform.errors import InputError, Interrupted, RunFailed
 from veldt.platform.interrupts import Interrupts
 from veldt.platform.machine import whole_cores
@@ -72,12 +72,12 @@ def _learn(ranks: Ranks, stop: Stop, data: dict[str, Any], train: Train) -> None
     own = certificates.make()
     guest = certificates.make(own.public)
 
-    def tell(address: str) -> None:
+    def tell(entrance: Entrance) -> None:
         nonlocal opened
         opened = True
         for rank in range(1, ranks.size):
             share = count // hosts + (rank <= count % hosts)
-            where = {"host": socket.gethostname(), "port": urlsplit(address).port}
+            where = {"host": socket.gethostname(), "port": urlsplit(entrance.elsewhere).port}
             ranks.send(rank, where | {"key": guest.plain(), "count": share})
 
     try:

@@ -37,6 +37,7 @@ def test_images_in_one_batch(veldt):
     summary = veldt.summary(
         *("train", "atari/paper", "--out", "run", *CENTRAL, "--set", "actors.environments=2"),
         *("--set", "frames=6400", "--set", "actors.count=3", "--set", "learner.batch=3"),
+        *("--set", "learner.max_lag=1"),
     )
     assert summary["steps"] >= 1600 and summary["trajectories_dropped"] <= 3
     assert summary["policy_lag_max"] <= 1

@@ -3,6 +3,7 @@
 import pathlib
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -119,15 +120,44 @@ def test_a_slot_that_the_actor_does_not_have_is_refused(learner, until):
     actor.close()
 
 
+def test_questions_lie_behind_the_unroll_and_leave_it_alone(until):
+    tickets = Tickets(actors=1, batch=1, done=0, updates=50, max_lag=1)
+    limits = wire.Limits.of(unroll=1 << 20, question=8000, episodes=0)
+    learner = LearnerChannel(tickets, {}, "shared", central=True, limits=limits)
+    learner.publish(0, {})
+    actor = join(learner)
+    turn(learner, actor, -1, unroll(0.0))
+    learner.publish(1, {})
+    work, _ = actor.work(1)
+    seen = {"observation": np.arange(1000, dtype=np.float32), "first": np.ones(3, bool)}
+    asking = threading.Thread(target=lambda: actor.ask(work, 0, seen))
+    asking.start()
+    question = learner.questions.get(timeout=WATCHDOG_S)
+    assert question.header.slot == work.slot >= 0
+    for name, array in seen.items():
+        np.testing.assert_array_equal(question.arrays[name], array)
+    with learner.answers() as answers:
+        answers.send(question.identity, {})
+        asking.join(WATCHDOG_S)
+    actor.deliver(work, unroll(2.0), [], {})
+    arrival = learner.receive(WATCHDOG_S)
+    assert arrival.header.slot == work.slot and (arrival.arrays["x"] == 2.0).all()
+    np.testing.assert_array_equal(question.arrays["observation"], seen["observation"])
+    actor._send(question.header.model_copy(update={"slot": work.slot + 1}))
+    until(lambda: learner.traffic.rejected == 1)
+    learner.close()
+    actor.close()
+
+
 def test_an_array_that_lies_outside_its_slot_is_refused():
     body = wire.Body({"x": np.zeros(100)})
     header = wire.Delivery(
         actor=0, incarnation=0, number=0, version=0, episodes=[], seconds={}, slot=0
     )
     frames = wire.pack(header, body, sent=False)
-    assert wire.unpack(frames, lambda slot: memoryview(bytes(1024)))[1]["x"].shape == (100,)
+    assert wire.unpack(frames, lambda header: memoryview(bytes(1024)))[1]["x"].shape == (100,)
     with pytest.raises(WireError, match="too short"):
-        wire.unpack(frames, lambda slot: memoryview(bytes(512)))
+        wire.unpack(frames, lambda header: memoryview(bytes(512)))
     with pytest.raises(WireError, match="slot 0"):
         wire.unpack(frames)
 
