@@ -28,7 +28,7 @@ from veldt.agents.build import (
 )
 from veldt.agents.evaluator import Evaluator
 from veldt.agents.feed import Feed, Told
-from veldt.agents.followers import Followers, meet, part
+from veldt.agents.followers import Followers, Team, meet, part
 from veldt.agents.inputs import Batch
 from veldt.agents.kept_loss import keep, kept
 from veldt.agents.learner import Learner
@@ -75,6 +75,7 @@ def train(
     announce: Callable[[str], None] = lambda text: None,
     tensorboard: bool = True,
     door: Door | None = None,
+    team: Team | None = None,
 ) -> dict[str, Any]:
     """Trains an agent and returns its summary, which is also in the folder.
 
@@ -93,6 +94,7 @@ def train(
             well, and with what happens to it.
         tensorboard: Write TensorBoard events beside the records.
         door: Where actors of other hosts come in; None: all are started here.
+        team: The other learners, where they are not to be started on this host.
 
     Raises:
         InputError: if what is asked for cannot be done.
@@ -102,21 +104,22 @@ def train(
     with contextlib.closing(Zygote([MODULE, PRELOAD])) as zygote:
         # Whatever can be wrong with the settings is found before anything is written.
         alone = settings.learner.count == 1
-        device = find_device(settings.learner.device, Place(0, settings.learner.count))
+        near = Place(0, settings.learner.count) if team is None else team.near
+        device = find_device(settings.learner.device, near)
         spec = environment_spec(settings)
         use_threads(settings.learner.threads)
         if settings.deterministic and device.type != "cpu":  # which is so anyway
             make_deterministic()
         demand_memory(settings, spec)
-        if door is not None and settings.deterministic:
+        if (door is not None or team is not None) and settings.deterministic:
             raise SettingsError(
                 "deterministic: actors that come and go are in step with nothing; "
                 "set it to false, or let `veldt train` start all actors."
             )
-        if door is not None and not alone:
+        if door is not None and team is None and not alone:
             raise SettingsError(
-                "learner.count: actors of other hosts work for one learner; set it to 1, or let "
-                "`veldt train` start all actors."
+                "learner.count: actors of other hosts work for one learner, or for several under "
+                "`mpirun`; set it to 1, or let `veldt train` start all actors."
             )
         agent = make_agent(kept(settings, folder) if resume else settings, spec)
         cost = cost_of(agent, spec)  # before there is a folder: it finds cores that do not fit
@@ -137,7 +140,9 @@ def train(
             deaths: Deaths = collections.Counter()
             while True:
                 try:
-                    followers = None if alone else Followers(settings, folder, zygote, end)
+                    followers: Team | None = team
+                    if team is None and not alone:
+                        followers = Followers(settings, folder, zygote, end)
                     group = None if followers is None else followers.group
                     training = Training(
                         settings,
@@ -153,7 +158,7 @@ def train(
                         followers,
                         end,
                     )
-                    if door is not None:
+                    if training.listening:
                         announce(f"listening at {training.listening}")
                     summary = training.run(stop, beat)
                     break
@@ -190,7 +195,7 @@ class Training:
         report: Report,
         tensorboard: bool,
         door: Door | None,
-        followers: Followers | None,
+        followers: Team | None,
         end: int,
     ) -> None:
         several = len(settings.environment.played) > 1
@@ -206,6 +211,8 @@ class Training:
             _, arrays, state = checkpoint
             learner.load(arrays)
             self._progress = Progress.restore(state)
+        if followers is not None:
+            followers.begin(settings, learner, self._progress.updates, end)
         progress = self._progress
         progress.actor_restarts += deaths[progress.updates, ActorDied]
         progress.learner_restarts += deaths[progress.updates, LearnerDied]

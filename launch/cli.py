@@ -62,18 +62,20 @@ def train(
 ) -> None:
     """Train an agent: one learner, and actors joined to it by ZeroMQ.
 
-    Under `mpirun` the first rank learns, and the others share actors.count actors.
+    Under `mpirun` the first learner.count ranks learn, and the others share actors.count actors.
     """
     from veldt.platform.ranks import launched_by_mpi
 
     data = cookbook.load(recipe, "train", assignments or (), seed)
     folder = folder_of(out, recipe, resume)
     if launched_by_mpi():
-        from veldt.launch import cluster
+        from veldt.launch import training_ranks
 
-        cluster.train_on_ranks(
+        training_ranks.train_on_ranks(
             data,
-            lambda door, stop: train_in(data, recipe, folder, resume, json, dashboard, door, stop),
+            lambda door, team, stop: train_in(
+                data, recipe, folder, resume, json, dashboard, door, stop, team
+            ),
         )
     else:
         with Interrupts() as stop:

@@ -13,6 +13,7 @@ from veldt.launch.options import Assignments, Dashboard, Json, Out, Recipe, Resu
 from veldt.platform.interrupts import Interrupts
 
 if TYPE_CHECKING:
+    from veldt.agents.followers import Team
     from veldt.platform.channels.door import Door
 
 LEARNER = "Example: veldt learner atari/pong --listen tcp://0.0.0.0:5555 --keys cluster"
@@ -100,6 +101,7 @@ def train_in(
     dashboard: int | None,
     door: "Door | None",
     stop: Callable[[], bool],
+    team: "Team | None" = None,
 ) -> None:
     """Trains in `folder`, and says how it goes."""
     from veldt.agents import settings as agents
@@ -119,5 +121,6 @@ def train_in(
             stop=stop,
             announce=console.say,
             door=door,
+            team=team,
         )
     console.summary(summary, f"{recipe}: {folder}")

@@ -2,6 +2,8 @@
 
 import math
 import os
+import socket
+import sys
 from pathlib import Path
 
 import psutil
@@ -48,3 +50,17 @@ def bind(core: int) -> None:
     """
     for thread in Path("/proc/self/task").iterdir():
         os.sched_setaffinity(int(thread.name), {core})
+
+
+def identity() -> str:
+    """Where this process is: the same for two that can share memory without a name.
+
+    They have one kernel that was started once, one view of its processes and of its network,
+    and one user. A host's name says none of these: containers may have the same.
+    """
+    user = str(os.getuid())
+    if sys.platform != "linux":
+        return f"{socket.gethostname()} {user}"
+    booted = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    spaces = [os.readlink(f"/proc/self/ns/{kind}") for kind in ("pid", "net")]
+    return " ".join([booted, *spaces, user])
