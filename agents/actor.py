@@ -26,6 +26,16 @@ from veldt.platform.errors import EnvironmentFault
 from veldt.platform.keys import Key
 from veldt.platform.machine import bind
 from veldt.platform.trajectory import Trajectory
+from veldt.platform.whereabouts import (
+    ALL,
+    ELSEWHERE,
+    ENVIRONMENT,
+    STEP,
+    UNROLL,
+    Page,
+    Traced,
+    Whereabouts,
+)
 
 LEARNED = "learned_loss."  # the part of a network that is no network
 
@@ -34,11 +44,14 @@ def main(argument: dict[str, Any]) -> None:
     """Runs an actor until the learner says stop or is gone.
 
     Args:
-        argument: address, run, actor, incarnation, and the host's certificate or None.
+        argument: address, run, actor, incarnation, the host's certificate or None, and the page
+            of its whereabouts.
     """
     torch.set_num_threads(1)
     parent, keys = os.getppid(), argument["certificate"]
-    argument = argument | {"certificate": None if keys is None else Certificate(**keys)}
+    where = Page(**argument["page"]).open()
+    argument = {name: argument[name] for name in ("address", "run", "actor", "incarnation")}
+    argument["certificate"] = None if keys is None else Certificate(**keys)
     channel = ActorChannel(**argument, alive=lambda: os.getppid() == parent)
     settings = without(TrainSettings.parse(channel.settings))
     try:
@@ -46,6 +59,7 @@ def main(argument: dict[str, Any]) -> None:
         task = settings.task_of(number)
         if cores := settings.actors.cores:
             _bind(cores[number % len(cores)])
+        where.begin(settings.environment.played[task].id)
         environments = make_environments(settings, settings.actors.environments, task)
         agent = make_agent(settings, with_tasks(settings, environments.spec))
         key = Key(settings.seed).child("actor", number)
@@ -56,7 +70,7 @@ def main(argument: dict[str, Any]) -> None:
             else None
         )
         acting = remote or agent
-        player = Player(acting, environments, settings.actors.unroll_length, key, task)
+        player = Player(acting, environments, settings.actors.unroll_length, key, task, where)
         version, asked = -1, time.perf_counter()
         while work := channel.work(version):
             ticket, weights = work
@@ -98,7 +112,11 @@ class Player:
         unroll_length: int,
         key: Key,
         task: int = 0,
+        where: Whereabouts | None = None,
     ) -> None:
+        self._where = Whereabouts(environments.size) if where is None else where
+        if isinstance(environments, Traced):
+            environments.trace(self._where)
         self._task = np.full(environments.size, task, np.int64)
         self._agent, self._environments = agent, environments
         self._length, self._key = unroll_length, key
@@ -125,6 +143,8 @@ class Player:
         """
         T, B = self._length, self._environments.size
         self._generator.manual_seed(self._key.child("actions", number).integer())
+        at = self._where.at
+        at[UNROLL], at[STEP], at[ENVIRONMENT] = number, 0, ALL
         if fresh or self._observation is None:
             self._observation = self._environments.reset(self._key.child("episodes", number))
             self._memory = self._nothing()
@@ -148,7 +168,9 @@ class Player:
                 action[t] = acted.action.numpy()
                 policies.append(acted.policy)
                 acting += time.perf_counter() - before
+                at[STEP], at[ENVIRONMENT] = t, ALL
                 step = self._environments.step(action[t])
+                at[ENVIRONMENT] = ELSEWHERE
                 now, reward[t] = step.observation, step.reward
                 terminated[t], truncated[t] = step.terminated, step.truncated
                 memory.keep(action[t], acted.state, step)

@@ -130,6 +130,7 @@ class Feed:
             zygote,
             self._channel,
             dict.fromkeys(range(count if door is None else door.actors), -1),
+            settings.actors.environments,
             settings.actors.silence_s,
             restart=not lockstep,
             log=folder / "actors.log",
@@ -209,6 +210,7 @@ class Feed:
             "connections_refused": traffic.refused,
             "hosts_lost": traffic.hosts_lost,
             "actor_restarts": self._pool.restarts,
+            "actors_hung": self._pool.hung,
             "actor_recovery_seconds_max": self._pool.slowest_recovery_s,
         }
 

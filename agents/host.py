@@ -68,6 +68,7 @@ def serve(
                         zygote,
                         channel,
                         actors,
+                        settings.actors.environments,
                         settings.actors.silence_s,
                         restart=True,
                         log=log,

@@ -36,6 +36,7 @@ from veldt.platform.envs.vector import (
 )
 from veldt.platform.errors import EnvironmentFault, SettingsError
 from veldt.platform.keys import Key
+from veldt.platform.whereabouts import Whereabouts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,6 +164,7 @@ class AtariVector:
             frame_skip,
         )
         self._ready = False
+        self._where = Whereabouts(size)
         self._steps = np.zeros(size, np.int64)  # of each game, [B]
         self._returns = np.zeros(size, np.float64)  # of each game, [B]
         self._origin = np.zeros(size, np.int32)  # frame count at which each game began, [B]
@@ -172,6 +174,8 @@ class AtariVector:
         if self._emulators is None:
             raise EnvironmentFault(f"{self.spec.id}: this vector is closed; make another.")
         seeds = [key.child("episode", b, 0).integer() for b in range(self.size)]
+        for b, seed in enumerate(seeds):  # of its first game; the later ones follow from it
+            self._where.seeds[b] = seed
         observation, info = self._emulators.reset(seed=np.array(seeds))
         self._origin = info["frame_number"] - info["episode_frame_number"]
         self._steps[:] = 0
@@ -218,6 +222,11 @@ class AtariVector:
             final_observation=final_observation,
             episodes=tuple(episodes),
         )
+
+    def trace(self, whereabouts: Whereabouts) -> None:
+        """From now on it writes there what the games were seeded with; they are stepped together,
+        so that it cannot be known which one hangs."""
+        self._where = whereabouts
 
     def render(self) -> NDArray[np.uint8]:
         """What game 0 looks like now, [210, 160, 3]; if made with render_mode="rgb_array"."""

@@ -38,6 +38,7 @@ from veldt.platform.errors import (
     UnsupportedSpace,
 )
 from veldt.platform.keys import Key
+from veldt.platform.whereabouts import ENVIRONMENT, EPISODE, Whereabouts
 
 log = logging.getLogger("veldt")
 Environment = gymnasium.Env[Any, Any]
@@ -84,10 +85,11 @@ class GymnasiumVector:
             raise SettingsError(f"{name}: a vector holds at least 1 environment, got size {size}.")
         self.size = size
         self._places: list[_Place] = []
+        self._where = Whereabouts(size)
         self._ready = False
         try:
             for b in range(size):
-                self._places.append(_Place(name, b, make_gymnasium(name, options)))
+                self._places.append(_Place(name, b, make_gymnasium(name, options), self._where))
             first = self._places[0].environment
             observations, self._write = _observations(name, first.observation_space)
         except BaseException:
@@ -145,9 +147,11 @@ class GymnasiumVector:
         final: list[NDArray[np.generic]] = []
         episodes: list[Episode] = []
         choices = self._translate(action)
+        at, steps = self._where.at, self._where.steps
         for b, (place, choice) in enumerate(zip(self._places, choices, strict=True)):
             try:
                 place.steps += 1
+                at[ENVIRONMENT], at[EPISODE], steps[b] = b, place.number, place.steps
                 seen, gain, terminal, cut, _ = place.environment.step(choice)
                 number = float(gain)
                 if not -LARGEST_REWARD <= number <= LARGEST_REWARD:
@@ -177,6 +181,12 @@ class GymnasiumVector:
             final_observation=np.stack(final) if final else self._no_observation,
             episodes=tuple(episodes),
         )
+
+    def trace(self, whereabouts: Whereabouts) -> None:
+        """From now on it writes there which environment it steps, and how far each is."""
+        self._where = whereabouts
+        for place in self._places:
+            place.where = whereabouts
 
     def render(self) -> NDArray[np.uint8]:
         """What environment 0 looks like now; if made with render_mode="rgb_array"."""
@@ -216,6 +226,7 @@ class _Place:
     id: str
     index: int
     environment: Environment
+    where: Whereabouts
     key: Key = Key(0)
     lane: int = 0  # which of the environments of its key it is
     number: int = 0  # of the episode
@@ -227,6 +238,9 @@ class _Place:
         """Starts episode `number`; what it shows first."""
         self.key, self.number, self.steps, self.total = key, number, 0, 0.0
         self.seed = key.child("episode", self.lane, number).integer()
+        where, b = self.where, self.index
+        where.at[ENVIRONMENT], where.at[EPISODE] = b, number
+        where.seeds[b], where.steps[b] = self.seed, 0
         return self.environment.reset(seed=self.seed)[0]
 
     def fault(self, why: Exception | str) -> EnvironmentFault:
