@@ -121,6 +121,7 @@ class Feed:
                 done,
                 settings.max_lag,
                 together=not lockstep,
+                rounds=settings.actors.groups,
             )
             if central
             else None

@@ -47,6 +47,10 @@ class ActorsSettings(Settings):
     default the system chooses: two trainings on a machine would choose the same ones."""
     environments: int = pydantic.Field(16, ge=1, le=4096)
     """B, in each actor"""
+    groups: int = pydantic.Field(1, ge=1, le=64)
+    """Of these environments: while one group steps, the network acts for another. It pays where
+    there are more cores than actors and the environments step on threads of their own (Atari) or
+    wait, and with central inference"""
     unroll_length: int = pydantic.Field(20, ge=1, le=100_000)
     """T, steps"""
     inference: Literal["actor", "central"] = "actor"
@@ -57,6 +61,14 @@ class ActorsSettings(Settings):
     a socket, or through the loopback interface."""
     silence_s: float = pydantic.Field(120.0, gt=0.0)
     """An actor that makes no unroll for so long is killed and started again."""
+
+    @pydantic.model_validator(mode="after")
+    def _groups(self) -> "ActorsSettings":
+        if self.environments % self.groups:
+            raise ValueError(
+                f"environments is {self.environments}, which {self.groups} groups cannot share"
+            )
+        return self
 
 
 class LearnerSettings(Settings):

@@ -30,6 +30,7 @@ class Terms:
     ) -> None:
         self._settings, self._spec, self._place = settings, spec, place
         self._steps, self._size = settings.actors.unroll_length, settings.actors.environments
+        self._groups = settings.actors.groups
         self._policy, self._state = act_once(agent, spec).policy.shape[1], agent.state_size
 
     @property
@@ -49,7 +50,7 @@ class Terms:
         step = action + policy + reward + 2 + index + whole
         padding = wire.ALIGNMENT * len(dataclasses.fields(Trajectory))
         unroll = B * ((T + 1) * entry + T * step + before + task) + padding
-        return wire.Limits.of(unroll, B * (entry + before) + padding, T * B)
+        return wire.Limits.of(unroll, B // self._groups * (entry + before) + padding, T * B)
 
     def __call__(self, header: wire.Delivery | wire.Ask, arrays: wire.Arrays) -> None:
         if isinstance(header, wire.Ask):
@@ -68,7 +69,8 @@ class Terms:
             raise WireError(f"trajectory: actor {header.actor} plays task {task}.")
 
     def _question(self, header: wire.Ask, arrays: wire.Arrays) -> None:
-        shown, actions, size = self._spec.observations, self._spec.actions, self._size
+        shown, actions = self._spec.observations, self._spec.actions
+        size = self._size // self._groups
         anew = len(arrays.get("stack_index", ()))
         wanted = {
             "observation": (shown.dtype, (size, *shown.frame)),
@@ -85,5 +87,6 @@ class Terms:
         rows = arrays["stack_index"]
         if anew and (rows.min() < 0 or rows.max() >= size):
             raise WireError(f"question: stack_index must lie in [0, {size}).")
-        if not 0 <= header.step <= self._steps:
-            raise WireError(f"question: step {header.step} of {self._steps}.")
+        asked = self._steps * self._groups
+        if not 0 <= header.step <= asked:
+            raise WireError(f"question: step {header.step} of {asked}.")

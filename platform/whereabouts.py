@@ -39,6 +39,14 @@ class Whereabouts:
         self.seeds = numbers[HEAD : HEAD + environments]
         self.steps = numbers[HEAD + environments :]
 
+    def part(self, first: int, count: int) -> "Whereabouts":
+        """For some of the environments, that are stepped beside others: what they are at is not
+        told, but how far they are."""
+        found = Whereabouts(count)
+        found.seeds = self.seeds[first : first + count]
+        found.steps = self.steps[first : first + count]
+        return found
+
     def begin(self, environment: str) -> None:
         """An actor begins to play this."""
         self._name[:] = environment.encode()[:NAME].ljust(NAME, b"\0")

@@ -108,7 +108,10 @@ class GymnasiumVector:
         Raises:
             EnvironmentFault: if the vector is closed, or an environment fails.
         """
-        return self._begin([(key, b) for b in range(self.size)])
+        return self.reset_from(key, 0)
+
+    def reset_from(self, key: Key, first: int) -> NDArray[np.generic]:
+        return self._begin([(key, b) for b in range(first, first + self.size)])
 
     def begin(self, keys: Sequence[Key]) -> NDArray[np.generic]:
         """As `reset`, each environment with its own key: a family whose tasks are all one."""
