@@ -1,6 +1,7 @@
 """Memory shared between a learner and the actors of its host."""
 
 import pathlib
+import resource
 import subprocess
 import sys
 import threading
@@ -9,7 +10,6 @@ import numpy as np
 import pytest
 
 from veldt.platform import wire
-from veldt.platform.channels import slots as slots_module
 from veldt.platform.channels.actor_end import ActorChannel
 from veldt.platform.channels.learner_end import LearnerChannel
 from veldt.platform.errors import WireError
@@ -181,14 +181,15 @@ def test_nothing_is_left_of_them_after_sigkill():
     assert set(pathlib.Path("/dev/shm").iterdir()) <= before
 
 
-def test_without_memory_to_share_unrolls_travel_by_socket(learner, monkeypatch, caplog):
-    def full(*arguments):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(slots_module.os, "posix_fallocate", full)
-    actor = join(learner)
+def test_without_memory_to_share_unrolls_travel_by_socket(learner, caplog):
+    """A limit of the system's own, which holds for nameless memory as for files."""
+    actor, (soft, hard) = join(learner), resource.getrlimit(resource.RLIMIT_FSIZE)
     for version in range(5):
         learner.publish(version, {})
-        assert turn(learner, actor, version - 1, unroll(1.0))[1].header.slot == -1
-    assert caplog.text.count("No space left on device") == 1
+        resource.setrlimit(resource.RLIMIT_FSIZE, (8192, hard))
+        try:
+            assert turn(learner, actor, version - 1, unroll(1.0))[1].header.slot == -1
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert caplog.text.count("File too large") == 1
     actor.close()
