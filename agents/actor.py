@@ -6,6 +6,7 @@ comes from keys: actions from the number of the unroll, episodes from the number
 the unroll that began them.
 """
 
+import contextlib
 import os
 import time
 from collections.abc import Sequence
@@ -27,7 +28,7 @@ from veldt.platform.channels.certificates import Certificate
 from veldt.platform.envs.vector import VectorEnvironment
 from veldt.platform.errors import EnvironmentFault
 from veldt.platform.keys import Key
-from veldt.platform.machine import bind
+from veldt.platform.machine import Core, bind, claim_core, quota, whole_cores
 from veldt.platform.trajectory import Trajectory
 from veldt.platform.whereabouts import (
     ALL,
@@ -56,11 +57,11 @@ def main(argument: dict[str, Any]) -> None:
     argument["certificate"] = None if keys is None else Certificate(**keys)
     channel = ActorChannel(**argument, alive=lambda: os.getppid() == parent)
     settings = without(TrainSettings.parse(channel.settings))
+    own: Core | None = None
     try:
         number = channel.place.number(argument["actor"])
         task = settings.task_of(number)
-        if cores := settings.actors.cores:
-            _bind(cores[number % len(cores)])
+        own = own_core(settings, number)  # held as long as it lives
         where.begin(settings.environment.played[task].id)
         groups = settings.actors.groups
         size = settings.actors.environments // groups
@@ -95,14 +96,33 @@ def main(argument: dict[str, Any]) -> None:
         channel.fault(str(fault))
     finally:
         channel.close()
+        if own is not None:
+            own.close()
 
 
-def _bind(core: int) -> None:
-    """Keeps to a core; raises `EnvironmentFault` if it cannot be had, which ends the run."""
-    try:
-        bind(core)
-    except OSError as error:
-        raise EnvironmentFault(f"actors.cores: core {core}: {error.strerror}.") from error
+def own_core(settings: TrainSettings, number: int) -> Core | None:
+    """Keeps this actor to a core, if it is to.
+
+    Raises:
+        EnvironmentFault: if a core that was named cannot be had, which ends the run.
+    """
+    actors, learner = settings.actors, settings.learner
+    if actors.cores:
+        core = actors.cores[number % len(actors.cores)]
+        try:
+            bind(core)
+        except OSError as error:
+            raise EnvironmentFault(f"actors.cores: core {core}: {error.strerror}.") from error
+    if actors.cores or not actors.bind:
+        return None
+    enough = actors.count + learner.count * learner.threads <= whole_cores()
+    if not enough or quota():  # of which others know nothing, and would take the same ones
+        return None
+    own = claim_core()
+    if own is not None:
+        with contextlib.suppress(OSError):  # it was taken from us in the meantime
+            bind(own.number)
+    return own
 
 
 class Player:

@@ -125,7 +125,9 @@ def train(
         cost = cost_of(agent, spec)  # before there is a folder: it finds cores that do not fit
         if resume and (folder / "settings.json").exists():
             settings.demand_horizon(read_settings(folder).get("frames", settings.frames))
-        run = RunFolder(folder, settings.dump(), resume, may_grow=("frames",))
+        run = RunFolder(
+            folder, settings.dump(), resume, ("frames",), complete=TrainSettings.completed
+        )
         try:
             if run.summary is not None:
                 return run.summary

@@ -17,7 +17,15 @@ import typer
 
 from veldt.launch import cookbook
 from veldt.launch.bench_command import BENCH, bench
-from veldt.launch.cluster_commands import ACTORS, LEARNER, actors, keys_app, learner, train_in
+from veldt.launch.cluster_commands import (
+    ACTORS,
+    LEARNER,
+    actors,
+    keys_app,
+    learner,
+    load,
+    train_in,
+)
 from veldt.launch.console import Console, set_up_warnings
 from veldt.launch.kinds import Checked, Kind, listed
 from veldt.launch.options import (
@@ -66,8 +74,8 @@ def train(
     """
     from veldt.platform.ranks import launched_by_mpi
 
-    data = cookbook.load(recipe, "train", assignments or (), seed)
     folder = folder_of(out, recipe, resume)
+    data = load(recipe, assignments, seed, folder, resume)
     if launched_by_mpi():
         from veldt.launch import training_ranks
 

@@ -11,6 +11,7 @@ from veldt.launch import cookbook
 from veldt.launch.console import Console
 from veldt.launch.options import Assignments, Dashboard, Json, Out, Recipe, Resume, Seed, folder_of
 from veldt.platform.interrupts import Interrupts
+from veldt.platform.runs import read_settings
 
 if TYPE_CHECKING:
     from veldt.agents.followers import Team
@@ -47,8 +48,9 @@ def learner(
     """
     from veldt.launch.cluster import door
 
-    data = cookbook.load(recipe, "train", assignments or (), seed)
-    opening, folder = door(listen, keys, insecure, actors), folder_of(out, recipe, resume)
+    folder = folder_of(out, recipe, resume)
+    data = load(recipe, assignments, seed, folder, resume)
+    opening = door(listen, keys, insecure, actors)
     with Interrupts() as stop:
         train_in(data, recipe, folder, resume, json, dashboard, opening, stop)
 
@@ -90,6 +92,18 @@ def keys_new(
         f"{file}: copy it to the other host, for `veldt actors --key`; "
         f"to lock it out, remove {folder / 'allowed' / name}."
     )
+
+
+def load(
+    recipe: str, assignments: list[str] | None, seed: int | None, folder: Path, resume: bool
+) -> dict[str, Any]:
+    """The settings of a training that is to be in `folder`."""
+    from veldt.agents.settings import chosen_before
+
+    data = cookbook.load(recipe, "train", assignments or (), seed)
+    if resume and (folder / "settings.json").exists():
+        return chosen_before(data, read_settings(folder))
+    return data
 
 
 def train_in(

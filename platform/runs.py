@@ -16,6 +16,7 @@ import math
 import os
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,7 @@ class RunFolder:
         may_differ: Names of settings that what is there does not depend on; the newest are kept.
         may_grow: Names of numbers in them that may be larger than they were; then what is there
             is over no more.
+        complete: Brings settings that an older version wrote to what this one would have written.
 
     Raises:
         FolderInUse: if another process holds it.
@@ -146,7 +148,9 @@ class RunFolder:
         resume: bool,
         may_grow: tuple[str, ...] = (),
         may_differ: tuple[str, ...] = (),
+        complete: Callable[[dict[str, Any]], dict[str, Any]] = lambda settings: settings,
     ) -> None:
+        self._complete = complete
         self.path, self._may_grow, self._may_differ = path, may_grow, may_differ
         try:
             path.mkdir(parents=True, exist_ok=True)
@@ -192,7 +196,7 @@ class RunFolder:
                 f"{self.path}: holds a run already; add --resume to go on with it, "
                 "or choose another folder with --out."
             )
-        old = read_settings(self.path)
+        old = self._complete(read_settings(self.path))
         grown = {
             name: settings[name]
             for name in self._may_grow
