@@ -25,13 +25,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from veldt.agents.agent import Agent
-from veldt.agents.inputs import Acted, Inputs
+from veldt.agents.inputs import Acted, Inputs, Memory
 from veldt.platform import wire
 from veldt.platform.channels.actor_end import ActorChannel
 from veldt.platform.channels.arrivals import Arrays
 from veldt.platform.channels.learner_end import LearnerChannel
 from veldt.platform.channels.questions import Question
-from veldt.platform.envs.vector import Observations
+from veldt.platform.envs.vector import EnvironmentSpec, Observations
 from veldt.platform.errors import RunFailed
 from veldt.platform.keys import Key
 from veldt.platform.tickets import Place
@@ -289,3 +289,22 @@ class InferenceServer:
         )
         self._ready[version] = agent
         return agent
+
+
+def rehearsal(
+    agent: Agent, spec: EnvironmentSpec, device: torch.device, rows: int
+) -> Callable[[], None]:
+    """One answer about so many environments at once, to be measured; the network is moved."""
+    shown = spec.observations
+    memory = Memory(spec, rows, agent.state_size)
+    seen = memory.inputs(np.zeros((rows, *shown.shape), shown.dtype))
+    agent.network.to(device)
+    chance = torch.Generator(device)
+
+    def answer() -> None:
+        with torch.inference_mode():
+            acted = agent.act(Inputs(*(tensor.to(device) for tensor in seen)), chance)
+            for tensor in acted:
+                tensor.cpu()
+
+    return answer

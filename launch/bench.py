@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from veldt.launch import learner_bench, throughput_limit
 from veldt.launch.console import Console
 from veldt.launch.throughput_limit import Placement, Seconds
-from veldt.platform.envs.vector import EnvironmentSpec, Step, VectorEnvironment, random_actions
+from veldt.platform.envs.vector import Step, VectorEnvironment, random_actions
 from veldt.platform.errors import Interrupted, RunFailed
 from veldt.platform.keys import Key
 from veldt.platform.machine import usable_cores
@@ -68,6 +68,7 @@ def throughput(settings: "TrainSettings", seconds: float, console: Console) -> d
     """
     from veldt.agents.actor import Player
     from veldt.agents.build import find_device, make_agent, make_environments, use_threads
+    from veldt.agents.inference import rehearsal
     from veldt.agents.train import RECORDS
 
     learners, central = settings.learner.count, settings.actors.inference == "central"
@@ -97,7 +98,8 @@ def throughput(settings: "TrainSettings", seconds: float, console: Console) -> d
     console.say("4/5  learning alone ...")
     use_threads(settings.learner.threads)
     if central:
-        inference_s = length * _central(agent, spec, device, size * actors // learners, seconds)
+        answer = rehearsal(agent, spec, device, size * actors // learners)
+        inference_s = length * _mean_s(answer, seconds)
     learning, stages = _learning(settings, agent, device, trajectories, seconds)
     v_trace_s = _v_trace(stack(trajectories), device, seconds / 10)
 
@@ -268,30 +270,6 @@ def _learning(
     publish_s = _mean_s(lambda: Body(learner.weights()), seconds / 10)
     times = {"update": update_s, "publish": publish_s}
     return times, {stage: each[stage] for stage in STAGES}
-
-
-def _central(
-    agent: "Agent", spec: EnvironmentSpec, device: Any, rows: int, seconds: float
-) -> float:
-    """Seconds of one answer to all actors of a learner at once, on its device."""
-    import torch
-
-    from veldt.agents.device_speed import settle
-    from veldt.agents.inputs import Inputs, Memory
-
-    shown = spec.observations
-    memory = Memory(spec, rows, agent.state_size)
-    seen = memory.inputs(np.zeros((rows, *shown.shape), shown.dtype))
-    agent.network.to(device)
-    chance = torch.Generator(device)
-
-    def answer() -> None:
-        with torch.inference_mode():
-            acted = agent.act(Inputs(*(tensor.to(device) for tensor in seen)), chance)
-            acted.action.cpu()
-        settle(device)
-
-    return _mean_s(answer, seconds)
 
 
 def _v_trace(batch: Trajectory, device: Any, seconds: float) -> float:

@@ -23,8 +23,7 @@ from veldt.launch.cluster_commands import (
     actors,
     keys_app,
     learner,
-    load,
-    train_in,
+    train_anywhere,
 )
 from veldt.launch.console import Console, set_up_warnings
 from veldt.launch.kinds import Checked, Kind, listed
@@ -43,7 +42,6 @@ from veldt.launch.pool_command import POOL
 from veldt.launch.pool_command import pool as pool_command
 from veldt.launch.study_commands import study_app
 from veldt.platform.errors import InputError, VeldtError
-from veldt.platform.interrupts import Interrupts
 from veldt.platform.ranks import launched_rank
 from veldt.platform.settings import override
 
@@ -72,22 +70,9 @@ def train(
 
     Under `mpirun` the first learner.count ranks learn, and the others share actors.count actors.
     """
-    from veldt.platform.ranks import launched_by_mpi
-
-    folder = folder_of(out, recipe, resume)
-    data = load(recipe, assignments, seed, folder, resume)
-    if launched_by_mpi():
-        from veldt.launch import training_ranks
-
-        training_ranks.train_on_ranks(
-            data,
-            lambda door, team, stop: train_in(
-                data, recipe, folder, resume, json, dashboard, door, stop, team
-            ),
-        )
-    else:
-        with Interrupts() as stop:
-            train_in(data, recipe, folder, resume, json, dashboard, None, stop)
+    train_anywhere(
+        recipe, assignments, folder_of(out, recipe, resume), seed, resume, dashboard, json
+    )
 
 
 app.add_typer(keys_app, name="keys", help="Keys for actors of other hosts.")

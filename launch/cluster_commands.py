@@ -106,6 +106,33 @@ def load(
     return data
 
 
+def train_anywhere(
+    recipe: str,
+    assignments: list[str] | None,
+    folder: Path,
+    seed: int | None,
+    resume: bool,
+    dashboard: int | None,
+    json: bool,
+) -> None:
+    """`veldt train`: in this process, or on all ranks of this job."""
+    from veldt.platform.ranks import launched_by_mpi
+
+    data = load(recipe, assignments, seed, folder, resume)
+    if launched_by_mpi():
+        from veldt.launch import training_ranks
+
+        training_ranks.train_on_ranks(
+            data,
+            lambda door, team, stop: train_in(
+                data, recipe, folder, resume, json, dashboard, door, stop, team
+            ),
+        )
+    else:
+        with Interrupts() as stop:
+            train_in(data, recipe, folder, resume, json, dashboard, None, stop)
+
+
 def train_in(
     data: dict[str, Any],
     recipe: str,

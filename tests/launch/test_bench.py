@@ -5,8 +5,9 @@ import types
 import pytest
 import torch
 
+from veldt.agents import inference
 from veldt.agents.actor import Player
-from veldt.agents.build import make_agent, make_environments
+from veldt.agents.build import environment_spec, make_agent, make_environments
 from veldt.agents.settings import TrainSettings
 from veldt.agents.stopwatch import Stopwatch
 from veldt.launch import bench, cookbook, throughput_limit
@@ -125,6 +126,21 @@ def test_the_limit_is_that_of_what_shares_what(placement, parts, limit):
     assert tuple(found.values()) == pytest.approx(parts)
     value, formula = throughput_limit.limit(placement, found, SECONDS, unroll=10)
     assert value == pytest.approx(limit) and "learning" in formula
+
+
+def test_an_answer_to_all_actors_is_rehearsed():
+    settings = TrainSettings.parse(cookbook.load("cartpole", "train"))
+    spec = environment_spec(settings)
+    asked = []
+
+    class Watched(make_agent(settings, spec).__class__):
+        def act(self, inputs, generator):
+            asked.append(len(inputs.first))
+            return super().act(inputs, generator)
+
+    answer = inference.rehearsal(Watched(settings.agent, spec), spec, torch.device("cpu"), 24)
+    answer()
+    assert asked == [24]
 
 
 def test_a_rehearsal_sends_ahead_as_a_training_does():
