@@ -6,8 +6,10 @@ comes from keys: actions from the number of the unroll, episodes from the number
 the unroll that began them.
 """
 
+import contextlib
 import os
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,18 +17,29 @@ import torch
 
 from veldt.agents.agent import Agent
 from veldt.agents.build import make_agent, make_environments, with_tasks
+from veldt.agents.groups import Group
 from veldt.agents.inference import RemoteAgent, RunOver
-from veldt.agents.inputs import Memory
+from veldt.agents.inputs import Acted
 from veldt.agents.kept_loss import without
 from veldt.agents.settings import TrainSettings
+from veldt.agents.unroll import Record
 from veldt.platform.channels.actor_end import ActorChannel, Arrays
 from veldt.platform.channels.certificates import Certificate
 from veldt.platform.code_errors import of_machine, told
-from veldt.platform.envs.vector import Observations, Step, VectorEnvironment
+from veldt.platform.envs.vector import VectorEnvironment
 from veldt.platform.errors import EnvironmentFault, VeldtError
 from veldt.platform.keys import Key
-from veldt.platform.machine import bind
+from veldt.platform.machine import Core, bind, claim_core, quota, whole_cores
 from veldt.platform.trajectory import Trajectory
+from veldt.platform.whereabouts import (
+    ALL,
+    ELSEWHERE,
+    ENVIRONMENT,
+    STEP,
+    UNROLL,
+    Page,
+    Whereabouts,
+)
 
 LEARNED = "learned_loss."  # the part of a network that is no network
 
@@ -35,25 +48,34 @@ def main(argument: dict[str, Any]) -> None:
     """Runs an actor until the learner says stop or is gone.
 
     Args:
-        argument: address, run, actor, incarnation, and the host's certificate or None.
+        argument: address, run, actor, incarnation, the host's certificate or None, and the page
+            of its whereabouts.
     """
     torch.set_num_threads(1)
     parent, keys = os.getppid(), argument["certificate"]
-    argument = argument | {"certificate": None if keys is None else Certificate(**keys)}
+    where = Page(**argument["page"]).open()
+    argument = {name: argument[name] for name in ("address", "run", "actor", "incarnation")}
+    argument["certificate"] = None if keys is None else Certificate(**keys)
     channel = ActorChannel(**argument, alive=lambda: os.getppid() == parent)
     settings = without(TrainSettings.parse(channel.settings))
+    own: Core | None = None
     try:
         number = channel.place.number(argument["actor"])
         task = settings.task_of(number)
-        if cores := settings.actors.cores:
-            _bind(cores[number % len(cores)])
-        environments = make_environments(settings, settings.actors.environments, task)
-        agent = make_agent(settings, with_tasks(settings, environments.spec))
+        own = own_core(settings, number)  # held as long as it lives
+        where.begin(settings.environment.played[task].id)
+        groups = settings.actors.groups
+        size = settings.actors.environments // groups
+        vectors = [make_environments(settings, size, task) for _ in range(groups)]
+        spec = vectors[0].spec
+        agent = make_agent(settings, with_tasks(settings, spec))
         key = Key(settings.seed).child("actor", number)
         central = settings.actors.inference == "central"
-        remote = RemoteAgent(channel, agent.state_size) if central else None
+        remote = (
+            RemoteAgent(channel, agent.state_size, spec.observations, groups) if central else None
+        )
         acting = remote or agent
-        player = Player(acting, environments, settings.actors.unroll_length, key, task)
+        player = Player(acting, vectors, settings.actors.unroll_length, key, task, where)
         version, asked = -1, time.perf_counter()
         while work := channel.work(version):
             ticket, weights = work
@@ -68,7 +90,7 @@ def main(argument: dict[str, Any]) -> None:
             )
             channel.deliver(ticket, trajectory.arrays(), episodes, seconds | {"waiting": waiting})
             asked = time.perf_counter()
-        environments.close()
+        player.close()
     except RunOver:
         pass
     except EnvironmentFault as fault:
@@ -81,37 +103,80 @@ def main(argument: dict[str, Any]) -> None:
         channel.fault(f"{type(error).__name__}: {error}", told(error))
     finally:
         channel.close()
+        if own is not None:
+            own.close()
 
 
-def _bind(core: int) -> None:
-    """Keeps to a core; raises `EnvironmentFault` if it cannot be had, which ends the run."""
-    try:
-        bind(core)
-    except OSError as error:
-        raise EnvironmentFault(f"actors.cores: core {core}: {error.strerror}.") from error
+def own_core(settings: TrainSettings, number: int) -> Core | None:
+    """Keeps this actor to a core, if it is to.
+
+    Raises:
+        EnvironmentFault: if a core that was named cannot be had, which ends the run.
+    """
+    actors, learner = settings.actors, settings.learner
+    if actors.cores:
+        core = actors.cores[number % len(actors.cores)]
+        try:
+            bind(core)
+        except OSError as error:
+            raise EnvironmentFault(f"actors.cores: core {core}: {error.strerror}.") from error
+    if actors.cores or not actors.bind:
+        return None
+    enough = actors.count + learner.count * learner.threads <= whole_cores()
+    if not enough or quota():  # of which others know nothing, and would take the same ones
+        return None
+    own = claim_core()
+    if own is not None:
+        with contextlib.suppress(OSError):  # it was taken from us in the meantime
+            bind(own.number)
+    return own
 
 
 class Player:
-    """Makes unrolls, one after another, of the same environments."""
+    """Makes unrolls, one after another, of the same environments.
+
+    Args:
+        agent: Acts.
+        environments: A vector, or groups of as many each; while one group is stepped, the agent
+            acts for another. Chance falls as if they were one where a choice of several actions is
+            all that is drawn; else otherwise, and as well.
+        unroll_length: T.
+        key: Of all chance.
+        task: Which is played.
+        where: Where it writes what it is at; None: nobody asks.
+    """
 
     def __init__(
         self,
         agent: Agent | RemoteAgent,
-        environments: VectorEnvironment,
+        environments: VectorEnvironment | Sequence[VectorEnvironment],
         unroll_length: int,
         key: Key,
         task: int = 0,
+        where: Whereabouts | None = None,
     ) -> None:
-        self._task = np.full(environments.size, task, np.int64)
-        self._agent, self._environments = agent, environments
+        vectors = environments if isinstance(environments, Sequence) else [environments]
+        size, ends = sum(v.size for v in vectors), np.cumsum([v.size for v in vectors]).tolist()
+        self._where = Whereabouts(size) if where is None else where
+        self._size, self._task = size, np.full(size, task, np.int64)
+        self._groups = [
+            Group(
+                vector,
+                slice(end - vector.size, end),
+                len(vectors) == 1,
+                self._where,
+                agent.state_size,
+            )
+            for vector, end in zip(vectors, ends, strict=True)
+        ]
+        self._agent = agent
         self._length, self._key = unroll_length, key
         self._generator = torch.Generator()
-        self._observation: np.ndarray[Any, Any] | None = None
-        self._memory = self._nothing()
 
-    def _nothing(self) -> Memory:
-        environments = self._environments
-        return Memory(environments.spec, environments.size, self._agent.state_size)
+    def close(self) -> None:
+        """Lets go of the environments."""
+        for group in self._groups:
+            group.close()
 
     def unroll(
         self, number: int, fresh: bool
@@ -126,92 +191,37 @@ class Player:
             The trajectory, the (return, steps) of each whole episode that ended, and the
             seconds spent in the environments and in inference.
         """
-        T, B = self._length, self._environments.size
         self._generator.manual_seed(self._key.child("actions", number).integer())
-        if fresh or self._observation is None:
-            self._observation = self._environments.reset(self._key.child("episodes", number))
-            self._memory = self._nothing()
-        now, memory = self._observation, self._memory
-        shown = self._environments.spec.observations
-        observation = np.empty((T + 1, B, *shown.frame), now.dtype)
-        stacks = Stacks(shown, now)
-        first = np.empty((T + 1, B), np.bool_)
-        action = np.empty((T, *memory.last_action.shape), memory.last_action.dtype)
-        reward = np.empty((T, B), np.float32)
-        terminated, truncated = np.empty((2, T, B), np.bool_)
-        before_all = (memory.state.numpy(), memory.last_action, memory.last_reward)
-        policies, final_index, final_observation, episodes = [], [], [], []
+        at = self._where.at
+        at[UNROLL], at[STEP], at[ENVIRONMENT] = number, 0, ALL
+        for group in self._groups:
+            if fresh or group.now is None:
+                group.begin(self._key.child("episodes", number))
+        record = Record(self._groups, self._length, self._size)
+        acted: list[Acted] = []  # of each group, last
         acting = 0.0
         begun = time.perf_counter()
         with torch.inference_mode():
-            for t in range(T):
-                observation[t], first[t] = stacks.newest(now), memory.first
-                before = time.perf_counter()
-                acted = self._agent.act(memory.inputs(now), self._generator)
-                action[t] = acted.action.numpy()
-                policies.append(acted.policy)
-                acting += time.perf_counter() - before
-                step = self._environments.step(action[t])
-                now, reward[t] = step.observation, step.reward
-                terminated[t], truncated[t] = step.terminated, step.truncated
-                memory.keep(action[t], acted.state, step)
-                stacks.follow(t + 1, step)
-                if len(step.final_rows):
-                    final_index += [(t, row) for row in step.final_rows]
-                    final_observation.append(step.final_observation)
-                episodes += [(item.episode_return, item.steps) for item in step.episodes]
-            observation[T], first[T] = stacks.newest(now), memory.first
-            behaviour_policy = torch.stack(policies).numpy()
-        self._observation = now
-        finals = np.concatenate(final_observation) if final_observation else now[:0]
-        state, last_action, last_reward = before_all
-        trajectory = Trajectory(
-            observation=observation,
-            stack_index=np.array(stacks.index, np.int64).reshape(-1, 2),
-            stack_older=np.array(stacks.older, now.dtype).reshape(len(stacks.older), *shown.older),
-            first=first,
-            action=action,
-            behaviour_policy=behaviour_policy,
-            reward=reward,
-            terminated=terminated,
-            truncated=truncated,
-            final_index=np.array(final_index, np.int64).reshape(-1, 2),
-            final_observation=finals,
-            state=state,
-            last_action=last_action,
-            last_reward=last_reward,
-            task=self._task,
-        )
+            for t in range(self._length + 1):
+                for place, group in enumerate(self._groups):
+                    if t:
+                        at[ENVIRONMENT] = ALL
+                        step = group.receive(acted[place].state)
+                        at[ENVIRONMENT] = ELSEWHERE
+                        record.step(t - 1, group, step)
+                    record.seen(t, group)
+                    if t == self._length:
+                        continue
+                    at[STEP] = t
+                    before = time.perf_counter()
+                    now = self._agent.act(group.inputs(), self._generator)
+                    acted[place : place + 1] = [now]
+                    action = record.acted(t, group, now)
+                    acting += time.perf_counter() - before
+                    group.send(action)
+            trajectory = record.trajectory(self._task)
         stepping = time.perf_counter() - begun - acting
-        return trajectory, episodes, {"environment": stepping, "inference": acting}
-
-
-class Stacks:
-    """Which of the frames that are shown have to be written down, where they come in stacks.
-
-    Args:
-        shown: What the environments show.
-        now: Entry 0 of the unroll, [B, ...].
-    """
-
-    def __init__(self, shown: Observations, now: np.ndarray[Any, Any]) -> None:
-        self.index: list[tuple[int, int]] = []
-        self.older: list[np.ndarray[Any, Any]] = []
-        self._place = shown.older[0]  # of the newest frame
-        if self._place:
-            self.index = [(0, row) for row in range(len(now))]
-            self.older = [row[: self._place] for row in now]
-
-    def newest(self, observation: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        """Of each stack of B."""
-        return observation[:, self._place :] if self._place else observation
-
-    def follow(self, t: int, step: Step) -> None:
-        """Keeps what entry t shows of older frames, where a new episode begins."""
-        if self._place:
-            for episode in step.episodes:
-                self.index.append((t, episode.environment))
-                self.older.append(step.observation[episode.environment, : self._place])
+        return trajectory, record.episodes, {"environment": stepping, "inference": acting}
 
 
 def acting_part(weights: Arrays) -> Arrays:

@@ -1,5 +1,7 @@
 """The actors' processes: started, watched, started again."""
 
+import dataclasses
+import logging
 import signal
 import time
 from collections.abc import Mapping
@@ -8,7 +10,10 @@ from typing import Protocol
 
 from veldt.platform.channels.certificates import Certificate
 from veldt.platform.errors import ActorDied, ActorsLost
+from veldt.platform.whereabouts import Board
 from veldt.platform.zygote import Child, Zygote, exit_reason
+
+logger = logging.getLogger(__name__)
 
 MODULE = "veldt.agents.actor"
 PRELOAD = "veldt.platform.envs.gymnasium_vector"
@@ -36,6 +41,7 @@ class ActorPool:
         zygote: Forks them.
         channel: Where they report to.
         actors: Their numbers, with the incarnation that each had before; -1: none.
+        environments: B, in each.
         silence_s: After so long without an unroll, an actor that does not wait is killed.
         restart: Start another in the place of one that died.
         log: The file their errors go to.
@@ -47,12 +53,14 @@ class ActorPool:
         zygote: Zygote,
         channel: Register,
         actors: Mapping[int, int],
+        environments: int,
         silence_s: float,
         restart: bool,
         log: Path,
         certificate: Certificate | None = None,
     ) -> None:
         self.restarts = 0
+        self.hung = 0  # that were killed for their silence
         self.slowest_recovery_s = 0.0  # from finding an actor dead to its next unroll
         self._zygote, self._channel = zygote, channel
         self._silence_s, self._restart, self._log = silence_s, restart, log
@@ -63,6 +71,8 @@ class ActorPool:
         self._deaths = dict.fromkeys(actors, 0)
         self._died: dict[int, float] = {}
         self._children: dict[int, Child] = {}
+        self._board = Board(len(actors), environments)
+        self._places = {actor: place for place, actor in enumerate(actors)}
         try:
             for actor in actors:
                 self._children[actor] = self._start(actor)
@@ -80,6 +90,7 @@ class ActorPool:
             "actor": actor,
             "incarnation": self._incarnation[actor],
             "certificate": self._certificate.plain() if self._certificate else None,
+            "page": dataclasses.asdict(self._board.page(self._places[actor])),
         }
         return self._zygote.spawn(f"{MODULE}:main", argument, self._log)
 
@@ -110,10 +121,20 @@ class ActorPool:
             self._heard[actor] = now if actor in waiting else self._heard[actor] + absent
             status = child.poll()
             if status is None and now - self._heard[actor] > self._silence_s:
+                self._tell_of(actor)
                 child.signal(signal.SIGKILL)
                 status = child.wait(5.0)
             if status is not None:
                 self._replace(actor, status)
+
+    def _tell_of(self, actor: int) -> None:
+        """Says where an actor hangs, while there is somebody to say it of."""
+        self.hung += 1
+        page = self._board.read(self._places[actor])
+        logger.warning(
+            "actor %d hangs %s: nothing came from it for %g s; it is killed",
+            *(actor, "somewhere" if page is None else page.say(), self._silence_s),
+        )
 
     def _replace(self, actor: int, status: int) -> None:
         self._channel.check()  # one that ended for a reason has said it
@@ -139,3 +160,4 @@ class ActorPool:
         for child in self._children.values():
             if child.wait(max(0.0, deadline - time.monotonic())) is None:
                 child.signal(signal.SIGKILL)
+        self._board.close()

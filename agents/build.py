@@ -14,7 +14,7 @@ from veldt.agents.networks.actor_critic import initialise
 from veldt.agents.settings import TrainSettings
 from veldt.platform import plugins
 from veldt.platform.envs import catalogue
-from veldt.platform.envs.vector import EnvironmentSpec, VectorEnvironment
+from veldt.platform.envs.vector import EnvironmentSpec, PartOfVector, VectorEnvironment
 from veldt.platform.errors import MissingProgram, SettingsError, UnsupportedSpace
 from veldt.platform.keys import Key
 from veldt.platform.tickets import Place
@@ -56,6 +56,11 @@ def look(settings: TrainSettings) -> tuple[EnvironmentSpec, list[str]]:
         if any(part.kind == "words" for part in environments.spec.observations.parts):
             environments.reset(Key(settings.seed).child("shown"))  # a text that is cut says so
         environments.close()
+        if settings.actors.groups > 1 and not isinstance(environments, PartOfVector):
+            raise SettingsError(
+                f"actors.groups: {environments.spec.id} cannot be played in groups, for want of "
+                "`reset_from`; set it to 1."
+            )
         specs.append(environments.spec)
         if found:
             hidden.append(f"{environments.spec.id}: {found}")

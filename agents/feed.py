@@ -90,6 +90,7 @@ class Feed:
             updates=settings.updates(spec),
             max_lag=settings.max_lag,
             segment=learner.checkpoint_updates if lockstep else None,
+            strict=settings.lag_is_bound,
         )
         self._order = _InOrder(done * self._fresh, lockstep)
         self._seconds: dict[str, float] = {}
@@ -99,6 +100,7 @@ class Feed:
             key = key.child("learner", place.learner)
         self._replay = Replay(learner.replay // place.learners, key) if learner.replay else None
         central = settings.actors.inference == "central"
+        terms = Terms(settings, spec, agent, place)
         self._channel = LearnerChannel(
             tickets,
             settings.dump(),
@@ -106,7 +108,8 @@ class Feed:
             door,
             place,
             central,
-            Terms(settings, spec, agent, place),
+            terms,
+            terms.limits,
         )
         self._server = (
             InferenceServer(
@@ -118,6 +121,7 @@ class Feed:
                 done,
                 settings.max_lag,
                 together=not lockstep,
+                rounds=settings.actors.groups,
             )
             if central
             else None
@@ -127,6 +131,7 @@ class Feed:
             zygote,
             self._channel,
             dict.fromkeys(range(count if door is None else door.actors), -1),
+            settings.actors.environments,
             settings.actors.silence_s,
             restart=not lockstep,
             log=folder / "actors.log",
@@ -206,6 +211,7 @@ class Feed:
             "connections_refused": traffic.refused,
             "hosts_lost": traffic.hosts_lost,
             "actor_restarts": self._pool.restarts,
+            "actors_hung": self._pool.hung,
             "actor_recovery_seconds_max": self._pool.slowest_recovery_s,
         }
 

@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from veldt.agents.actor_pool import MODULE as ACTOR
 from veldt.agents.actor_pool import PRELOAD
@@ -28,7 +28,8 @@ from veldt.agents.build import (
 )
 from veldt.agents.feed import Feed, Told
 from veldt.agents.kept_loss import kept
-from veldt.agents.learner_group import LearnerGroup
+from veldt.agents.learner import Learner
+from veldt.agents.learner_group import HostGroup, LearnerGroup
 from veldt.agents.settings import TrainSettings
 from veldt.agents.stopwatch import Stopwatch
 from veldt.platform import checkpoints
@@ -53,8 +54,29 @@ FAULTS: dict[str, type[RunFailed]] = {
 }
 
 
+class Team(Protocol):
+    """The other learners, as the first of them sees them."""
+
+    @property
+    def group(self) -> LearnerGroup: ...
+
+    @property
+    def near(self) -> Place:
+        """Which the first is of the learners on its machine."""
+
+    def begin(self, settings: TrainSettings, learner: Learner, done: int, end: int) -> None:
+        """All begin with what the first learner has after `done` updates; the `end`-th is the last
+        of this session."""
+
+    def check(self, within_s: float = 0.0) -> None:
+        """Raises `LearnerDied` if one has ended, or does `within_s`."""
+
+    def close(self) -> None:
+        """They end; what they were at is lost."""
+
+
 class Followers:
-    """The leader's end.
+    """Processes of this host.
 
     Args:
         settings: Of the training.
@@ -87,21 +109,22 @@ class Followers:
             while not all((here / str(each)).exists() for each in range(1, learners)):
                 self.check()
                 time.sleep(POLL_S)
-            place = Place(0, learners)
-            device = find_device(settings.learner.device, place)
-            self.group = LearnerGroup(place, here / MEETING, device)
+            self.near = Place(0, learners)
+            device = find_device(settings.learner.device, self.near)
+            self.group = HostGroup(self.near, here / MEETING, device)
         except BaseException:
             self._kill()
             raise
 
+    def begin(self, settings: TrainSettings, learner: Learner, done: int, end: int) -> None:
+        """They know, and read what it has from the run's folder."""
+
     def check(self, within_s: float = 0.0) -> None:
-        """Raises `LearnerDied` if one has ended, or does `within_s`."""
         for learner, child in enumerate(self._children, 1):
             if (status := child.wait(within_s)) is not None:
                 raise LearnerDied(f"learner {learner} ended ({exit_reason(status)})")
 
     def close(self) -> None:
-        """They end; what they were at is lost."""
         self._kill()
         self.group.close()
 
@@ -155,26 +178,35 @@ def main(argument: dict[str, Any]) -> None:
             make_deterministic()
         agent = make_agent(settings, spec)
         (meeting / str(place.learner)).touch()
-        group = LearnerGroup(place, meeting / MEETING, device)
+        group = HostGroup(place, meeting / MEETING, device)
         learner, done = make_learner(settings, spec, agent, device, group), 0
         if checkpoint := checkpoints.load(folder, lambda n: settings.exact(n, spec)):
             done, arrays, _ = checkpoint
             learner.load(arrays)
         feed = Feed(settings, spec, agent, folder, zygote, done, device, place)
-        try:
+        with contextlib.suppress(LearnerDied, Diverged):  # the leader says what there is to say
+            follow(group, learner, feed, done, argument["end"])
+
+
+def follow(group: LearnerGroup, learner: Learner, feed: Feed, done: int, end: int) -> None:
+    """A follower's session, from the `done`-th update to the `end`-th; ends the feed.
+
+    Raises:
+        LearnerDied, RankLost: if another learner is gone.
+        Diverged, and what the feed raises: the leader knows, and says it.
+    """
+    try:
+        feed.publish(done, learner.weights())
+        while done < end:
+            batch, told = _gather(group, feed, done, learner.stopwatch)
+            if meet(group, told, feed.watch) is None:
+                break
+            learner.update(batch, done, feed.look_ahead)
+            done += 1
             feed.publish(done, learner.weights())
-            while done < argument["end"]:
-                batch, told = _gather(group, feed, done, learner.stopwatch)
-                if meet(group, told, feed.watch) is None:
-                    break
-                learner.update(batch, done, feed.look_ahead)
-                done += 1
-                feed.publish(done, learner.weights())
-            part(group, feed, lambda: None)
-        except (LearnerDied, Diverged):  # the leader says what there is to say
-            pass
-        finally:
-            feed.close()
+        part(group, feed, lambda: None)
+    finally:
+        feed.close()
 
 
 def _gather(group: LearnerGroup, feed: Feed, done: int, stopwatch: Stopwatch) -> Any:

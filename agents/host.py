@@ -32,17 +32,19 @@ def serve(
     log: Path,
     stop: Callable[[], bool],
     announce: Callable[[str], None] = lambda text: None,
+    run: str = "",
 ) -> None:
     """Runs `count` actors until the learner's run is over, or `stop` says True.
 
     Args:
-        address: Of the learner, "tcp://host:port".
+        address: Of the learner, "tcp://host:port", or of one on this machine its own.
         certificate: Of this host; None: in clear.
         count: Actors.
         patience_s: How long to wait for a learner, at first and when it is silent.
         log: The file that the actors' errors go to.
         stop: Asked often.
         announce: Called with what happens.
+        run: The learner's word, of one on this machine; see `HostChannel`.
 
     Raises:
         InputError: if the learner turns this host away, or cannot be served from here.
@@ -50,7 +52,7 @@ def serve(
         LearnerLost: if no learner answered for `patience_s`.
     """
     with contextlib.closing(Zygote([MODULE, PRELOAD])) as zygote:
-        channel = HostChannel(address, certificate)
+        channel = HostChannel(address, certificate, run)
         try:
             while not (stop() or channel.stopped):
                 actors = channel.join(count, patience_s, lambda: not stop())
@@ -66,6 +68,7 @@ def serve(
                         zygote,
                         channel,
                         actors,
+                        settings.actors.environments,
                         settings.actors.silence_s,
                         restart=True,
                         log=log,

@@ -6,8 +6,8 @@
 
 Synchronous data parallelism: sums of gradients over parts are the gradient over the whole, so
 N learners do what one would do with their batches side by side, but for the order of sums.
-On torch.distributed: gloo, which listens on loopback only, and nccl between GPUs. What is
-exchanged is JSON.
+On one host they meet by torch.distributed: gloo, which listens on loopback only, and nccl between
+GPUs; as ranks of a job by MPI (rank_learners.py). What is exchanged is JSON.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 import torch.distributed
@@ -32,8 +32,40 @@ POLL_S = 0.0002
 PATIENCE = datetime.timedelta(hours=24)  # those who hang are killed, not waited out
 
 
-class LearnerGroup:
-    """One learner's end; at most one in a process.
+class LearnerGroup(Protocol):
+    """One learner's end; at most one in a process."""
+
+    place: Place
+    """Which of them this is"""
+
+    def exchange(
+        self, message: dict[str, Any], idle: Callable[[], None] = lambda: None
+    ) -> list[dict[str, Any]]:
+        """What all of them have to tell, in their order.
+
+        Args:
+            message: This one's, plain JSON.
+            idle: Called again and again while others are waited for; it may raise.
+
+        Raises:
+            LearnerDied, RankLost: if one of them is gone.
+        """
+
+    def sum(self, tensors: Sequence[Tensor]) -> None:
+        """Makes each of some float tensors the sum of all learners' ones, the same bits for each.
+
+        Raises:
+            LearnerDied, RankLost: if one of them is gone.
+        """
+
+    def total(self, tensor: Tensor) -> Tensor:
+        """The sum of all learners' tensors."""
+
+    def close(self) -> None: ...
+
+
+class HostGroup:
+    """Of learners on one host.
 
     Args:
         place: Which of them this is.
@@ -59,15 +91,6 @@ class LearnerGroup:
     def exchange(
         self, message: dict[str, Any], idle: Callable[[], None] = lambda: None
     ) -> list[dict[str, Any]]:
-        """What all of them have to tell, in their order.
-
-        Args:
-            message: This one's, plain JSON.
-            idle: Called again and again while others are waited for; it may raise.
-
-        Raises:
-            LearnerDied: if one of them is gone.
-        """
         text = torch.frombuffer(bytearray(json.dumps(message).encode()), dtype=torch.uint8)
         sizes = [torch.zeros(1, dtype=torch.int64) for _ in range(self.place.learners)]
         self._gather(sizes, torch.tensor([len(text)]), idle)
@@ -92,26 +115,30 @@ class LearnerGroup:
             work.wait()
 
     def sum(self, tensors: Sequence[Tensor]) -> None:
-        """Makes each of some float tensors the sum of all learners' ones, the same bits for each.
-
-        Raises:
-            LearnerDied: if one of them is gone.
-        """
-        flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
+        flat = in_one(tensors)
         with _as_death():
             torch.distributed.all_reduce(flat, group=self._between)
-        parts = torch.split(flat, [tensor.numel() for tensor in tensors])
-        for tensor, part in zip(tensors, parts, strict=True):
-            tensor.copy_(part.view_as(tensor))
+        apart(flat, tensors)
 
     def total(self, tensor: Tensor) -> Tensor:
-        """The sum of all learners' tensors."""
         found = tensor.clone()
         self.sum([found])
         return found
 
     def close(self) -> None:
         torch.distributed.destroy_process_group()
+
+
+def in_one(tensors: Sequence[Tensor]) -> Tensor:
+    """All their numbers, one after another."""
+    return torch.cat([tensor.reshape(-1) for tensor in tensors])
+
+
+def apart(flat: Tensor, tensors: Sequence[Tensor]) -> None:
+    """`in_one`, undone, into these tensors."""
+    parts = torch.split(flat, [tensor.numel() for tensor in tensors])
+    for tensor, part in zip(tensors, parts, strict=True):
+        tensor.copy_(part.view_as(tensor))
 
 
 @contextlib.contextmanager

@@ -28,6 +28,7 @@ class Progress:
     connections_refused: int = 0
     hosts_lost: int = 0
     actor_restarts: int = 0
+    actors_hung: int = 0
     actor_recovery_seconds_max: float = 0.0
     learner_restarts: int = 0
     wall_seconds: float = 0.0
@@ -123,6 +124,7 @@ class Progress:
             "policy_lag_mean": self.lag_sum / self.trajectories if self.trajectories else 0.0,
             "policy_lag_max": self.lag_max,
             "actor_restarts": self.actor_restarts,
+            "actors_hung": self.actors_hung,
             "actor_recovery_seconds_max": round(self.actor_recovery_seconds_max, 3),
             "learner_restarts": self.learner_restarts,
             "trajectories_replayed": self.trajectories_replayed,

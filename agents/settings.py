@@ -10,8 +10,8 @@ from veldt.agents.catalogue import AGENTS, NEEDS
 from veldt.agents.environment_settings import EnvironmentSettings
 from veldt.platform import plugins
 from veldt.platform.envs.vector import EnvironmentSpec
-from veldt.platform.errors import SettingsError
-from veldt.platform.machine import whole_cores
+from veldt.platform.errors import InputError, SettingsError
+from veldt.platform.machine import has_gpu, whole_cores
 from veldt.platform.settings import Path, Settings
 
 # Each optimiser's own settings, and what they are if nothing else is said.
@@ -76,13 +76,19 @@ class ActorsSettings(Settings):
     """The processes that play."""
 
     count: int = pydantic.Field(default_factory=whole_cores, ge=1, le=4096)
-    """The default is one for each core that may be used here, and more if tasks or learners
-    could not share them evenly."""
+    """The default is one for each core that may be used here but for those of a learner with
+    several threads, and more if tasks or learners could not share them evenly."""
     cores: tuple[Annotated[int, pydantic.Field(ge=0)], ...] = ()
-    """Cores that actors are bound to, one after another, as the system numbers them (Linux). By
-    default the system chooses: two trainings on a machine would choose the same ones."""
+    """Cores that actors are bound to, one after another, as the system numbers them (Linux)."""
+    bind: bool = True
+    """Where no cores are named, and there are enough for all actors and the learners, each actor
+    takes one that no other has, of another training neither (Linux)."""
     environments: int = pydantic.Field(16, ge=1, le=4096)
     """B, in each actor"""
+    groups: int = pydantic.Field(1, ge=1, le=64)
+    """Of these environments: while one group steps, the network acts for another. It pays where
+    there are more cores than actors and the environments step on threads of their own (Atari) or
+    wait, and with central inference"""
     unroll_length: int = pydantic.Field(20, ge=1, le=100_000)
     """T, steps"""
     inference: Literal["actor", "central"] = "actor"
@@ -93,6 +99,14 @@ class ActorsSettings(Settings):
     a socket, or through the loopback interface."""
     silence_s: float = pydantic.Field(120.0, gt=0.0)
     """An actor that makes no unroll for so long is killed and started again."""
+
+    @pydantic.model_validator(mode="after")
+    def _groups(self) -> "ActorsSettings":
+        if self.environments % self.groups:
+            raise ValueError(
+                f"environments is {self.environments}, which {self.groups} groups cannot share"
+            )
+        return self
 
 
 class LearnerSettings(Settings):
@@ -110,11 +124,14 @@ class LearnerSettings(Settings):
     device: str = "auto"
     """"auto" (a GPU if there is one), "cpu", "cuda", "cuda:1"..."""
     threads: int = pydantic.Field(1, ge=1, le=1024)
-    """Of torch, in the learner"""
+    """Of torch, in each learner. The default is a quarter of the cores that may be used here,
+    shared by the learners; 1 with a GPU, and in a `deterministic` training."""
     max_lag: int | None = pydantic.Field(None, ge=0, le=10_000)
-    """Updates by which the weights of an unroll may be older than its update; the default
-    lets every actor be busy: actors / fresh trajectories, at least 1, but no more than the agent
-    wants (a2c: 0, ppo: 1)."""
+    """Updates by which the weights of an unroll may be older than its update. As a bound on all of
+    them it has the others wait for an actor that is slow. By default nobody waits unless the agent
+    wants a bound (a2c: 0, ppo: 1): there are credits for so many unrolls that all actors are busy
+    while the learner keeps up (actors / fresh trajectories updates, at least 1), and what a slow
+    one makes is as old as it is."""
     checkpoint_updates: int = pydantic.Field(500, ge=1)
     """Updates between two checkpoints"""
 
@@ -169,11 +186,22 @@ class TrainSettings(Settings):
             name = agent.get("name", "impala")
             settings = plugins.load("agents", str(name), AGENTS, *NEEDS).Settings
             data["agent"] = settings.parse({"name": name} | agent, (*at, "agent"))
+        learner = data.get("learner", {})
+        if isinstance(learner, dict) and "threads" not in learner:
+            data["learner"] = learner = learner | {"threads": _threads(data)}
         actors = data.get("actors", {})
         if isinstance(actors, dict) and "count" not in actors:
-            least = _sharers(data)
-            data["actors"] = actors | {"count": least * math.ceil(whole_cores() / least)}
+            least, taken = _sharers(data), _taken(learner)
+            data["actors"] = actors | {"count": least * math.ceil((whole_cores() - taken) / least)}
         return data
+
+    @classmethod
+    def completed(cls, old: dict[str, Any]) -> dict[str, Any]:
+        """What a run's folder says, with the defaults of settings that there were not yet."""
+        try:
+            return cls.parse(old).dump()
+        except InputError:
+            return old
 
     @pydantic.model_validator(mode="after")
     def _share_of_each_task(self) -> "TrainSettings":
@@ -277,17 +305,67 @@ class TrainSettings(Settings):
         return lag
 
     @property
-    def busy_actors(self) -> int:
-        """How many can be at work at a time: `max_lag` bounds what is under way."""
-        return min(self.actors.count, (self.max_lag + 1) * self.learner.fresh)
+    def lag_is_bound(self) -> bool:
+        """Whether all wait for a slow actor, so that no unroll is older than `max_lag`."""
+        return self.learner.max_lag is not None or self._wanted_lag is not None
+
+    @property
+    def remarks(self) -> list[str]:
+        """What somebody who starts this may want to hear."""
+        count, fresh = self.actors.count, self.learner.fresh
+        busy = min(count, (self.max_lag + 1) * fresh)
+        if busy == count:
+            return []
+        return [
+            f"of {count} actors {busy} can be at work at a time: weights may be {self.max_lag} "
+            f"updates old (learner.max_lag), and an update learns from {fresh} unrolls "
+            "(learner.batch)"
+        ]
+
+
+def _learners(data: dict[str, Any]) -> int:
+    learner = data.get("learner")
+    count = learner.get("count") if isinstance(learner, dict) else None
+    return count if isinstance(count, int) and count > 0 else 1
+
+
+def _threads(data: dict[str, Any]) -> int:
+    """Of each learner, on this machine."""
+    learner = data.get("learner")
+    device = learner.get("device", "auto") if isinstance(learner, dict) else "auto"
+    gpu = str(device).startswith("cuda") or (device == "auto" and has_gpu())
+    if gpu or data.get("deterministic"):
+        return 1
+    return max(1, whole_cores() // 4 // _learners(data))
+
+
+def _taken(learner: Any) -> int:
+    """Cores of this machine that are no actor's: one thread shares with the actors."""
+    threads = learner.get("threads") if isinstance(learner, dict) else None
+    several = threads if isinstance(threads, int) and threads > 1 else 0
+    return min(several * _learners({"learner": learner}), whole_cores() - 1)
+
+
+def chosen_before(data: dict[str, Any], old: dict[str, Any]) -> dict[str, Any]:
+    """Settings in which nothing is said of what is chosen from the machine, with what was chosen
+    where the run began; it may go on on another machine.
+
+    Args:
+        data: As a recipe has them.
+        old: As the run's folder has them.
+    """
+    found = dict(data)
+    for table, name in (("actors", "count"), ("learner", "threads")):
+        said, before = data.get(table, {}), old.get(table)
+        if isinstance(said, dict) and isinstance(before, dict) and name in before:
+            found[table] = {name: before[name]} | said
+    return found
 
 
 def _sharers(data: dict[str, Any]) -> int:
     """The least number of actors that a training's tasks and learners can share evenly."""
-    environment, learner = data.get("environment"), data.get("learner")
+    environment = data.get("environment")
     tasks = environment.get("tasks") if isinstance(environment, dict) else None
-    learners = learner.get("count") if isinstance(learner, dict) else None
     return math.lcm(
-        len(tasks) if isinstance(tasks, list | tuple) and tasks else 1,
-        learners if isinstance(learners, int) and learners > 0 else 1,
+        len(tasks) if isinstance(tasks, list | tuple) and tasks else 1, _learners(data)
     )

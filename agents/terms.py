@@ -1,5 +1,10 @@
 """What the actors of a run send their learner: anything else is not listened to."""
 
+import dataclasses
+import math
+
+import numpy as np
+
 from veldt.agents.agent import Agent
 from veldt.agents.networks.cost import act_once
 from veldt.agents.settings import TrainSettings
@@ -7,7 +12,7 @@ from veldt.platform import wire
 from veldt.platform.envs.vector import EnvironmentSpec
 from veldt.platform.errors import WireError
 from veldt.platform.tickets import Place
-from veldt.platform.trajectory import from_arrays
+from veldt.platform.trajectory import Trajectory, from_arrays
 
 
 class Terms:
@@ -25,7 +30,27 @@ class Terms:
     ) -> None:
         self._settings, self._spec, self._place = settings, spec, place
         self._steps, self._size = settings.actors.unroll_length, settings.actors.environments
+        self._groups = settings.actors.groups
         self._policy, self._state = act_once(agent, spec).policy.shape[1], agent.state_size
+
+    @property
+    def limits(self) -> wire.Limits:
+        """How long a message can be: where each step ends an episode, whose last observation and
+        the next one's stack of frames are sent whole."""
+        T, B = self._steps, self._size
+        shown, actions = self._spec.observations, self._spec.actions
+        pixel, number = np.dtype(shown.dtype).itemsize, np.dtype(actions.dtype).itemsize
+        frame, older, whole = (
+            pixel * math.prod(shape) for shape in (shown.frame, shown.older, shown.shape)
+        )
+        action, first, index = number * math.prod(actions.shape), 1, 2 * 8
+        policy, state, reward, task = 4 * self._policy, 4 * self._state, 4, 8
+        before = state + action + reward
+        entry = frame + first + index + older
+        step = action + policy + reward + 2 + index + whole
+        padding = wire.ALIGNMENT * len(dataclasses.fields(Trajectory))
+        unroll = B * ((T + 1) * entry + T * step + before + task) + padding
+        return wire.Limits.of(unroll, B // self._groups * (entry + before) + padding, T * B)
 
     def __call__(self, header: wire.Delivery | wire.Ask, arrays: wire.Arrays) -> None:
         if isinstance(header, wire.Ask):
@@ -44,9 +69,13 @@ class Terms:
             raise WireError(f"trajectory: actor {header.actor} plays task {task}.")
 
     def _question(self, header: wire.Ask, arrays: wire.Arrays) -> None:
-        shown, actions, size = self._spec.observations, self._spec.actions, self._size
+        shown, actions = self._spec.observations, self._spec.actions
+        size = self._size // self._groups
+        anew = len(arrays.get("stack_index", ()))
         wanted = {
-            "observation": (shown.dtype, (size, *shown.shape)),
+            "observation": (shown.dtype, (size, *shown.frame)),
+            "stack_index": ("int64", (anew,)),
+            "stack_older": (shown.dtype, (anew, *shown.older)),
             "first": ("bool", (size,)),
             "last_action": (actions.dtype, (size, *actions.shape)),
             "last_reward": ("float32", (size,)),
@@ -55,5 +84,9 @@ class Terms:
         got = {name: (array.dtype.name, array.shape) for name, array in arrays.items()}
         if got != wanted:
             raise WireError(f"question: expected {wanted}, got {got}.")
-        if not 0 <= header.step <= self._steps:
-            raise WireError(f"question: step {header.step} of {self._steps}.")
+        rows = arrays["stack_index"]
+        if anew and (rows.min() < 0 or rows.max() >= size):
+            raise WireError(f"question: stack_index must lie in [0, {size}).")
+        asked = self._steps * self._groups
+        if not 0 <= header.step <= asked:
+            raise WireError(f"question: step {header.step} of {asked}.")

@@ -28,7 +28,7 @@ from veldt.agents.build import (
 )
 from veldt.agents.evaluator import Evaluator
 from veldt.agents.feed import Feed, Told
-from veldt.agents.followers import Followers, meet, part
+from veldt.agents.followers import Followers, Team, meet, part
 from veldt.agents.inputs import Batch
 from veldt.agents.kept_loss import keep, kept
 from veldt.agents.learner import Learner
@@ -76,6 +76,7 @@ def train(
     announce: Callable[[str], None] = lambda text: None,
     tensorboard: bool = True,
     door: Door | None = None,
+    team: Team | None = None,
 ) -> dict[str, Any]:
     """Trains an agent and returns its summary, which is also in the folder.
 
@@ -94,6 +95,7 @@ def train(
             well, and with what happens to it.
         tensorboard: Write TensorBoard events beside the records.
         door: Where actors of other hosts come in; None: all are started here.
+        team: The other learners, where they are not to be started on this host.
 
     Raises:
         InputError: if what is asked for cannot be done.
@@ -103,21 +105,22 @@ def train(
     with contextlib.closing(Zygote([MODULE, PRELOAD])) as zygote:
         # Whatever can be wrong with the settings is found before anything is written.
         alone = settings.learner.count == 1
-        device = find_device(settings.learner.device, Place(0, settings.learner.count))
+        near = Place(0, settings.learner.count) if team is None else team.near
+        device = find_device(settings.learner.device, near)
         spec, hidden = look(settings)
         use_threads(settings.learner.threads)
         if settings.deterministic and device.type != "cpu":  # which is so anyway
             make_deterministic()
         demand_memory(settings, spec)
-        if door is not None and settings.deterministic:
+        if (door is not None or team is not None) and settings.deterministic:
             raise SettingsError(
                 "deterministic: actors that come and go are in step with nothing; "
                 "set it to false, or let `veldt train` start all actors."
             )
-        if door is not None and not alone:
+        if door is not None and team is None and not alone:
             raise SettingsError(
-                "learner.count: actors of other hosts work for one learner; set it to 1, or let "
-                "`veldt train` start all actors."
+                "learner.count: actors of other hosts work for one learner, or for several under "
+                "`mpirun`; set it to 1, or let `veldt train` start all actors."
             )
         agent = make_agent(kept(settings, folder) if resume else settings, spec)
         if agent.learned is not None:
@@ -126,11 +129,7 @@ def train(
         if resume and (folder / "settings.json").exists():
             settings.demand_horizon(read_settings(folder).get("frames", settings.frames))
         run = RunFolder(
-            folder,
-            settings.dump(),
-            resume,
-            may_grow=("frames",),
-            present=lambda old: TrainSettings.parse(old).dump(),
+            folder, settings.dump(), resume, ("frames",), complete=TrainSettings.completed
         )
         try:
             if run.summary is not None:
@@ -143,20 +142,16 @@ def train(
             where = f"{device}" if alone else f"{device}, {settings.learner.count} learners"
             announce(f"training {settings.environment.label} in {folder}")
             announce(f"{settings.agent.name} on {where}: {cost}")
-            if (busy := settings.busy_actors) < settings.actors.count:
-                announce(
-                    f"of {settings.actors.count} actors {busy} can be at work at a time: weights "
-                    f"may be {settings.max_lag} updates old (learner.max_lag), and an update "
-                    f"learns from {settings.learner.fresh} unrolls (learner.batch)"
-                )
-            for task in hidden:
-                announce(f"one hidden task for the whole run, {task}")
-            for line in agent.replaced:
-                announce(f"the learned loss replaces {line}")
+            remarks = [f"one hidden task for the whole run, {task}" for task in hidden]
+            remarks += [f"the learned loss replaces {line}" for line in agent.replaced]
+            for line in (*settings.remarks, *remarks):
+                announce(line)
             deaths: Deaths = collections.Counter()
             while True:
                 try:
-                    followers = None if alone else Followers(settings, folder, zygote, end)
+                    followers: Team | None = team
+                    if team is None and not alone:
+                        followers = Followers(settings, folder, zygote, end)
                     group = None if followers is None else followers.group
                     training = Training(
                         settings,
@@ -173,7 +168,7 @@ def train(
                         end,
                         hidden,
                     )
-                    if door is not None:
+                    if training.listening:
                         announce(f"listening at {training.listening}")
                     summary = training.run(stop, beat)
                     break
@@ -210,7 +205,7 @@ class Training:
         report: Report,
         tensorboard: bool,
         door: Door | None,
-        followers: Followers | None,
+        followers: Team | None,
         end: int,
         hidden: list[str],
     ) -> None:
@@ -227,6 +222,8 @@ class Training:
             _, arrays, state = checkpoint
             learner.load(arrays)
             self._progress = Progress.restore(state)
+        if followers is not None:
+            followers.begin(settings, learner, self._progress.updates, end)
         progress = self._progress
         progress.actor_restarts += deaths[progress.updates, ActorDied]
         progress.learner_restarts += deaths[progress.updates, LearnerDied]

@@ -5,10 +5,8 @@
     learning                   updates from unrolls that are at hand
     whole                      the actors and the learner of `veldt train`, together
 
-Rates are of all the cores that actors and learner can have: what the environments alone would
-do there, and so on. A step costs each of the three parts, so that the limit of the whole is
-
-    1 / (1 / environments + 1 / inference + 1 / learning)
+Rates are of all that actors and learners can have: what the environments alone would do there,
+and so on. What they allow the whole depends on what shares what: see throughput_limit.py.
 """
 
 import contextlib
@@ -23,11 +21,14 @@ import psutil
 import rich.table
 from numpy.typing import NDArray
 
+from veldt.launch import learner_bench, throughput_limit
 from veldt.launch.console import Console
+from veldt.launch.throughput_limit import Placement, Seconds
 from veldt.platform.envs.vector import Step, VectorEnvironment, random_actions
 from veldt.platform.errors import Interrupted, RunFailed
 from veldt.platform.keys import Key
 from veldt.platform.machine import usable_cores
+from veldt.platform.tickets import Place
 from veldt.platform.trajectory import Trajectory
 
 if TYPE_CHECKING:
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
 WARM_UP_S = 2.0  # of the whole, at most
 LOOK_S = 0.5  # at what else this machine does
 REPORTS = 20  # of the whole while it is measured, about
+
+STAGES = ("copying", "stacking", "forward", "backward", "step")  # of an update
+FOLLOWER = "veldt-followers"
 
 RATES = {
     "env_only": "environments alone",
@@ -53,7 +57,8 @@ def throughput(settings: "TrainSettings", seconds: float, console: Console) -> d
     """Measures the parts and the whole, each for about `seconds`.
 
     Returns:
-        Rates in environment steps a second, of `cores` cores. Times in milliseconds: an
+        Rates in environment steps a second, of `cores` cores, and of GPUs where there are some.
+        Times in milliseconds: an
         actor's as in acting (environment with the actor's own book-keeping), the learner's as
         in learning; waiting is what the whole takes beyond them, for data, weights, or a core.
 
@@ -63,9 +68,11 @@ def throughput(settings: "TrainSettings", seconds: float, console: Console) -> d
     """
     from veldt.agents.actor import Player
     from veldt.agents.build import find_device, make_agent, make_environments, use_threads
+    from veldt.agents.inference import rehearsal
     from veldt.agents.train import RECORDS
 
-    device = find_device(settings.learner.device)
+    learners, central = settings.learner.count, settings.actors.inference == "central"
+    device = find_device(settings.learner.device, Place(0, learners))
     actors, batch = settings.actors.count, settings.learner.batch
     length, size = settings.actors.unroll_length, settings.actors.environments
     key = Key(settings.seed).child("bench")
@@ -85,26 +92,30 @@ def throughput(settings: "TrainSettings", seconds: float, console: Console) -> d
         console.say("3/5  acting ...")
         player = Player(agent, environments, length, key)
         acting = _unrolls(player, seconds)
-        trajectories = [player.unroll(number, False)[0] for number in range(batch)]
+        trajectories = [player.unroll(n, False)[0] for n in range(batch // learners)]
     finally:
         environments.close()
     console.say("4/5  learning alone ...")
     use_threads(settings.learner.threads)
-    learning = _learning(settings, agent, device, trajectories, seconds)
+    if central:
+        answer = rehearsal(agent, spec, device, size * actors // learners)
+        inference_s = length * _mean_s(answer, seconds)
+    learning, stages = _learning(settings, agent, device, trajectories, seconds)
 
     # Steps; what is replayed is learnt from, and counted no more.
     unroll, update = length * size, settings.steps_per_update
     threads = settings.learner.threads
-    cores = min(usable_cores(), actors + threads)
-    v_trace_s = learning.pop("v_trace")
-    rates = {
-        "env_only": cores * unroll / environment_s,
-        "inference_only": cores * unroll / inference_s,
-        "acting_only": cores * unroll / acting["unroll"],
-        "learner_only": cores * update / (threads * learning["update"]),
-    }
-    parts = ("env_only", "inference_only", "learner_only")
-    limit = 1.0 / sum(1.0 / rates[part] for part in parts)
+    placement = Placement(
+        actors, learners, threads, usable_cores(), device.type == "cuda", central
+    )
+    parts = Seconds(environment_s, inference_s, learning["update"])
+    rates = throughput_limit.rates(placement, parts, unroll, update)
+    limit, formula = throughput_limit.limit(placement, rates, parts, unroll)
+    cores = placement.cores
+    rates["acting_only"] = cores * unroll / acting["unroll"]
+    if central:  # what actors do not do
+        acting |= {"inference": inference_s, "unroll": acting["environment"] + inference_s}
+        rates["acting_only"] = rates["env_only"]
     console.say("5/5  the whole ...")
     # A run is reported RECORDS times: so long a one that it is seen often enough, not more.
     updates = RECORDS * max(1, round(limit * seconds / REPORTS / update))
@@ -115,6 +126,7 @@ def throughput(settings: "TrainSettings", seconds: float, console: Console) -> d
         **rates,
         "end_to_end": rate,
         "limit": limit,
+        "limit_formula": formula,
         "ratio_to_limit": rate / limit,
         "ratio_to_env": rate / rates["env_only"],
         "frames_per_step": spec.frames_per_step,
@@ -123,7 +135,9 @@ def throughput(settings: "TrainSettings", seconds: float, console: Console) -> d
         "environments_per_actor": size,
         "unroll_length": length,
         "batch": batch,
+        "learners": learners,
         "learner_threads": threads,
+        "inference": settings.actors.inference,
         "device": str(device),
         "seconds": seconds,
         "cores_busy_before": others,
@@ -134,10 +148,10 @@ def throughput(settings: "TrainSettings", seconds: float, console: Console) -> d
         "actor_cores": actor_cores / actors,
         "learner_cycle_ms": learner_ms,
         "learner_update_ms": 1e3 * learning["update"],
-        "learner_v_trace_ms": 1e3 * v_trace_s,
+        **{f"learner_{stage}_ms": 1e3 * spent for stage, spent in stages.items()},
         "learner_publish_ms": 1e3 * learning["publish"],
         "learner_waiting_ms": max(0.0, learner_ms - 1e3 * sum(learning.values())),
-        "learner_cores": learner_cores,
+        "learner_cores": learner_cores / learners,
     }
 
 
@@ -163,6 +177,9 @@ def show(result: dict[str, Any], console: Console) -> None:
         times = ", ".join(f"{part} {result[f'{who}_{part}_ms']:.1f}" for part in parts)
         total, busy = result[f"{who}_{turn}_ms"], result[f"{who}_cores"]
         console.say(f"{who}, ms per {turn}: {total:.1f}: {times}; keeps {busy:.2f} cores busy")
+    stages = ", ".join(f"{stage} {result[f'learner_{stage}_ms']:.1f}" for stage in STAGES)
+    console.say(f"learner's update, ms by stage: {stages}")
+    console.say(f"limit: {result['limit_formula']}")
     share = result["learner_v_trace_ms"] / result["learner_update_ms"]
     console.say(f"V-trace in an update: {result['learner_v_trace_ms']:.2f} ms, {share:.2%}")
 
@@ -235,33 +252,22 @@ def _learning(
     device: Any,
     unrolls: list[Trajectory],
     seconds: float,
-) -> dict[str, float]:
-    """Mean seconds of an update on the same unrolls, of V-trace in it, and of publishing."""
-    from veldt.agents.device_speed import settle
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Mean seconds of an update on the same unrolls, and of publishing the weights; and of the
+    update's stages."""
     from veldt.agents.learner import Learner
     from veldt.agents.staging import Staging
-    from veldt.agents.stopwatch import Stopwatch
     from veldt.platform.wire import Body
 
     # To descend for long on one batch may end in NaN; the step's size costs nothing.
     optimizer = settings.optimizer.model_copy(update={"learning_rate": 1e-12})
-    learner, staging = Learner(agent, optimizer, device, 1), Staging(device)
-
-    done = 0
-
-    def update() -> None:
-        nonlocal done
-        learner.update(staging.batch([staging.begin(unroll) for unroll in unrolls]), 0)
-        done += 1
-
-    mean = _mean_s(update, seconds)
-    learner.stopwatch, done = Stopwatch(lambda: settle(device)), 0
-    _mean_s(update, seconds / 10)  # by itself: a GPU that is waited for is slower
-    return {
-        "update": mean,
-        "v_trace": learner.stopwatch.seconds["v_trace"] / done,
-        "publish": _mean_s(lambda: Body(learner.weights()), seconds / 10),
-    }
+    learner = Learner(agent, optimizer, device, 1)
+    rehearsal = learner_bench.Rehearsal(learner, Staging(device), unrolls)
+    updates, elapsed, each = rehearsal.measure(seconds)
+    update_s = elapsed / updates - each["publishing"]
+    publish_s = _mean_s(lambda: Body(learner.weights()), seconds / 10)
+    times = {"update": update_s, "publish": publish_s}
+    return times, {stage: each[stage] for stage in STAGES}
 
 
 class Watch:
@@ -271,6 +277,7 @@ class Watch:
         self._seconds, self._warm_up_s = seconds, min(WARM_UP_S, seconds / 2)
         self._learner = psutil.Process()
         self._actors: list[psutil.Process] = []
+        self._learners = [self._learner]
         self._ready_s: float | None = None
         self._first: NDArray[np.float64] | None = None
         self._span: NDArray[np.float64] | None = None  # from the first moment to the last
@@ -279,11 +286,13 @@ class Watch:
         """Looks at the training: what it says, and the CPU time of its processes."""
         now_s = time.perf_counter()
         if self._ready_s is None:
-            self._actors = self._learner.children(recursive=True)
+            others = self._learner.children(recursive=True)
+            self._actors = [each for each in others if _name(each) != FOLLOWER]
+            self._learners += [each for each in others if _name(each) == FOLLOWER]
             self._ready_s = now_s
         if now_s - self._ready_s < self._warm_up_s:
             return
-        learner_s, actors_s = _cpu_s(self._learner), sum(map(_cpu_s, self._actors))
+        learner_s, actors_s = (sum(map(_cpu_s, each)) for each in (self._learners, self._actors))
         moment = np.array([now_s, record["steps"], learner_s, actors_s])
         if self._first is None:
             self._first = moment
@@ -312,6 +321,13 @@ def _cpu_s(process: psutil.Process) -> float:
         return float(sum(process.cpu_times()[:2]))
     except psutil.NoSuchProcess:
         return 0.0
+
+
+def _name(process: psutil.Process) -> str:
+    try:
+        return str(process.name())
+    except psutil.NoSuchProcess:
+        return ""
 
 
 def _whole(settings: "TrainSettings", frames: int, seconds: float) -> tuple[float, float, float]:

@@ -17,7 +17,14 @@ import typer
 
 from veldt.launch import cookbook
 from veldt.launch.bench_command import BENCH, bench
-from veldt.launch.cluster_commands import ACTORS, LEARNER, actors, keys_app, learner, train_in
+from veldt.launch.cluster_commands import (
+    ACTORS,
+    LEARNER,
+    actors,
+    keys_app,
+    learner,
+    train_anywhere,
+)
 from veldt.launch.console import Console, set_up_warnings
 from veldt.launch.kinds import Checked, Kind, listed
 from veldt.launch.options import (
@@ -35,7 +42,6 @@ from veldt.launch.pool_command import POOL
 from veldt.launch.pool_command import pool as pool_command
 from veldt.launch.study_commands import study_app
 from veldt.platform.errors import InputError, VeldtError
-from veldt.platform.interrupts import Interrupts
 from veldt.platform.ranks import launched_rank
 from veldt.platform.settings import override
 
@@ -62,22 +68,11 @@ def train(
 ) -> None:
     """Train an agent: one learner, and actors joined to it by ZeroMQ.
 
-    Under `mpirun` the first rank learns, and the others share actors.count actors.
+    Under `mpirun` the first learner.count ranks learn, and the others share actors.count actors.
     """
-    from veldt.platform.ranks import launched_by_mpi
-
-    data = cookbook.load(recipe, "train", assignments or (), seed)
-    folder = folder_of(out, recipe, resume)
-    if launched_by_mpi():
-        from veldt.launch import cluster
-
-        cluster.train_on_ranks(
-            data,
-            lambda door, stop: train_in(data, recipe, folder, resume, json, dashboard, door, stop),
-        )
-    else:
-        with Interrupts() as stop:
-            train_in(data, recipe, folder, resume, json, dashboard, None, stop)
+    train_anywhere(
+        recipe, assignments, folder_of(out, recipe, resume), seed, resume, dashboard, json
+    )
 
 
 app.add_typer(keys_app, name="keys", help="Keys for actors of other hosts.")

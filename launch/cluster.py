@@ -2,27 +2,20 @@
 
 import ipaddress
 import os
-import socket
+import secrets
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from veldt.launch.console import Console
-from veldt.launch.ranks import on_ranks
 from veldt.platform.channels import certificates
 from veldt.platform.channels.door import Door
-from veldt.platform.errors import InputError, Interrupted, RunFailed
+from veldt.platform.errors import InputError
 from veldt.platform.interrupts import Interrupts
 from veldt.platform.machine import whole_cores
-from veldt.platform.ranks import Ranks
-
-PATIENCE_S = 60.0  # of a rank, with a learner that is silent
-POLL_S = 0.2
 
 Stop = Callable[[], bool]
-Train = Callable[[Door | None, Stop], None]
 
 
 def door(listen: str, keys: Path | None, insecure: bool, actors: int) -> Door:
@@ -43,72 +36,6 @@ def door(listen: str, keys: Path | None, insecure: bool, actors: int) -> Door:
             "new DIR` makes it), or --insecure where only friends can reach it."
         )
     return Door(listen, actors=actors)
-
-
-def train_on_ranks(data: dict[str, Any], train: Train) -> None:
-    """Under `mpirun`: the first rank learns, the others share the actors.
-
-    Args:
-        data: A training's settings.
-        train: What the first rank does.
-    """
-    on_ranks(lambda ranks, stop: _as_rank(ranks, stop, data, train))
-
-
-def _as_rank(ranks: Ranks, stop: Stop, data: dict[str, Any], train: Train) -> None:
-    if ranks.size == 1:
-        train(None, stop)
-    elif ranks.rank:
-        _serve_first(ranks, stop)
-    else:
-        _learn(ranks, stop, data, train)
-
-
-def _learn(ranks: Ranks, stop: Stop, data: dict[str, Any], train: Train) -> None:
-    """Trains, and lets the other ranks in, with keys that are made for this once."""
-    from veldt.agents.settings import TrainSettings
-
-    hosts, opened = ranks.size - 1, False
-    own = certificates.make()
-    guest = certificates.make(own.public)
-
-    def tell(address: str) -> None:
-        nonlocal opened
-        opened = True
-        for rank in range(1, ranks.size):
-            share = count // hosts + (rank <= count % hosts)
-            where = {"host": socket.gethostname(), "port": urlsplit(address).port}
-            ranks.send(rank, where | {"key": guest.plain(), "count": share})
-
-    try:
-        count = TrainSettings.parse(data).actors.count
-        if hosts > count:
-            raise InputError(
-                f"{ranks.size} ranks are one learner and {hosts} that run actors, but "
-                f"actors.count is {count}: start at most {count + 1} ranks, or set actors.count."
-            )
-        train(Door("tcp://0.0.0.0:0", own, guest.public.__eq__, opened=tell), stop)
-    except (InputError, Interrupted):
-        if not opened:
-            for rank in range(1, ranks.size):
-                ranks.send(rank, {})
-        raise
-
-
-def _serve_first(ranks: Ranks, stop: Stop) -> None:
-    """Runs this rank's share of the actors, once the first rank says which."""
-    while (got := ranks.receive(POLL_S)) is None:
-        if stop():
-            return
-    message = got[1]
-    if not message:
-        return
-    host = "127.0.0.1" if message["host"] == socket.gethostname() else message["host"]
-    address, guest = f"tcp://{host}:{message['port']}", certificates.Certificate(**message["key"])
-    try:
-        _serve(address, guest, message["count"], PATIENCE_S, None, stop)
-    except InputError as error:  # not what all ranks were asked, but what is wrong with this one
-        raise RunFailed(str(error)) from error
 
 
 def serve(
@@ -136,20 +63,24 @@ def serve(
     if certificate is not None and not certificate.learner:
         raise InputError(f"{key} is the learner's own; take the other file, NAME.key.")
     with Interrupts() as stop:
-        _serve(connect, certificate, count or whole_cores(), patience_s, log, stop)
+        serve_learner(connect, certificate, count or whole_cores(), patience_s, log, stop)
 
 
-def _serve(
+def serve_learner(
     address: str,
     certificate: certificates.Certificate | None,
     count: int,
     patience_s: float,
     log: Path | None,
     stop: Stop,
+    run: str = "",
 ) -> None:
+    """Runs actors until the learner's run is over; see `hosting.serve`."""
     from veldt.agents import host as hosting
 
-    log = log or Path(tempfile.gettempdir(), f"veldt-actors-{os.getpid()}.log")
+    log = log or Path(
+        tempfile.gettempdir(), f"veldt-actors-{os.getpid()}-{secrets.token_hex(4)}.log"
+    )
     try:
         hosting.serve(
             address,
@@ -159,6 +90,7 @@ def _serve(
             log=log,
             stop=stop,
             announce=Console(json_only=True).say,  # a host has no result
+            run=run,
         )
     finally:
         if log.exists() and not log.stat().st_size:  # the actors had nothing to say

@@ -11,8 +11,10 @@ from veldt.launch import cookbook
 from veldt.launch.console import Console
 from veldt.launch.options import Assignments, Dashboard, Json, Out, Recipe, Resume, Seed, folder_of
 from veldt.platform.interrupts import Interrupts
+from veldt.platform.runs import read_settings
 
 if TYPE_CHECKING:
+    from veldt.agents.followers import Team
     from veldt.platform.channels.door import Door
 
 LEARNER = "Example: veldt learner atari/pong --listen tcp://0.0.0.0:5555 --keys cluster"
@@ -46,8 +48,9 @@ def learner(
     """
     from veldt.launch.cluster import door
 
-    data = cookbook.load(recipe, "train", assignments or (), seed)
-    opening, folder = door(listen, keys, insecure, actors), folder_of(out, recipe, resume)
+    folder = folder_of(out, recipe, resume)
+    data = load(recipe, assignments, seed, folder, resume)
+    opening = door(listen, keys, insecure, actors)
     with Interrupts() as stop:
         train_in(data, recipe, folder, resume, json, dashboard, opening, stop)
 
@@ -91,6 +94,45 @@ def keys_new(
     )
 
 
+def load(
+    recipe: str, assignments: list[str] | None, seed: int | None, folder: Path, resume: bool
+) -> dict[str, Any]:
+    """The settings of a training that is to be in `folder`."""
+    from veldt.agents.settings import chosen_before
+
+    data = cookbook.load(recipe, "train", assignments or (), seed)
+    if resume and (folder / "settings.json").exists():
+        return chosen_before(data, read_settings(folder))
+    return data
+
+
+def train_anywhere(
+    recipe: str,
+    assignments: list[str] | None,
+    folder: Path,
+    seed: int | None,
+    resume: bool,
+    dashboard: int | None,
+    json: bool,
+) -> None:
+    """`veldt train`: in this process, or on all ranks of this job."""
+    from veldt.platform.ranks import launched_by_mpi
+
+    data = load(recipe, assignments, seed, folder, resume)
+    if launched_by_mpi():
+        from veldt.launch import training_ranks
+
+        training_ranks.train_on_ranks(
+            data,
+            lambda door, team, stop: train_in(
+                data, recipe, folder, resume, json, dashboard, door, stop, team
+            ),
+        )
+    else:
+        with Interrupts() as stop:
+            train_in(data, recipe, folder, resume, json, dashboard, None, stop)
+
+
 def train_in(
     data: dict[str, Any],
     recipe: str,
@@ -100,6 +142,7 @@ def train_in(
     dashboard: int | None,
     door: "Door | None",
     stop: Callable[[], bool],
+    team: "Team | None" = None,
 ) -> None:
     """Trains in `folder`, and says how it goes."""
     from veldt.agents import settings as agents
@@ -119,5 +162,6 @@ def train_in(
             stop=stop,
             announce=console.say,
             door=door,
+            team=team,
         )
     console.summary(summary, f"{recipe}: {folder}")

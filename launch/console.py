@@ -87,11 +87,19 @@ class Console:
         for name in ("evaluation_mean_return", "evaluation_mean_normalised_score"):
             if (evaluated := record.get(name)) is not None:
                 found += f"evaluation {number(evaluated):>8}  "
+        idle = "".join(
+            f"{who} idle {record[name]:4.0%}  "
+            for who, name in (
+                ("actors", "actor_waiting_share"),
+                ("learner", "learner_waiting_share"),
+            )
+            if name in record
+        )
         self.say(
             f"{min(share, 1):4.0%}  frames {record['frames']:>11,}  "
             f"{found}episodes {record['episodes']:>6,}  "
             f"{record['steps_per_second']:>8,.0f} steps/s  lag {record['policy_lag_mean']:.1f}  "
-            f"{duration(max(0.0, left))} left"
+            f"{idle}{duration(max(0.0, left))} left"
         )
 
 

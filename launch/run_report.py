@@ -305,6 +305,8 @@ def counters(last: Record) -> str:
     names = {
         "policy_lag_max": "highest policy lag, updates",
         "actor_restarts": "actors started again",
+        "actors_hung": "of these, such that hung",
+        "connections_refused": "connections refused",
         "actor_recovery_seconds_max": "longest recovery of an actor, s",
         "trajectories_dropped": "unrolls dropped",
         "messages_rejected": "messages rejected",

@@ -2,6 +2,8 @@
 
 import math
 import os
+import socket
+import sys
 from pathlib import Path
 
 import psutil
@@ -35,9 +37,50 @@ def _limits(file: str) -> list[str]:
     return [path.read_text().strip() for path in found if path.exists()]
 
 
+def quota() -> bool:
+    """Whether less time than that of all its cores is this process's: a container's limit."""
+    return hasattr(os, "sched_getaffinity") and usable_cores() < len(os.sched_getaffinity(0))
+
+
 def whole_cores() -> int:
     """`usable_cores`, those that can be had whole; at least 1."""
     return max(1, math.floor(usable_cores()))
+
+
+def has_gpu() -> bool:
+    """Whether there seems to be an NVIDIA GPU; no driver is asked, and so none is begun."""
+    return any(Path("/dev").glob("nvidia[0-9]*"))
+
+
+class Core:
+    """A core that is one process's alone, as far as others ask in the same way.
+
+    It is held by a socket with the core's name, which the kernel frees with its process; nothing
+    is left in any file system.
+    """
+
+    def __init__(self, number: int, holder: socket.socket) -> None:
+        self.number, self._holder = number, holder
+
+    def close(self) -> None:
+        """Another may have it."""
+        self._holder.close()
+
+
+def claim_core() -> Core | None:
+    """A core of those that this process may run on, the last ones first; None if others hold
+    them all, or this is not Linux."""
+    if sys.platform != "linux":
+        return None
+    for number in sorted(os.sched_getaffinity(0), reverse=True):
+        holder = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            holder.bind(f"\0veldt-core-{number}")
+        except OSError:
+            holder.close()
+        else:
+            return Core(number, holder)
+    return None
 
 
 def bind(core: int) -> None:
@@ -48,3 +91,17 @@ def bind(core: int) -> None:
     """
     for thread in Path("/proc/self/task").iterdir():
         os.sched_setaffinity(int(thread.name), {core})
+
+
+def identity() -> str:
+    """Where this process is: the same for two that can share memory without a name.
+
+    They have one kernel that was started once, one view of its processes and of its network,
+    and one user. A host's name says none of these: containers may have the same.
+    """
+    user = str(os.getuid())
+    if sys.platform != "linux":
+        return f"{socket.gethostname()} {user}"
+    booted = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    spaces = [os.readlink(f"/proc/self/ns/{kind}") for kind in ("pid", "net")]
+    return " ".join([booted, *spaces, user])

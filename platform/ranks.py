@@ -11,18 +11,21 @@ Elsewhere MPI ends them all.
 
 import atexit
 import contextlib
+import copy
 import json
 import os
 import sys
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from veldt.platform.errors import MissingProgram, RankLost, RunFailed
 
 if TYPE_CHECKING:  # `veldt --help` does without
     import numpy as np
     from numpy.typing import NDArray
+
+    Real = TypeVar("Real", np.float32, np.float64)
 
 POLL_S = 0.01
 SPINS = 20  # looks without a sleep between them
@@ -63,11 +66,18 @@ class Ranks(Protocol):
     def broadcast(self, data: "NDArray[np.uint8]") -> None:
         """Rank 0's content into everybody's `data`, of one size everywhere."""
 
-    def total(self, part: "NDArray[np.float64]") -> "NDArray[np.float64]":
+    def total(self, part: "NDArray[Real]") -> "NDArray[Real]":
         """The sum over the ranks' arrays of one shape, in no particular order."""
 
-    def gather(self, data: bytes) -> list[bytes]:
-        """What every rank brought, in the order of the ranks."""
+    def gather(self, data: bytes, idle: Callable[[], None] = lambda: None) -> list[bytes]:
+        """What every rank brought, in the order of the ranks.
+
+        Args:
+            idle: Called again and again while others are waited for; it may raise.
+        """
+
+    def first(self, count: int) -> "Ranks | None":
+        """The first so many as a group of their own, None for the others; every rank calls it."""
 
     def regroup(self) -> None:
         """After `RankLost`, called by every survivor: numbers them anew, in the old order.
@@ -108,11 +118,14 @@ class OneRank:
     def broadcast(self, data: "NDArray[np.uint8]") -> None:
         pass
 
-    def total(self, part: "NDArray[np.float64]") -> "NDArray[np.float64]":
+    def total(self, part: "NDArray[Real]") -> "NDArray[Real]":
         return part
 
-    def gather(self, data: bytes) -> list[bytes]:
+    def gather(self, data: bytes, idle: Callable[[], None] = lambda: None) -> list[bytes]:
         return [data]
+
+    def first(self, count: int) -> "Ranks | None":
+        return self
 
     def regroup(self) -> None:
         pass
@@ -198,26 +211,41 @@ class MpiRanks:
     def broadcast(self, data: "NDArray[np.uint8]") -> None:
         self._wait(lambda: self._comm.Ibcast([data, self._mpi.BYTE], 0), data)
 
-    def total(self, part: "NDArray[np.float64]") -> "NDArray[np.float64]":
+    def total(self, part: "NDArray[Real]") -> "NDArray[Real]":
         import numpy as np
 
         part, whole = np.ascontiguousarray(part), np.empty_like(part)
         self._wait(lambda: self._comm.Iallreduce(part, whole, self._mpi.SUM), (part, whole))
         return whole
 
-    def gather(self, data: bytes) -> list[bytes]:
+    def gather(self, data: bytes, idle: Callable[[], None] = lambda: None) -> list[bytes]:
         import numpy as np
 
         sizes = np.zeros(self.size, np.int64)
         mine = np.array([len(data)], np.int64)
-        self._wait(lambda: self._comm.Iallgather(mine, sizes), (mine, sizes))
+        self._wait(lambda: self._comm.Iallgather(mine, sizes), (mine, sizes), idle)
         ends = np.cumsum(sizes)
         everything = bytearray(int(ends[-1]))
         target = [everything, sizes.tolist(), (ends - sizes).tolist(), self._mpi.BYTE]
-        self._wait(lambda: self._comm.Iallgatherv([data, self._mpi.BYTE], target), (data, target))
+        self._wait(
+            lambda: self._comm.Iallgatherv([data, self._mpi.BYTE], target), (data, target), idle
+        )
         return [bytes(everything[end - size : end]) for size, end in zip(sizes, ends, strict=True)]
 
-    def _wait(self, begin: Callable[[], Any], buffers: Any) -> None:
+    def first(self, count: int) -> "Ranks | None":
+        with self._deaths_known():
+            inside = self.rank < count
+            part = self._comm.Split(0 if inside else self._mpi.UNDEFINED, self.rank)
+        if not inside:
+            return None
+        group = copy.copy(self)
+        group._under_way, group._abandoned = [], []
+        group._enter(part)
+        return group
+
+    def _wait(
+        self, begin: Callable[[], Any], buffers: Any, idle: Callable[[], None] = lambda: None
+    ) -> None:
         """Begins a collective and sees it through, or learns that somebody died."""
         looks = 0
         with self._deaths_known():
@@ -229,6 +257,7 @@ class MpiRanks:
                         return
                 # A death elsewhere in the tree may leave this request waiting for ever.
                 self.take(NEVER)
+                idle()
                 looks += 1
                 if looks > SPINS:
                     time.sleep(NAP_S)

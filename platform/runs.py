@@ -133,8 +133,7 @@ class RunFolder:
         may_differ: Names of settings that what is there does not depend on; the newest are kept.
         may_grow: Names of numbers in them that may be larger than they were; then what is there
             is over no more.
-        present: Gives the settings of the run there the form they have now, if it is of an older
-            version: new ones get their defaults.
+        complete: Brings settings that an older version wrote to what this one would have written.
 
     Raises:
         FolderInUse: if another process holds it.
@@ -149,10 +148,10 @@ class RunFolder:
         resume: bool,
         may_grow: tuple[str, ...] = (),
         may_differ: tuple[str, ...] = (),
-        present: Callable[[dict[str, Any]], dict[str, Any]] = lambda old: old,
+        complete: Callable[[dict[str, Any]], dict[str, Any]] = lambda settings: settings,
     ) -> None:
+        self._complete = complete
         self.path, self._may_grow, self._may_differ = path, may_grow, may_differ
-        self._present = present
         try:
             path.mkdir(parents=True, exist_ok=True)
             self._lock = (path / "lock").open("a")
@@ -197,7 +196,7 @@ class RunFolder:
                 f"{self.path}: holds a run already; add --resume to go on with it, "
                 "or choose another folder with --out."
             )
-        old = self._present(read_settings(self.path))
+        old = self._complete(read_settings(self.path))
         grown = {
             name: settings[name]
             for name in self._may_grow

@@ -2,11 +2,15 @@
 
 A run of U updates of N unrolls each needs exactly U * N unrolls; each has a
 number, and its ticket is the permission to make it. Unroll `u` is meant for
-update `u // N`, and its ticket is given out once the oldest weights that anybody is
-acting with are at most `max_lag` updates older than that. This one rule bounds what is
-in flight (to `(max_lag + 1) * N` unrolls), and with it the memory, and the policy lag of
-every unroll used in the order of arrival (to `max_lag`); no unroll is made that no
-update will use, so none has to be thrown away.
+update `u // N`, and its ticket is given out once the newest weights are at most `max_lag`
+updates older than that. This one rule bounds what is in flight (to `(max_lag + 1) * N`
+unrolls), and with it the memory; no unroll is made that no update will use, so none has to be
+thrown away. Actors are credited so many unrolls among them: with N of them in an update, A
+actors are all busy if there are A + N, which is `max_lag` >= A / N.
+
+One that is slow holds one of these, and nobody waits for it: what it makes is used when it
+comes, with the lag that it has then. `strict` also holds the tickets of others back, until no
+unroll used in the order of arrival can have a lag beyond `max_lag`; all then wait for the slowest.
 
 In lockstep, unroll `u` belongs to actor `u % actors`, is made with the weights of
 exactly `max_lag` updates before, and unrolls are used in the order of their numbers:
@@ -56,6 +60,7 @@ class Tickets:
         updates: int,
         max_lag: int,
         segment: int | None = None,
+        strict: bool = True,
     ) -> None:
         """
         Args:
@@ -64,10 +69,11 @@ class Tickets:
             done: Updates done before this session.
             updates: U, updates in the whole run.
             max_lag: Updates by which the weights of an unroll may be older than its update.
+            strict: Whether they may not where an actor is slower than the others either.
             segment: Updates between two checkpoints, for lockstep; None is free running.
         """
         self.actors, self.batch, self.updates = actors, batch, updates
-        self.max_lag, self.segment = max_lag, segment
+        self.max_lag, self.segment, self.strict = max_lag, segment, strict
         self.version = done
         self._first = done * batch
         self._next = [self._first] if segment is None else self._starts()
@@ -98,9 +104,9 @@ class Tickets:
         return ticket
 
     def _oldest(self) -> int:
-        """The oldest weights at work; in lockstep the order bounds the lag already."""
-        versions = self._held.values() if self.segment is None else ()
-        return min([self.version, *(ticket.version for ticket in versions)])
+        """The oldest weights that count; in lockstep the order bounds the lag already."""
+        counted = self.versions() if self.strict and self.segment is None else set()
+        return min({self.version} | counted)
 
     def _version(self, number: int) -> int:
         """The oldest weights that unroll `number` may be made with."""
@@ -137,6 +143,10 @@ class Tickets:
         lane = 0 if self.segment is None else actor
         heapq.heappush(self._returned[lane], held.number)
         return 1
+
+    def versions(self) -> set[int]:
+        """Of the weights that unrolls under way are made with."""
+        return {ticket.version for ticket in self._held.values()}
 
     def holders(self) -> set[int]:
         """The actors with an unroll under way."""

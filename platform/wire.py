@@ -13,13 +13,14 @@ fault      ... reason, traceback
 ask        ... number, version, step (+ what is seen)      answer  (+ actions)
 
 a host of actors -> learner               learner -> a host of actors
-join       host, version, count           joined    run, settings, actors
+join       host, version, count (, run)   joined    run, settings, actors
 expect     actor, incarnation             heard     delivered, waiting
 beat                                      heard     delivered, waiting
 leave                                     refusal   reason
                                           stop
 """
 
+import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal
@@ -34,8 +35,34 @@ MAGIC = b"VELDT1"
 ALIGNMENT = 64
 LARGE = 1 << 16  # bytes, from which on it costs less to send an array by itself
 MAX_BYTES = 1 << 30  # of a frame
+EPISODE_BYTES = 64  # of JSON, at most, for a return and a length
 DTYPES = frozenset({"bool", "uint8", "int32", "int64", "float16", "float32", "float64"})
 Arrays = Mapping[str, NDArray[Any]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """How long the frames of a message to a learner can be, in bytes; a longer one is nobody's."""
+
+    head: int = 1 << 24
+    """the first, which is JSON"""
+    frame: int = MAX_BYTES
+    """any"""
+    question: int = 0
+    """of what an actor sees, where it asks what to do"""
+
+    @classmethod
+    def of(cls, unroll: int, question: int, episodes: int) -> "Limits":
+        """Those of a run.
+
+        Args:
+            unroll, question: Bytes of the largest ones.
+            episodes: That can end in an unroll.
+        """
+        head = (1 << 16) + EPISODE_BYTES * episodes
+        return cls(head, max(head, unroll, question), question)
+
+
 Share = Annotated[str, pydantic.StringConstraints(pattern="^(environment|inference|waiting)$")]
 
 
@@ -85,7 +112,9 @@ class Work(_Header):
     memory: str = ""
     """The path of the memory with the slots,"""
     slot_bytes: int = 0
-    """and the size of each."""
+    """the bytes of each for an unroll,"""
+    question_bytes: int = 0
+    """and those behind it for a question."""
 
 
 class Delivery(_Header):
@@ -113,6 +142,8 @@ class Ask(_Header):
     number: int
     version: int
     step: int
+    slot: int = -1
+    """Whose last bytes have what is seen; -1: in this message"""
 
 
 class Answer(_Header):
@@ -147,6 +178,9 @@ class Join(_Header):
     version: str
     """of veldt"""
     count: int = pydantic.Field(ge=1, le=4096)
+    run: str = ""
+    """The learner's own word, where it told it to a host that is the same machine; no key is
+    asked for then"""
 
 
 class Joined(_Header):
@@ -282,17 +316,23 @@ def pack(header: Any, body: Body = EMPTY, sent: bool = True) -> list[Any]:
 
 
 def unpack(
-    frames: Sequence[Any], shared: Callable[[int], Any] | None = None
+    frames: Sequence[Any],
+    shared: Callable[[Any], Any] | None = None,
+    longest_head: int | None = None,
 ) -> tuple[Any, dict[str, NDArray[Any]]]:
     """The header and the arrays of a message; the arrays are read-only views of it.
 
     Args:
         frames: Of the message.
-        shared: The bytes of a slot, for a message whose arrays lie in one; it may raise WireError.
+        shared: Given the header of a message whose arrays lie in a slot, their bytes and perhaps
+            more; it may raise WireError.
+        longest_head: Bytes that the first frame may have; None: any number.
 
     Raises:
         WireError: if anything does not keep to the schema.
     """
+    if frames and longest_head is not None and len(frames[0]) > longest_head:
+        raise WireError(f"a header of {len(frames[0]):,} bytes; {longest_head:,} are the most.")
     head = bytes(frames[0]) if frames else b""
     if not head.startswith(MAGIC):
         raise WireError("a message that is not ours, or of another version of the protocol.")
@@ -302,10 +342,10 @@ def unpack(
         first = error.errors(include_url=False)[0]
         raise WireError(f"header: {first['loc']}: {first['msg']}.") from None
     header, manifest = envelope.header, envelope.arrays
-    if isinstance(header, Delivery) and header.slot != -1:
+    if isinstance(header, Delivery | Ask) and header.slot != -1:
         if shared is None or len(frames) != 1:
-            raise WireError(f"delivery: slot {header.slot} and {len(frames)} frames.")
-        return header, _split(manifest, shared(header.slot), whole=False)
+            raise WireError(f"{header.kind}: slot {header.slot} and {len(frames)} frames.")
+        return header, _split(manifest, shared(header), whole=False)
     apart = envelope.apart and bool(manifest)
     if len(frames) != 1 + bool(manifest) + apart:
         raise WireError(f"{header.kind}: {len(frames)} frames.")

@@ -14,6 +14,7 @@ from veldt.platform.errors import RunFailed
 from veldt.platform.tickets import Place
 
 POLL_MS = 200
+LONGEST = 8000  # characters of a reason
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -66,14 +67,17 @@ class ActorChannel:
 
     def ask(self, work: wire.Work, step: int, seen: Arrays) -> Arrays | None:
         """What to do at a step of an unroll; None if nobody will say."""
+        place = self._place(work, wire.size_of(seen), question=True)
         header = wire.Ask(
             actor=self._actor,
             incarnation=self._incarnation,
             number=work.number,
             version=work.version,
             step=step,
+            slot=-1 if place is None else work.slot,
         )
-        self._send(header, wire.Body(seen, apart=True))
+        sent = place is None
+        self._send(header, wire.Body(seen, place, apart=sent), sent)
         answer, arrays = self._receive()
         return arrays if isinstance(answer, wire.Answer) else None
 
@@ -98,13 +102,14 @@ class ActorChannel:
         sent = place is None
         self._send(header, wire.Body(arrays, place, apart=sent), sent)
 
-    def _place(self, work: wire.Work, size: int) -> NDArray[Any] | None:
-        """Where the unroll goes, of memory shared with the learner; None: into the message."""
+    def _place(self, work: wire.Work, size: int, question: bool = False) -> NDArray[Any] | None:
+        """Where an unroll or a question goes, of memory shared with the learner; None: into the
+        message."""
         if work.slot < 0:
             return None
         if self._slot is None or self._slot.path != work.memory:
-            self._slot = Slot(work.memory, work.slot_bytes)
-        return self._slot.buffer(work.slot, size)
+            self._slot = Slot(work.memory, work.slot_bytes, work.question_bytes)
+        return self._slot.buffer(work.slot, size, question)
 
     def fault(self, reason: str, traceback: str = "") -> None:
         """Says why this actor ends and that another would end the same way; waits to be heard.
@@ -114,7 +119,10 @@ class ActorChannel:
             traceback: Where the code is at fault.
         """
         fault = wire.Fault(
-            actor=self._actor, incarnation=self._incarnation, reason=reason, traceback=traceback
+            actor=self._actor,
+            incarnation=self._incarnation,
+            reason=reason if len(reason) <= LONGEST else f"{reason[:LONGEST]} ...",
+            traceback=traceback if len(traceback) <= LONGEST else f"... {traceback[-LONGEST:]}",
         )
         self._send(fault)
         self._receive()

@@ -30,11 +30,13 @@ class HostChannel:
     Args:
         address: Of the learner, "tcp://host:port".
         certificate: Of this host; None: in clear.
+        run: The learner's word, of one on this machine; it asks for no key then.
     """
 
-    def __init__(self, address: str, certificate: Certificate | None) -> None:
+    def __init__(self, address: str, certificate: Certificate | None, run: str = "") -> None:
         self.address = address
-        self.run, self.settings = "", dict[str, Any]()
+        self.run, self.settings = run, dict[str, Any]()
+        self._word = run
         self.stopped = False
         """the learner said that the run is over"""
         self._waiting: set[int] = set()
@@ -67,8 +69,7 @@ class HostChannel:
             InputError: if the learner turns this host away.
             LearnerLost: if none answers for `patience_s`.
         """
-        version = str(code_version()["veldt"])
-        join = wire.Join(host=socket.gethostname(), version=version, count=count)
+        join = self._offer(count)
         deadline = time.monotonic() + patience_s
         while alive() and not self.stopped:
             with contextlib.suppress(LearnerLost):
@@ -83,6 +84,14 @@ class HostChannel:
                     "is `veldt learner` running there, and is the port open?"
                 )
         return {}
+
+    def _offer(self, count: int) -> wire.Join:
+        version = str(code_version()["veldt"])
+        return wire.Join(host=socket.gethostname(), version=version, count=count, run=self._word)
+
+    def offer(self, count: int) -> None:
+        """Says what `join` says; does not wait for an answer."""
+        self._dealer.send_multipart(wire.pack(self._offer(count)))
 
     def expect(self, actor: int, incarnation: int) -> None:
         """Tells the learner which process of `actor` comes next.

@@ -13,6 +13,7 @@ import dataclasses
 import itertools
 
 SILENCE_S = 10.0
+MOST = 16_384  # actors of all hosts together
 
 
 @dataclasses.dataclass
@@ -22,6 +23,7 @@ class Host:
     name: str
     actors: frozenset[int]
     heard_s: float
+    here: bool = False  # on the learner's own machine
     delivered: set[int] = dataclasses.field(default_factory=set)
 
 
@@ -39,12 +41,18 @@ class Hosts:
     def __len__(self) -> int:
         return len(self._hosts)
 
-    def join(self, identity: bytes, name: str, count: int, now_s: float) -> Host:
+    def actors(self, beside: bytes = b"") -> int:
+        """How many all hosts have, but for one."""
+        return sum(len(h.actors) for identity, h in self._hosts.items() if identity != beside)
+
+    def join(
+        self, identity: bytes, name: str, count: int, now_s: float, here: bool = False
+    ) -> Host:
         """A host is given the lowest numbers that are free, so that tasks keep their shares."""
         self._hosts.pop(identity, None)
         used = {actor for host in self._hosts.values() for actor in host.actors}
         free = (number for number in itertools.count(self._taken) if number not in used)
-        host = Host(name, frozenset(itertools.islice(free, count)), now_s)
+        host = Host(name, frozenset(itertools.islice(free, count)), now_s, here)
         self._hosts[identity] = host
         return host
 

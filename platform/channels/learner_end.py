@@ -13,7 +13,6 @@ import logging
 import queue
 import secrets
 import threading
-import time
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -22,17 +21,20 @@ import zmq
 from veldt.platform import wire
 from veldt.platform.channels.addresses import ipc_address
 from veldt.platform.channels.arrivals import Arrays, Arrival, Traffic
-from veldt.platform.channels.door import Door, OpenDoor
-from veldt.platform.channels.hosts import Hosts
+from veldt.platform.channels.door import Door, Entrance, OpenDoor
 from veldt.platform.channels.questions import ANSWERS, Answers, Question
+from veldt.platform.channels.reception import OF_HOSTS, Desk, Reception
 from veldt.platform.channels.storage import Storage
 from veldt.platform.errors import InputError, RunFailed, WireError
-from veldt.platform.runs import code_version
 from veldt.platform.tickets import Place, Tickets
 
 logger = logging.getLogger(__name__)
 
 POLL_MS = 200
+# Messages of one peer that may lie here unread: an actor has one ticket, and says at most that it
+# is there, that it is ready, an unroll and a fault before it waits for an answer.
+MOST_UNREAD = 4
+MOST_UNSENT = 8  # answers that a peer did not fetch; what comes beyond them is not sent
 
 
 class LearnerChannel:
@@ -42,11 +44,12 @@ class LearnerChannel:
         tickets: The book; from here on only this channel touches it.
         settings: What each actor is told to do, as plain JSON.
         transport: Of this host's actors: "shared" memory, "ipc", or "tcp" on loopback.
-        door: For actors of other hosts, beside it; None: nobody else comes in.
+        door: For other processes that start actors, beside it; None: nobody else comes in.
         place: Which of several learners it is of.
         central: Whether actors are told what to do, and need no weights.
         check: Raises WireError if what a delivery or a question brings is not what this run's
             actors send.
+        limits: What is longer is not even read.
 
     Raises:
         InputError: if the door's address cannot be listened at.
@@ -61,10 +64,11 @@ class LearnerChannel:
         place: Place = Place(),  # noqa: B008
         central: bool = False,
         check: Callable[[wire.Delivery | wire.Ask, Arrays], None] = lambda header, arrays: None,
+        limits: wire.Limits = wire.Limits(),  # noqa: B008
     ) -> None:
         # Names this session, and is what its actors are known by; nothing is drawn from it. It
         # is no part of an address: addresses of sockets can be read by everybody on a host.
-        self._check = check
+        self._check, self._limits = check, limits
         self.run = secrets.token_hex(16)
         self.traffic = Traffic()
         self.arrivals: queue.SimpleQueue[Arrival] = queue.SimpleQueue()
@@ -79,27 +83,35 @@ class LearnerChannel:
         self._waiting: dict[int, tuple[bytes, int]] = {}  # actor -> identity, version it holds
         self._weights: dict[int, wire.Body] = {}
         most = (tickets.max_lag + 1) * tickets.batch  # under way at once
-        self._storage = Storage(min(most, 2 * (tickets.actors + tickets.batch)))
+        count = min(most, 2 * (tickets.actors + tickets.batch))
+        self._storage = Storage(count, limits.question if central else 0)
         self._shares = transport == "shared"
         self._lock = threading.Lock()
         self._context = zmq.Context()
         self._router = self._context.socket(zmq.ROUTER)
         self._router.set(zmq.LINGER, 0)
         self._router.set(zmq.ROUTER_MANDATORY, 1)
-        self._router.set(zmq.MAXMSGSIZE, wire.MAX_BYTES)
+        self._router.set(zmq.MAXMSGSIZE, limits.frame)
+        self._router.set(zmq.RCVHWM, MOST_UNREAD)
+        self._router.set(zmq.SNDHWM, MOST_UNSENT)
         if transport == "tcp":
             port = self._router.bind_to_random_port("tcp://127.0.0.1")
             self.address = f"tcp://127.0.0.1:{port}"
         else:
             self.address = ipc_address(secrets.token_hex(16))
             self._router.bind(self.address)
-        self._hosts = Hosts(tickets.actors if door is None else door.actors)
+        self._reception = Reception(
+            tickets.actors if door is None else door.actors,
+            self.run,
+            settings,
+            self._incarnations,
+            self.traffic,
+            Desk(self._send, self._forget, self._answer_all, self._waiting.keys),
+        )
+        self._opened: OpenDoor | None = None
         try:
-            self._opened = (
-                None
-                if door is None
-                else OpenDoor(door, self._context, self._router, self.traffic.refuse)
-            )
+            if door is not None and door.address:
+                self._opened = OpenDoor(door, self._context, self._router, self.traffic.refuse)
         except InputError:
             self._router.close(linger=0)
             self._context.term()
@@ -114,6 +126,8 @@ class LearnerChannel:
         self._died: BaseException | None = None
         self._thread = threading.Thread(target=self._serve, name="veldt-channel", daemon=True)
         self._thread.start()
+        if door is not None:
+            door.opened(Entrance(self.door, self.address, self.run))
 
     def publish(self, version: int, arrays: Arrays) -> None:
         """Offers the weights of `version`; those too old for any ticket are let go."""
@@ -147,7 +161,12 @@ class LearnerChannel:
     def hosts(self) -> int:
         """Other hosts whose actors work for this learner now."""
         with self._lock:
-            return len(self._hosts)
+            return len(self._reception.hosts)
+
+    def versions(self) -> set[int]:
+        """Of the weights that unrolls under way are made with."""
+        with self._lock:
+            return self._tickets.versions()
 
     def receive(self, timeout_s: float) -> Arrival | None:
         """The next unroll in the order of arrival, or None after `timeout_s`.
@@ -205,6 +224,8 @@ class LearnerChannel:
         poller.register(self._router, zmq.POLLIN)
         poller.register(bell, zmq.POLLIN)
         poller.register(self._answers, zmq.POLLIN)
+        if self._opened is not None:
+            poller.register(self._opened.monitor, zmq.POLLIN)
         try:
             while not self._closing.is_set():
                 ready = dict(poller.poll(POLL_MS))
@@ -220,11 +241,14 @@ class LearnerChannel:
                     who, *frames = self._router.recv_multipart(copy=False)
                     known = self._opened is not None and self._opened.let_in(frames)
                     self._take(who.bytes, [frame.buffer for frame in frames], known)
-                self._look_after_hosts()
+                if self._opened is not None and self._opened.monitor in ready:
+                    self._opened.look()
+                with self._lock:
+                    self._reception.look()
             for identity in [
                 *(who for who, _ in self._waiting.values()),
                 *self._asking.values(),
-                *self._hosts.identities(),
+                *self._reception.hosts.identities(),
             ]:
                 self._send(identity, wire.pack(wire.Stop()))
         except BaseException as error:  # handed to the learner's thread, which raises it
@@ -237,16 +261,13 @@ class LearnerChannel:
     def _take(self, identity: bytes, frames: list[memoryview], known: bool) -> None:
         """A message from a socket; `known`: it came through the door."""
         try:
-            header, arrays = wire.unpack(frames, self._storage.view)
+            header, arrays = wire.unpack(frames, self._storage.view, self._limits.head)
         except WireError:
             self.traffic.rejected += 1
             return
         with self._lock:
-            if isinstance(header, wire.Join | wire.Expect | wire.Beat | wire.Leave):
-                if known:
-                    self._take_host(identity, header)
-                else:
-                    self.traffic.rejected += 1
+            if isinstance(header, OF_HOSTS):
+                self._reception.take(identity, header, known)
                 return
             actor = getattr(header, "actor", -1)
             if isinstance(header, wire.Hello) and self._expected(header, identity):
@@ -270,6 +291,7 @@ class LearnerChannel:
                     self._answer(actor)
                 case wire.Ask(number=number, version=version) if (
                     self._central
+                    and self._storage.is_of(actor, header.slot)
                     and identity not in self._unanswered
                     and self._tickets.holds(actor, number, version)
                 ):
@@ -281,16 +303,12 @@ class LearnerChannel:
                 ) and self._tickets.delivered(actor, number, version):
                     self.traffic.delivered += 1
                     self._asking.pop(actor, None)
-                    if (owner := self._hosts.of(actor)) is not None:
-                        owner[1].delivered.add(actor)
+                    self._reception.delivered(actor)
                     self.arrivals.put(Arrival(header, arrays, self._storage.keep(header, arrays)))
                 case wire.Fault(reason=reason):
                     self._send(identity, wire.pack(wire.Stop()))
-                    if (owner := self._hosts.of(actor)) is None:
+                    if not self._reception.fault(actor, reason):
                         self.faults.put(header.error)
-                    else:  # what is wrong there need not be wrong here
-                        self._send(owner[0], wire.pack(wire.Refusal(reason=reason)))
-                        self._lose(owner[0], reason)
                 case _:
                     self.traffic.rejected += 1
 
@@ -303,75 +321,9 @@ class LearnerChannel:
         self._send(identity, wire.pack(wire.Stop()))
         self._answer_all()
 
-    def _take_host(self, identity: bytes, header: Any) -> None:
-        """What another host of actors says; holds the lock."""
-        host = self._hosts.heard(identity, time.monotonic())
-        match header:
-            case wire.Join():
-                self._admit(identity, header)
-                return
-            case wire.Expect(actor=actor, incarnation=incarnation) if (
-                host is not None
-                and actor in host.actors
-                and incarnation > self._incarnations.get(actor, -1)
-            ):
-                self._incarnations[actor] = incarnation
-                self._forget(actor)
-                self._answer_all()
-            case wire.Beat() if host is not None:
-                pass
-            case wire.Leave() if host is not None:
-                self._lose(identity, "it ended")
-                return
-            case _:  # it does not wait for an answer for ever, and joins again
-                self.traffic.rejected += 1
-                return
-        waiting = [actor for actor in self._waiting if actor in host.actors]
-        delivered, host.delivered = sorted(host.delivered), set()
-        self._send(identity, wire.pack(wire.Heard(delivered=delivered, waiting=waiting)))
-
-    def _admit(self, identity: bytes, join: wire.Join) -> None:
-        if join.version != (own := str(code_version()["veldt"])):
-            reason = f"it runs veldt {own}, and {join.host} {join.version}; install the same."
-            self._send(identity, wire.pack(wire.Refusal(reason=reason)))
-            self.traffic.rejected += 1
-            return
-        before = self._hosts.leave(identity)
-        if before is None:
-            logger.info("%s joins with %d actors", join.host, join.count)
-        else:  # it lost patience with us and ended its actors; their numbers may now be others
-            for actor in before.actors:
-                self._forget(actor)
-            self._answer_all()
-        host = self._hosts.join(identity, join.host, join.count, time.monotonic())
-        joined = wire.Joined(
-            run=self.run,
-            settings=self._settings,
-            actors=[(actor, self._incarnations.get(actor, -1)) for actor in sorted(host.actors)],
-        )
-        self._send(identity, wire.pack(joined))
-
-    def _look_after_hosts(self) -> None:
-        with self._lock:
-            for identity in self._hosts.silent(time.monotonic()):
-                self._lose(identity, "it is not heard any more")
-
-    def _lose(self, identity: bytes, reason: str) -> None:
-        """A host is gone, and its actors with it; holds the lock."""
-        host = self._hosts.leave(identity)
-        if host is None:
-            return
-        logger.warning("the actors of %s are gone: %s", host.name, reason)
-        self.traffic.hosts_lost += 1
-        for actor in host.actors:
-            # Whatever process still is that actor is not to be listened to.
-            self._incarnations[actor] = self._incarnations.get(actor, -1) + 1
-            self._forget(actor)
-        self._answer_all()
-
     def _answer_all(self) -> None:
         """What was given back may be what another actor waits for; holds the lock."""
-        for actor in sorted(self._waiting):
+        for actor in list(self._waiting):  # who waits longest is the first
             self._answer(actor)
 
     def _expected(self, hello: wire.Hello, identity: bytes) -> bool:
@@ -385,7 +337,7 @@ class LearnerChannel:
         if ticket is None:
             return
         identity, held = self._waiting.pop(actor)
-        here = self._shares and self._hosts.of(actor) is None
+        here = self._shares and self._reception.is_near(actor)
         slot = self._storage.offer(actor) if here else {}
         work = wire.Work(number=ticket.number, version=ticket.version, fresh=ticket.fresh, **slot)
         known = self._central or held == ticket.version

@@ -22,10 +22,11 @@ class Storage:
 
     Args:
         count: Slots. What finds none travels by socket.
+        question: Bytes of a question, for which there is room behind each unroll.
     """
 
-    def __init__(self, count: int) -> None:
-        self._count = count
+    def __init__(self, count: int, question: int = 0) -> None:
+        self._count, self._question = count, question
         self._slots: slots.Slots | None = None
         self._tried = False
         self._of: dict[int, int] = {}  # actor -> the slot offered; -1: there was none
@@ -39,23 +40,28 @@ class Storage:
             slot = self._of[actor] = -1 if self._slots is None else self._slots.take()
             if self._slots is None or slot < 0:
                 return {}
-            return {"slot": slot, "memory": self._slots.path, "slot_bytes": self._slots.bytes}
+            return {
+                "slot": slot,
+                "memory": self._slots.path,
+                "slot_bytes": self._slots.bytes,
+                "question_bytes": self._slots.question,
+            }
 
     def is_of(self, actor: int, slot: int) -> bool:
         """Whether the actor was offered this slot; -1 is nobody's and everybody's."""
         with self._lock:
             return slot == -1 or self._of.get(actor) == slot
 
-    def view(self, slot: int) -> memoryview:
-        """The bytes of a slot that an actor has.
+    def view(self, header: wire.Delivery | wire.Ask) -> memoryview:
+        """The bytes of a slot that an actor has, with what it says is there.
 
         Raises:
             WireError: if none has it.
         """
         with self._lock:
-            if self._slots is None or slot not in self._of.values():
-                raise WireError(f"delivery: nobody was given slot {slot}.")
-            return self._slots.view(slot)
+            if self._slots is None or header.slot not in self._of.values():
+                raise WireError(f"{header.kind}: nobody was given slot {header.slot}.")
+            return self._slots.view(header.slot, header.kind == "ask")
 
     def keep(self, delivery: wire.Delivery, arrays: Mapping[str, NDArray[Any]]) -> Release:
         """An unroll is there; what is to be called when it is used up."""
@@ -65,7 +71,7 @@ class Storage:
             slot = self._of.pop(delivery.actor)
             if not self._tried:
                 self._tried = True
-                self._slots = slots.make(self._count, wire.size_of(arrays))
+                self._slots = slots.make(self._count, wire.size_of(arrays), self._question)
             if slot >= 0 and delivery.slot >= 0:
                 return lambda: self._give_back(slot)
         self._give_back(slot)  # it did not fit

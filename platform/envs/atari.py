@@ -36,6 +36,7 @@ from veldt.platform.envs.vector import (
 )
 from veldt.platform.errors import EnvironmentFault, SettingsError
 from veldt.platform.keys import Key
+from veldt.platform.whereabouts import Whereabouts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,15 +164,22 @@ class AtariVector:
             frame_skip,
         )
         self._ready = False
+        self._where = Whereabouts(size)
         self._steps = np.zeros(size, np.int64)  # of each game, [B]
         self._returns = np.zeros(size, np.float64)  # of each game, [B]
         self._origin = np.zeros(size, np.int32)  # frame count at which each game began, [B]
 
     def reset(self, key: Key) -> NDArray[np.generic]:
         """Starts a new game everywhere; the first observations, uint8 [B, S, 84, 84]."""
+        return self.reset_from(key, 0)
+
+    def reset_from(self, key: Key, first: int) -> NDArray[np.generic]:
         if self._emulators is None:
             raise EnvironmentFault(f"{self.spec.id}: this vector is closed; make another.")
-        seeds = [key.child("episode", b, 0).integer() for b in range(self.size)]
+        games = range(first, first + self.size)
+        seeds = [key.child("episode", b, 0).integer() for b in games]
+        for b, seed in enumerate(seeds):  # of its first game; the later ones follow from it
+            self._where.seeds[b] = seed
         observation, info = self._emulators.reset(seed=np.array(seeds))
         if self._screens is not None:
             self._shown, _ = self._screens.reset(seed=np.array(seeds))
@@ -184,12 +192,25 @@ class AtariVector:
 
     def step(self, action: NDArray[np.generic]) -> Step:
         """Steps all B, [B] actions; resets the games that ended. See `VectorEnvironment`."""
+        self.send(action)
+        return self.receive()
+
+    def send(self, action: NDArray[np.generic]) -> None:
+        """Has the emulators' threads step; see `SteppedAside`."""
         if self._emulators is None or not self._ready:
             raise EnvironmentFault(f"{self.spec.id}: reset this vector before stepping it.")
         check_actions(self.spec, action, self.size)  # the library would wait for ever
-        observation, reward, terminated, _, info = self._emulators.step(action.astype(np.int64))
+        self._emulators.send(action.astype(np.int64))
         if self._screens is not None:
-            self._shown = self._screens.step(action.astype(np.int64))[0]
+            self._screens.send(action.astype(np.int64))
+
+    def receive(self) -> Step:
+        """What the step gave that was begun."""
+        if self._emulators is None:
+            raise EnvironmentFault(f"{self.spec.id}: this vector is closed; make another.")
+        observation, reward, terminated, _, info = self._emulators.recv()
+        if self._screens is not None:
+            self._shown = self._screens.recv()[0]
         self._steps += 1
         self._returns += reward
         origin = info["frame_number"] - info["episode_frame_number"]
@@ -233,6 +254,11 @@ class AtariVector:
         while self._noops and (none := info["episode_frame_number"] == 0).any():
             observation, info = self._begin_anew(none)
         return observation, info
+
+    def trace(self, whereabouts: Whereabouts) -> None:
+        """From now on it writes there what the games were seeded with; they are stepped together,
+        so that it cannot be known which one hangs."""
+        self._where = whereabouts
 
     def render(self) -> NDArray[np.uint8]:
         """What game 0 looks like now, [210, 160, 3]; if made with render_mode="rgb_array"."""

@@ -88,7 +88,10 @@ class PointMass(abc.ABC):
         self._pinned: Key | None = None
 
     def reset(self, key: Key) -> NDArray[np.generic]:
-        return self.begin([key.child("task", b) for b in range(self.size)])
+        return self.reset_from(key, 0)
+
+    def reset_from(self, key: Key, first: int) -> NDArray[np.generic]:
+        return self.begin([key.child("task", b) for b in range(first, first + self.size)])
 
     def begin(self, keys: Sequence[Key]) -> NDArray[np.generic]:
         for b, key in enumerate(keys):

@@ -12,24 +12,21 @@ import contextlib
 import dataclasses
 import importlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gymnasium
 import numpy as np
-from gymnasium import spaces
 from numpy.typing import NDArray
 
 from veldt.platform.envs.catalogue import no_environment
-from veldt.platform.envs.parts import MOST_WORDS, packed, sole_box
+from veldt.platform.envs.parts import MOST_WORDS
+from veldt.platform.envs.spaces_shown import actions_of, observations_of
 from veldt.platform.envs.vector import (
-    Actions,
     EnvironmentSpec,
     Episode,
-    Observations,
     Step,
     check_actions,
-    discrete,
 )
 from veldt.platform.errors import (
     EnvironmentFault,
@@ -38,11 +35,10 @@ from veldt.platform.errors import (
     UnsupportedSpace,
 )
 from veldt.platform.keys import Key
+from veldt.platform.whereabouts import ENVIRONMENT, EPISODE, Whereabouts
 
 log = logging.getLogger("veldt")
 Environment = gymnasium.Env[Any, Any]
-Writer = Callable[[NDArray[np.generic], Any], None]  # (row of the batch, what was observed)
-Translation = Callable[[NDArray[np.generic]], NDArray[np.generic]]  # of actions, [B, ...]
 
 NAMESPACES = {"ALE": "ale_py", "veldt": "veldt.platform.envs.diagnostics"}  # by what registers it
 LARGEST_REWARD = float(np.finfo(np.float32).max)
@@ -91,16 +87,17 @@ class GymnasiumVector:
             )
         self.size = size
         self._places: list[_Place] = []
+        self._where = Whereabouts(size)
         self._ready = False
         try:
             for b in range(size):
-                self._places.append(_Place(name, b, make_gymnasium(name, options)))
+                self._places.append(_Place(name, b, make_gymnasium(name, options), self._where))
             first = self._places[0].environment
-            observations, self._write = _observations(name, first.observation_space, max_words)
+            observations, self._write = observations_of(name, first.observation_space, max_words)
         except BaseException:
             self.close()
             raise
-        actions, self._translate = _actions(first.action_space)
+        actions, self._translate = actions_of(first.action_space)
         self.spec = EnvironmentSpec(name, observations, actions, _frames_per_step(name, first))
         self.frames_per_second = float(first.metadata.get("render_fps") or 30)
         self._floats = observations.dtype == "float32"
@@ -113,7 +110,10 @@ class GymnasiumVector:
         Raises:
             EnvironmentFault: if the vector is closed, or an environment fails.
         """
-        return self._begin([(key, b) for b in range(self.size)])
+        return self.reset_from(key, 0)
+
+    def reset_from(self, key: Key, first: int) -> NDArray[np.generic]:
+        return self._begin([(key, b) for b in range(first, first + self.size)])
 
     def begin(self, keys: Sequence[Key]) -> NDArray[np.generic]:
         """As `reset`, each environment with its own key: a family whose tasks are all one."""
@@ -152,9 +152,11 @@ class GymnasiumVector:
         final: list[NDArray[np.generic]] = []
         episodes: list[Episode] = []
         choices = self._translate(action)
+        at, steps = self._where.at, self._where.steps
         for b, (place, choice) in enumerate(zip(self._places, choices, strict=True)):
             try:
                 place.steps += 1
+                at[ENVIRONMENT], at[EPISODE], steps[b] = b, place.number, place.steps
                 seen, gain, terminal, cut, _ = place.environment.step(choice)
                 number = float(gain)
                 if not -LARGEST_REWARD <= number <= LARGEST_REWARD:
@@ -184,6 +186,12 @@ class GymnasiumVector:
             final_observation=np.stack(final) if final else self._no_observation,
             episodes=tuple(episodes),
         )
+
+    def trace(self, whereabouts: Whereabouts) -> None:
+        """From now on it writes there which environment it steps, and how far each is."""
+        self._where = whereabouts
+        for place in self._places:
+            place.where = whereabouts
 
     def render(self) -> NDArray[np.uint8]:
         """What environment 0 looks like now; if made with render_mode="rgb_array"."""
@@ -223,6 +231,7 @@ class _Place:
     id: str
     index: int
     environment: Environment
+    where: Whereabouts
     key: Key = Key(0)
     lane: int = 0  # which of the environments of its key it is
     number: int = 0  # of the episode
@@ -234,6 +243,9 @@ class _Place:
         """Starts episode `number`; what it shows first."""
         self.key, self.number, self.steps, self.total = key, number, 0, 0.0
         self.seed = key.child("episode", self.lane, number).integer()
+        where, b = self.where, self.index
+        where.at[ENVIRONMENT], where.at[EPISODE] = b, number
+        where.seeds[b], where.steps[b] = self.seed, 0
         return self.environment.reset(seed=self.seed)[0]
 
     def fault(self, why: Exception | str) -> EnvironmentFault:
@@ -296,93 +308,3 @@ def _frames_per_step(name: str, environment: Environment) -> int:
         skip = environment.spec.kwargs.get("frameskip")
         return skip if isinstance(skip, int) else 1
     return 1
-
-
-def _actions(space: spaces.Space[Any]) -> tuple[Actions, Translation]:
-    """What the environment takes, and how our actions [B, ...] become its own."""
-    name = str(space)
-    if isinstance(space, spaces.Discrete):
-        start = int(space.start)
-        return discrete(int(space.n), name), lambda action: action.astype(np.int64) + start
-    if isinstance(space, spaces.MultiDiscrete | spaces.MultiBinary):
-        counts, starts = np.full(space.shape, 2), np.zeros(space.shape, np.int64)
-        if isinstance(space, spaces.MultiDiscrete):
-            counts, starts = space.nvec, space.start
-        shape, dtype = space.shape, space.dtype
-        return Actions("multi_discrete", tuple(counts.ravel().tolist()), description=name), (
-            lambda action: (action.reshape(-1, *shape) + starts).astype(dtype)
-        )
-    if isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.floating):
-        low, high, dtype, shape = space.low, space.high, space.dtype, space.shape
-        ends = (tuple(low.ravel().tolist()), tuple(high.ravel().tolist()))
-        return Actions("box", (), *ends, description=name), (
-            lambda action: action.reshape(-1, *shape).astype(dtype).clip(low, high)
-        )
-    return Actions("other", description=name), lambda action: action
-
-
-def _observations(
-    name: str, space: spaces.Space[Any], max_words: int
-) -> tuple[Observations, Writer]:
-    """What the vector shows of this space, and how it is written into a row."""
-    if isinstance(space, spaces.Box):
-        shape = space.shape
-        if space.dtype != np.uint8:
-            return Observations(shape, "float32"), _numbers(shape)
-        if len(shape) == 3 and shape[2] in (1, 3, 4):
-            return Observations((shape[2], *shape[:2]), "uint8"), _bytes(shape, (2, 0, 1))
-        return Observations(shape, "uint8"), _bytes(shape, tuple(range(len(shape))))
-    if sole := sole_box(space):
-        box, look = sole
-        shown, write_box = _observations(name, box, max_words)
-        return shown, lambda row, seen: write_box(row, look(seen))
-    if several := packed(space, max_words):
-        return several
-    flat = None if _has_text(space) else spaces.flatten_space(space)
-    if not isinstance(flat, spaces.Box):
-        raise UnsupportedSpace(
-            f"{name}: its observations are {space}, which have no fixed number of numbers. "
-            "Wrap the environment so that it shows a Box."
-        )
-    write = _numbers(flat.shape)
-    return Observations(flat.shape, "float32"), (
-        lambda row, seen: write(row, spaces.flatten(space, seen))
-    )
-
-
-def _has_text(space: spaces.Space[Any]) -> bool:
-    """Whether there is text in it: it flattens to character codes, which mean nothing."""
-    if isinstance(space, spaces.Dict | spaces.Tuple | spaces.OneOf):
-        parts = space.spaces.values() if isinstance(space, spaces.Dict) else space.spaces
-        return any(_has_text(part) for part in parts)
-    return isinstance(space, spaces.Text)
-
-
-def _numbers(shape: tuple[int, ...]) -> Writer:
-    """Writes numbers of any type into a float32 row."""
-
-    def write(row: NDArray[np.generic], seen: Any) -> None:
-        array = np.asarray(seen)
-        if array.shape != shape:
-            raise ValueError(f"its observation is {array.shape}, its space says {shape}")
-        if array.dtype == np.float32:
-            row[...] = array
-        else:
-            with np.errstate(over="ignore"):  # becomes inf, which is found out later
-                row[...] = array
-
-    return write
-
-
-def _bytes(shape: tuple[int, ...], axes: tuple[int, ...]) -> Writer:
-    """Writes a uint8 array into a row, with its axes in another order."""
-
-    def write(row: NDArray[np.generic], seen: Any) -> None:
-        array = np.asarray(seen)
-        if array.shape != shape or array.dtype != np.uint8:
-            raise ValueError(
-                f"its observation is {array.dtype} {array.shape}, its space says uint8 {shape}"
-            )
-        row[...] = array.transpose(axes)
-
-    return write

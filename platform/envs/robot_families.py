@@ -95,7 +95,10 @@ class Robots(abc.ABC):
         self._steps, self._returns = np.zeros(size, np.int64), np.zeros(size)
 
     def reset(self, key: Key) -> NDArray[np.generic]:
-        return self.begin([key.child("task", b) for b in range(self.size)])
+        return self.reset_from(key, 0)
+
+    def reset_from(self, key: Key, first: int) -> NDArray[np.generic]:
+        return self.begin([key.child("task", b) for b in range(first, first + self.size)])
 
     def begin(self, keys: Sequence[Key]) -> NDArray[np.generic]:
         import mujoco

@@ -10,7 +10,7 @@ its final observation is handed over for the learner to bootstrap from.
 
 import dataclasses
 import math
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -178,6 +178,25 @@ class VectorEnvironment(Protocol):
 
     def close(self) -> None:
         """Lets go of the environments; safe to call twice."""
+
+
+@runtime_checkable
+class PartOfVector(Protocol):
+    """A vector that can be a part of a larger one, whose environments are in several vectors."""
+
+    def reset_from(self, key: Key, first: int) -> NDArray[np.generic]:
+        """As `reset` of the larger one, for its environments from `first` on."""
+
+
+@runtime_checkable
+class SteppedAside(Protocol):
+    """A vector that steps on threads of its own while its caller does something else."""
+
+    def send(self, action: NDArray[np.generic]) -> None:
+        """Begins a step; raises as `step`."""
+
+    def receive(self) -> Step:
+        """What the step gave that was begun; waits for it."""
 
 
 class FilmedEnvironment(VectorEnvironment, Protocol):

@@ -190,6 +190,7 @@ def test_what_code_raises_is_said_and_what_the_machine_lacks_ends_the_process(
     monkeypatch.setattr(actor, "ActorChannel", Told)
     monkeypatch.setattr(Told, "error", error, raising=False)
     argument = {"certificate": None, "address": "", "run": "", "actor": 0, "incarnation": 0}
+    argument["page"] = {"path": "", "offset": 0, "environments": 1}
     if kind is None:
         with pytest.raises(type(error)):
             actor.main(argument)
@@ -201,3 +202,69 @@ def test_what_code_raises_is_said_and_what_the_machine_lacks_ends_the_process(
         assert found.reason == "KeyError: 'x'" and "in work" in str(found)
         again = FAULTS["CodeError"](*found.args)  # by way of another learner
         assert str(again) == str(found)
+
+
+def in_groups(name, options, groups, size=4):
+    vectors = [catalogue.make(name, size // groups, options) for _ in range(groups)]
+    agent = initialise(lambda: Impala(ImpalaSettings(), vectors[0].spec), 0)
+    return Player(agent, vectors, 40, Key(3).child("actor", 0))
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("CartPole-v1", {"max_episode_steps": 11}),
+        ("atari/breakout", {"max_frames": 44}),  # steps on threads of its own
+    ],
+)
+def test_groups_make_the_trajectories_of_one(name, options):
+    one, two = in_groups(name, options, 1), in_groups(name, options, 2)
+    for number in (5, 6):
+        whole, episodes, _ = one.unroll(number, fresh=number == 5)
+        parts, others, _ = two.unroll(number, fresh=number == 5)
+        assert episodes == others and episodes and len(whole.final_index)
+        for field, array in whole.arrays().items():
+            got = parts.arrays()[field]
+            assert got.dtype == array.dtype
+            np.testing.assert_allclose(got, array, atol=1e-6, err_msg=field)
+    one.close()
+    two.close()
+
+
+def test_one_group_steps_while_another_is_thought_about():
+    done = []
+
+    class Vector:
+        def __init__(self, name):
+            self._name = name
+            self._inner = catalogue.make("CartPole-v1", 1, {})
+            self.spec, self.size = self._inner.spec, 1
+
+        def reset_from(self, key, first):
+            done.append(f"reset {self._name} from {first}")
+            return self._inner.reset_from(key, first)
+
+        def send(self, action):
+            done.append(f"send {self._name}")
+            self._step = self._inner.step(action)
+
+        def receive(self):
+            done.append(f"receive {self._name}")
+            return self._step
+
+        def step(self, action):
+            raise AssertionError("it steps by itself")
+
+        def reset(self, key):
+            raise AssertionError("it is not alone")
+
+        def close(self):
+            pass
+
+    vectors = [Vector("a"), Vector("b")]
+    agent = initialise(lambda: Impala(ImpalaSettings(), vectors[0].spec), 0)
+    Player(agent, vectors, 2, Key(0)).unroll(0, fresh=True)
+    assert done == [
+        *("reset a from 0", "reset b from 1", "send a", "send b"),
+        *("receive a", "send a", "receive b", "send b", "receive a", "receive b"),
+    ]

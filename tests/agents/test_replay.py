@@ -63,7 +63,10 @@ def test_agents_on_policy_replay_nothing_and_act_with_their_newest_weights(agent
     data = {"environment": {"id": "CartPole-v1"}, "frames": 10, "agent": {"name": agent}}
     data |= {"actors": {"count": 6}, "learner": {"batch": 2}}
     found = TrainSettings.parse(data)
-    assert found.max_lag == lag and found.busy_actors == min(6, 2 * (lag + 1))
+    assert found.max_lag == lag and found.lag_is_bound == (agent != "impala")
+    assert [line[:14] for line in found.remarks] == (
+        [f"of 6 actors {2 * (lag + 1)} "] if lag < 2 else []
+    )
     assert TrainSettings.parse(data | {"learner": {"batch": 2, "max_lag": 9}}).max_lag == 9
     replay = data | {"learner": {"batch": 2, "replay": 10, "replayed": 1}}
     if agent == "impala":

@@ -3,12 +3,17 @@
 import types
 
 import pytest
+import torch
 
+from veldt.agents import inference
 from veldt.agents.actor import Player
-from veldt.agents.build import make_agent, make_environments
+from veldt.agents.build import environment_spec, make_agent, make_environments
 from veldt.agents.settings import TrainSettings
-from veldt.launch import bench, cookbook
+from veldt.agents.stopwatch import Stopwatch
+from veldt.launch import bench, cookbook, throughput_limit
 from veldt.launch.console import Console
+from veldt.launch.learner_bench import Rehearsal
+from veldt.launch.throughput_limit import SUM, Placement, Seconds, rates
 from veldt.platform.errors import RunFailed
 from veldt.platform.keys import Key
 from veldt.platform.trajectory import from_arrays
@@ -44,7 +49,10 @@ def test_cartpole(veldt, capsys):
     # Two actors, each making one of the two unrolls of an update.
     assert result["actor_unroll_ms"] == pytest.approx(result["learner_cycle_ms"])
     assert result["actor_unroll_ms"] == pytest.approx(1e3 * 16 * 4 * 2 / rates["end_to_end"])
+    stages = [result[f"learner_{stage}_ms"] for stage in bench.STAGES]
+    assert sum(stages) == pytest.approx(result["learner_update_ms"], rel=0.1)
     for name in (
+        *(f"learner_{stage}_ms" for stage in ("stacking", "forward", "backward", "step")),
         "learner_update_ms",
         "learner_v_trace_ms",
         "learner_publish_ms",
@@ -58,6 +66,7 @@ def test_cartpole(veldt, capsys):
     shown = capsys.readouterr().out
     assert f"{rates['end_to_end']:,.0f}" in shown
     assert f"ratio {result['ratio_to_limit']:.2f}" in shown
+    assert f"limit: {SUM}" in shown and f"forward {result['learner_forward_ms']:.1f}" in shown
     assert "waiting" in shown and "[" not in shown
 
 
@@ -76,6 +85,97 @@ def test_wrong_input(veldt, arguments, words):
     done = veldt("bench", "throughput", *arguments, "--json")
     assert done.returncode == 2 and done.stdout == ""
     assert words in done.stderr and "Traceback" not in done.stderr
+
+
+SECONDS = Seconds(environment=0.1, inference=0.2, update=0.05)
+
+
+@pytest.mark.parametrize(
+    ("placement", "parts", "limit"),
+    [
+        # 10 steps an unroll, 20 an update; (environments, inference, learning)
+        (
+            Placement(2, 1, 1, 3.0, False, False),
+            (300, 150, 1200),
+            1 / (1 / 300 + 1 / 150 + 1 / 1200),
+        ),
+        (
+            Placement(2, 1, 1, 2.0, False, False),
+            (200, 100, 800),
+            1 / (1 / 200 + 1 / 100 + 1 / 800),
+        ),
+        # Two learners do their parts at once, on two cores.
+        (
+            Placement(2, 2, 1, 8.0, False, False),
+            (400, 200, 800),
+            1 / (1 / 400 + 1 / 200 + 1 / 800),
+        ),
+        # A GPU learns what the cores act, or less.
+        (Placement(8, 1, 1, 16.0, True, False), (800, 400, 400), 800 / 3),
+        (Placement(32, 1, 1, 16.0, True, False), (1600, 800, 400), 400),
+        # It infers, too: unrolls of 8 actors in 0.2 s.
+        (Placement(8, 1, 1, 16.0, True, True), (800, 400, 400), 200),
+        (Placement(1, 1, 1, 16.0, True, True), (100, 50, 400), 1 / (1 / 50 + 1 / 400)),
+        # On a CPU one thread infers for both actors: 100 steps a second, whatever there is.
+        (Placement(2, 1, 1, 3.0, False, True), (300, 300, 1200), 100),
+        (Placement(2, 1, 1, 0.5, False, True), (50, 50, 200), 1 / (1 / 50 + 1 / 50 + 1 / 200)),
+    ],
+)
+def test_the_limit_is_that_of_what_shares_what(placement, parts, limit):
+    found = rates(placement, SECONDS, unroll=10, update=20)
+    assert tuple(found.values()) == pytest.approx(parts)
+    value, formula = throughput_limit.limit(placement, found, SECONDS, unroll=10)
+    assert value == pytest.approx(limit) and "learning" in formula
+
+
+def test_an_answer_to_all_actors_is_rehearsed():
+    settings = TrainSettings.parse(cookbook.load("cartpole", "train"))
+    spec = environment_spec(settings)
+    asked = []
+
+    class Watched(make_agent(settings, spec).__class__):
+        def act(self, inputs, generator):
+            asked.append(len(inputs.first))
+            return super().act(inputs, generator)
+
+    answer = inference.rehearsal(Watched(settings.agent, spec), spec, torch.device("cpu"), 24)
+    answer()
+    assert asked == [24]
+
+
+def test_a_rehearsal_sends_ahead_as_a_training_does():
+    done = []
+
+    class Staging:
+        def __init__(self, ahead):
+            self.ahead = ahead
+
+        def begin(self, unroll):
+            done.append(f"begin {unroll}")
+            return unroll
+
+        def batch(self, parts):
+            done.append(f"batch {parts}")
+
+    class Learner:
+        stopwatch, device = Stopwatch(), torch.device("cpu")
+
+        def update(self, batch, number, meanwhile):
+            for _ in range(2):  # of two minibatches
+                meanwhile()
+            done.append("update")
+
+        def weights(self):
+            done.append("weights")
+
+    turn = ["batch [1, 2]", "begin 1", "begin 2", "update", "weights"]
+    rehearsal = Rehearsal(Learner(), Staging(ahead=True), [1, 2])
+    for _ in range(2):
+        rehearsal.update()
+    assert done == ["begin 1", "begin 2", *turn, *turn]
+    done.clear()
+    Rehearsal(Learner(), Staging(ahead=False), [1, 2]).update()
+    assert done == ["begin 1", "begin 2", "batch [1, 2]", "update", "weights"]
 
 
 def test_still_environments_make_a_valid_unroll():

@@ -107,18 +107,6 @@ def test_wrong_words_are_answered(veldt, line, words):
     assert words in " ".join(done.stderr.split())
 
 
-@pytest.mark.parametrize("ranks", [2, 3])
-def test_mpirun_makes_one_learner_and_hosts_of_actors(veldt, ranks):
-    line = ("train", "cartpole", "--out", "run", "--set", "frames=20000", "--json")
-    summary = veldt.summary(*line[:-1], ranks=ranks)
-    assert summary["frames"] == 20_224 and summary["trajectories_dropped"] == 0
-
-
-def test_more_ranks_than_actors_are_too_many(veldt):
-    done = veldt("train", "cartpole", "--out", "run", ranks=4)
-    assert done.returncode != 0 and "start at most 3 ranks" in done.stderr
-
-
 @pytest.fixture
 def two_hosts():
     """Two network namespaces joined by a cable: names to run in, and the first's address."""

@@ -1,6 +1,7 @@
-"""A disk that fills while a training writes to it; a real one, of four megabytes."""
+"""Disks and shared memory that are full: real ones, of a few megabytes."""
 
 import contextlib
+import json
 import os
 import subprocess
 import sys
@@ -50,3 +51,22 @@ def test_the_last_whole_checkpoint_stands(veldt, until, disk):
     assert summary["steps"] >= 100000 and summary["sessions"] == 2
     lines = [record["update"] for record in records.read(run)]
     assert lines == sorted(lines)
+
+
+FULL = """
+mount -t tmpfs -o size=1m tmpfs /dev/shm || exit 77
+cat /dev/zero > /dev/shm/filler 2> /dev/null
+exec "$@"
+"""
+
+
+def test_shared_memory_that_is_full_is_in_nobodys_way(veldt):
+    """In a space of mounts of its own: actors and learner share nameless memory, not /dev/shm."""
+    line = veldt.line("train", "cartpole", "--out", "run", "--json", "--set", "frames=4000")
+    apart = ["unshare", "--mount", "sh", "-c", FULL, "sh"]
+    process = veldt.start_line([*apart, *line])
+    out, err = process.communicate(timeout=120)
+    if process.returncode == 77 or "unshare" in err:
+        pytest.skip(f"this machine does not mount: {err.strip()}")
+    assert process.returncode == 0, err
+    assert json.loads(out)["updates"] == 16 and json.loads(out)["trajectories_dropped"] == 0

@@ -13,6 +13,7 @@ DETERMINISTIC = ("--set", "deterministic=true", "--set", "learner.checkpoint_upd
 MEMORY = ("--set", "agent.network.core=lstm", "--set", "agent.network.core_size=8")
 TCP = ("--set", "actors.transport=tcp")
 TWO = ("--set", "learner.count=2")
+GROUPS = ("--set", "actors.groups=2")
 
 
 def weights(folder):
@@ -25,7 +26,9 @@ def actors(process):
     return [child for child in family if child.name() == "veldt-actor"]
 
 
-@pytest.mark.parametrize("settings", [MEMORY, (*TCP, *TWO)], ids=["lstm", "tcp-two-learners"])
+@pytest.mark.parametrize(
+    "settings", [MEMORY, (*TCP, *TWO, *GROUPS)], ids=["lstm", "tcp-two-learners"]
+)
 def test_the_bits_are_those_of_the_actors(veldt, settings):
     line = ("train", "cartpole", "--set", "frames=10000", *DETERMINISTIC, *settings)
     veldt.summary(*line, "--out", "actor")
@@ -37,7 +40,7 @@ def test_images_in_one_batch(veldt):
     summary = veldt.summary(
         *("train", "atari/paper", "--out", "run", *CENTRAL, "--set", "actors.environments=2"),
         *("--set", "frames=6400", "--set", "actors.count=3", "--set", "learner.batch=3"),
-        *("--set", "agent.network.torso=shallow"),
+        *("--set", "learner.max_lag=1", "--set", "agent.network.torso=shallow", *GROUPS),
     )
     assert summary["steps"] >= 1600 and summary["trajectories_dropped"] <= 3
     assert summary["policy_lag_max"] <= 1

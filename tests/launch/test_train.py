@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 
 import psutil
@@ -10,6 +11,7 @@ import pytest
 
 from veldt.launch.intervals import interval
 from veldt.platform import checkpoints, records
+from veldt.platform.keys import Key
 
 SHORT = ("--set", "frames=8000", "--set", "learner.checkpoint_updates=10")  # 32 updates
 LOCKSTEP = ("--set", "deterministic=true")
@@ -173,14 +175,24 @@ def test_actors_that_always_die_end_the_run(veldt, name):
     assert "ended 3 times" in done.stderr and reason in done.stderr
 
 
-def test_an_actor_that_hangs_is_started_again(veldt):
-    summary = veldt.summary(
-        *("train", "cartpole", "--out", "run", *SHORT),
+def test_an_actor_that_hangs_is_named_and_started_again(veldt):
+    done = veldt(
+        *("train", "cartpole", "--out", "run", "--json", *SHORT, "--seed", 5),
         *("--set", "environment.id=faulty_environments:Hangs-v0"),
         *("--set", f'environment.options.once="{veldt.folder}/once"'),
         *("--set", "actors.silence_s=1.5"),
     )
-    assert summary["actor_restarts"] >= 1 and summary["updates"] == 32
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert summary["actor_restarts"] >= summary["actors_hung"] >= 1 and summary["updates"] == 32
+    said = re.search(
+        r"actor (\d) hangs in faulty_environments:Hangs-v0, environment (\d+), episode (\d+) "
+        r"\(seed (\d+)\), step 5; step \d+ of unroll (\d+): nothing came from it for 1.5 s",
+        done.stderr,
+    )
+    actor, environment, episode, seed, unroll = map(int, said.groups())
+    key = Key(5).child("actor", actor).child("episodes", unroll)
+    assert seed == key.child("episode", environment, episode).integer()
 
 
 def test_a_slow_actor_holds_nobody_up_beyond_the_lag(veldt):

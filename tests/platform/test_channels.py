@@ -206,6 +206,45 @@ def test_who_asks_twice_is_answered_once(until):
     channel.close()
 
 
+def test_what_is_longer_than_anything_of_this_run_is_not_taken_in(until):
+    limits = wire.Limits.of(unroll=100_000, question=0, episodes=10)
+    learner = LearnerChannel(
+        Tickets(actors=1, batch=1, done=0, updates=6, max_lag=1), {}, "ipc", limits=limits
+    )
+    context = zmq.Context()
+    with context.socket(zmq.DEALER) as socket:
+        socket.set(zmq.LINGER, 0)
+        monitor = socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+        socket.connect(learner.address)
+        socket.send_multipart([wire.MAGIC + b" " * limits.head])  # read, and no JSON parsed of it
+        until(lambda: learner.traffic.rejected == 1)
+        socket.send_multipart([b"x" * (limits.frame + 1)])  # whoever sends it is cut off
+        assert monitor.poll(WATCHDOG_S * 1000)
+        socket.disable_monitor()
+        monitor.close(linger=0)
+    context.term()
+    assert learner.traffic.rejected == 1
+    learner.close()
+
+
+def test_who_floods_is_kept_waiting_and_nothing_piles_up():
+    learner = LearnerChannel(Tickets(actors=1, batch=1, done=0, updates=6, max_lag=1), {}, "tcp")
+    context = zmq.Context()
+    with context.socket(zmq.DEALER) as socket:
+        socket.set(zmq.LINGER, 0)
+        socket.set(zmq.SNDHWM, 1)
+        socket.connect(learner.address)
+        ready = wire.pack(wire.Ready(actor=0, incarnation=0, version=-1))
+        sent = 0
+        with learner._lock:  # it reads nothing
+            while sent < 500 and socket.poll(300, zmq.POLLOUT):
+                socket.send_multipart([*ready, b"x" * 1_000_000])
+                sent += 1
+        assert sent < 100  # megabytes, most of them the system's own buffers
+    context.term()
+    learner.close()
+
+
 def test_a_fault_of_an_actor_reaches_the_learner(learner):
     channel = actor(learner)
     channel.fault("the reward is NaN")

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from veldt.platform.envs.gymnasium_vector import GymnasiumVector, _actions
+from veldt.platform.envs.gymnasium_vector import GymnasiumVector
 from veldt.platform.envs.parts import hash_words
+from veldt.platform.envs.spaces_shown import actions_of
 from veldt.platform.envs.vector import Episode
 from veldt.platform.errors import (
     EnvironmentFault,
@@ -249,7 +250,7 @@ TAKES = [
 
 @pytest.mark.parametrize("space, kind, shape, ours, theirs", TAKES, ids=str)
 def test_actions_become_the_environments_own(space, kind, shape, ours, theirs):
-    actions, translate = _actions(space)
+    actions, translate = actions_of(space)
     assert (actions.kind, actions.shape) == (kind, shape)
     given = translate(np.array(ours, actions.dtype))
     np.testing.assert_array_equal(given, theirs)

@@ -1,5 +1,7 @@
 """Other hosts of actors: the learner's book, and both ends over real sockets."""
 
+import dataclasses
+import socket
 import threading
 
 import pytest
@@ -8,7 +10,7 @@ import zmq
 from veldt.platform import wire
 from veldt.platform.channels import certificates
 from veldt.platform.channels.actor_end import ActorChannel
-from veldt.platform.channels.door import Door
+from veldt.platform.channels.door import Door, Handshakes
 from veldt.platform.channels.host_end import HostChannel, LearnerLost
 from veldt.platform.channels.hosts import SILENCE_S, Hosts
 from veldt.platform.channels.learner_end import LearnerChannel
@@ -113,9 +115,84 @@ def test_who_has_no_key_of_the_learners_gets_nothing(listen, guarded, tmp_path, 
     with pytest.raises(InputError, match="turned this key away"):
         late.join(1, WATCHDOG_S, alive)
     late.close()
-    until(lambda: learner.traffic.refused >= 2)
+    until(lambda: learner.traffic.refused >= 5)
     assert learner.hosts() == 0
     assert learner.traffic.rejected == 0  # not a byte of theirs was read
+
+
+def test_strangers_with_no_key_at_all_are_counted_and_members_are_not(listen, guarded, until):
+    door, guest = guarded
+    learner = listen(door)
+    member = HostChannel(learner.door, guest)
+    member.join(1, WATCHDOG_S, alive)
+    place = ("127.0.0.1", int(learner.door.rpartition(":")[2]))
+    for count, greeting in enumerate((b"", b"GET / HTTP/1.1\r\n" * 8, b"\xff" * 64), 1):
+        with socket.create_connection(place) as stranger:
+            stranger.sendall(greeting)
+        until(lambda count=count: learner.traffic.refused == count)
+    member.beat()
+    member.leave()
+    member.close()
+    until(lambda: learner.traffic.hosts_lost == 1)
+    late = HostChannel(learner.door, guest)  # by its answer the end of the member was seen
+    late.join(1, WATCHDOG_S, alive)
+    assert learner.traffic.refused == 3 and learner.traffic.rejected == 0
+    late.close()
+
+
+def test_whoever_comes_at_the_same_time_is_told_apart():
+    refused = []
+    handshakes = Handshakes("5555", lambda: refused.append(1))
+
+    def say(event, number, port=5555):
+        end = f"tcp://0.0.0.0:{port}".encode()
+        handshakes.take({"event": event, "value": number, "endpoint": end})
+
+    say(zmq.EVENT_ACCEPTED, 7)  # says nothing
+    say(zmq.EVENT_ACCEPTED, 8)
+    say(zmq.EVENT_HANDSHAKE_SUCCEEDED, 0)
+    say(zmq.EVENT_ACCEPTED, 9)
+    say(zmq.EVENT_HANDSHAKE_FAILED_AUTH, 400)
+    say(zmq.EVENT_DISCONNECTED, 8)  # a member leaves
+    say(zmq.EVENT_ACCEPTED, 8, port=5556)
+    assert len(refused) == 1
+    say(zmq.EVENT_DISCONNECTED, 9)
+    say(zmq.EVENT_DISCONNECTED, 8, port=5556)
+    assert len(refused) == 1
+    say(zmq.EVENT_DISCONNECTED, 7)
+    assert len(refused) == 2
+
+
+def test_who_was_told_the_runs_name_joins_at_the_address_of_this_host(listen, guarded, until):
+    door, _ = guarded
+    entrances = []
+    learner = listen(dataclasses.replace(door, address="", opened=entrances.append))
+    (entrance,) = entrances
+    assert (entrance.elsewhere, entrance.here) == ("", learner.address)
+    liar = HostChannel(entrance.here, None, run=entrance.run[:-1])
+    liar.offer(1)
+    until(lambda: learner.traffic.rejected == 1)
+    host = HostChannel(entrance.here, None, run=entrance.run)
+    assert host.join(1, WATCHDOG_S, alive) == {1: -1}
+    host.expect(1, 0)
+    actor = ActorChannel(host.address, host.run, 1, 0)
+    ticket, _ = actor.work(-1)
+    actor.deliver(ticket, {}, [], {})
+    assert learner.receive(WATCHDOG_S).header.number == ticket.number and host.beat() == {1}
+    for channel in (actor, host, liar):
+        channel.close()
+
+
+def test_so_many_actors_and_no_more(listen):
+    learner = listen(Door(LOOPBACK))
+    hosts = [HostChannel(learner.door, None) for _ in range(5)]
+    for host in hosts[:4]:
+        assert len(host.join(4096, WATCHDOG_S, alive)) == 4096
+    with pytest.raises(InputError, match="room for 16,384 actors"):
+        hosts[4].join(1, WATCHDOG_S, alive)
+    assert len(hosts[0].join(4096, WATCHDOG_S, alive)) == 4096  # they are the same ones
+    for host in hosts:
+        host.close()
 
 
 def test_without_its_key_nobody_joins_at_the_address_of_this_hosts_actors(listen, guarded, until):

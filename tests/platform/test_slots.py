@@ -1,14 +1,15 @@
 """Memory shared between a learner and the actors of its host."""
 
 import pathlib
+import resource
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
 
 from veldt.platform import wire
-from veldt.platform.channels import slots as slots_module
 from veldt.platform.channels.actor_end import ActorChannel
 from veldt.platform.channels.learner_end import LearnerChannel
 from veldt.platform.errors import WireError
@@ -119,15 +120,44 @@ def test_a_slot_that_the_actor_does_not_have_is_refused(learner, until):
     actor.close()
 
 
+def test_questions_lie_behind_the_unroll_and_leave_it_alone(until):
+    tickets = Tickets(actors=1, batch=1, done=0, updates=50, max_lag=1)
+    limits = wire.Limits.of(unroll=1 << 20, question=8000, episodes=0)
+    learner = LearnerChannel(tickets, {}, "shared", central=True, limits=limits)
+    learner.publish(0, {})
+    actor = join(learner)
+    turn(learner, actor, -1, unroll(0.0))
+    learner.publish(1, {})
+    work, _ = actor.work(1)
+    seen = {"observation": np.arange(1000, dtype=np.float32), "first": np.ones(3, bool)}
+    asking = threading.Thread(target=lambda: actor.ask(work, 0, seen))
+    asking.start()
+    question = learner.questions.get(timeout=WATCHDOG_S)
+    assert question.header.slot == work.slot >= 0
+    for name, array in seen.items():
+        np.testing.assert_array_equal(question.arrays[name], array)
+    with learner.answers() as answers:
+        answers.send(question.identity, {})
+        asking.join(WATCHDOG_S)
+    actor.deliver(work, unroll(2.0), [], {})
+    arrival = learner.receive(WATCHDOG_S)
+    assert arrival.header.slot == work.slot and (arrival.arrays["x"] == 2.0).all()
+    np.testing.assert_array_equal(question.arrays["observation"], seen["observation"])
+    actor._send(question.header.model_copy(update={"slot": work.slot + 1}))
+    until(lambda: learner.traffic.rejected == 1)
+    learner.close()
+    actor.close()
+
+
 def test_an_array_that_lies_outside_its_slot_is_refused():
     body = wire.Body({"x": np.zeros(100)})
     header = wire.Delivery(
         actor=0, incarnation=0, number=0, version=0, episodes=[], seconds={}, slot=0
     )
     frames = wire.pack(header, body, sent=False)
-    assert wire.unpack(frames, lambda slot: memoryview(bytes(1024)))[1]["x"].shape == (100,)
+    assert wire.unpack(frames, lambda header: memoryview(bytes(1024)))[1]["x"].shape == (100,)
     with pytest.raises(WireError, match="too short"):
-        wire.unpack(frames, lambda slot: memoryview(bytes(512)))
+        wire.unpack(frames, lambda header: memoryview(bytes(512)))
     with pytest.raises(WireError, match="slot 0"):
         wire.unpack(frames)
 
@@ -151,14 +181,15 @@ def test_nothing_is_left_of_them_after_sigkill():
     assert set(pathlib.Path("/dev/shm").iterdir()) <= before
 
 
-def test_without_memory_to_share_unrolls_travel_by_socket(learner, monkeypatch, caplog):
-    def full(*arguments):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(slots_module.os, "posix_fallocate", full)
-    actor = join(learner)
+def test_without_memory_to_share_unrolls_travel_by_socket(learner, caplog):
+    """A limit of the system's own, which holds for nameless memory as for files."""
+    actor, (soft, hard) = join(learner), resource.getrlimit(resource.RLIMIT_FSIZE)
     for version in range(5):
         learner.publish(version, {})
-        assert turn(learner, actor, version - 1, unroll(1.0))[1].header.slot == -1
-    assert caplog.text.count("No space left on device") == 1
+        resource.setrlimit(resource.RLIMIT_FSIZE, (8192, hard))
+        try:
+            assert turn(learner, actor, version - 1, unroll(1.0))[1].header.slot == -1
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert caplog.text.count("File too large") == 1
     actor.close()

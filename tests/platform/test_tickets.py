@@ -1,8 +1,11 @@
 """Tickets: what they bound, and the order they keep, under any speeds of the actors."""
 
+import heapq
+
 import numpy as np
 import pytest
 
+from veldt.agents.settings import TrainSettings
 from veldt.platform.tickets import Tickets
 
 
@@ -103,3 +106,59 @@ def test_a_ticket_is_given_back_once_and_by_its_holder():
     assert tickets.delivered(0, ticket.number, ticket.version)
     assert not tickets.delivered(0, ticket.number, ticket.version)
     assert tickets.lost(0) == 0
+
+
+def simulate(actors, batch, max_lag, *, strict, slow=1.0, updates=1000):
+    """Actors and a learner that could do twice as much, by a simulated clock.
+
+    Args:
+        slow: How much longer actor 0 takes than the others, whose unrolls take about 1 s.
+
+    Returns:
+        Unrolls a second by what the actors could make, and the lag of each that was used.
+    """
+    random = np.random.default_rng(0)
+    tickets = Tickets(
+        actors=actors, batch=batch, done=0, updates=updates, max_lag=max_lag, strict=strict
+    )
+    events, arrived, lags = [], [], []  # events: (time, actor; -1: the learner)
+    waiting, learning, now = list(range(actors)), False, 0.0
+    while tickets.version < updates:
+        for actor in list(waiting):
+            if ticket := tickets.request(actor):
+                waiting.remove(actor)
+                takes = random.uniform(0.5, 1.5) * (1.0 if actor else slow)
+                heapq.heappush(events, (now + takes, actor, ticket))
+        if not learning and len(arrived) >= batch:
+            lags += [tickets.version - ticket.version for ticket in arrived[:batch]]
+            del arrived[:batch]
+            learning = True
+            heapq.heappush(events, (now + 0.5 * batch / actors, -1, None))
+        now, actor, ticket = heapq.heappop(events)
+        if ticket is None:
+            learning = False
+            tickets.version += 1
+        else:
+            assert tickets.delivered(actor, ticket.number, ticket.version)
+            arrived.append(ticket)
+            waiting.append(actor)
+    return updates * batch / now / (actors - 1 + 1 / slow), lags
+
+
+@pytest.mark.parametrize(("actors", "batch"), [(2, 2), (8, 2), (16, 4), (32, 8)])
+def test_by_default_no_actor_idles_and_a_slow_one_throttles_nobody(actors, batch):
+    settings = TrainSettings.parse(
+        {
+            "environment": {"id": "CartPole-v1"},
+            "frames": 1,
+            "actors": {"count": actors},
+            "learner": {"batch": batch},
+        }
+    )
+    credit = settings.max_lag
+    share, lags = simulate(actors, batch, credit, strict=False)
+    assert share > 0.9 and np.mean(lags) < actors / batch + 1
+    share, lags = simulate(actors, batch, credit, strict=False, slow=10.0)
+    assert share > 0.9 and max(lags) > credit
+    share, lags = simulate(actors, batch, credit, strict=True, slow=10.0)
+    assert share < 0.5 and max(lags) <= credit  # the price of a bound on all
