@@ -40,7 +40,7 @@ WARM_UP_S = 2.0  # of the whole, at most
 LOOK_S = 0.5  # at what else this machine does
 REPORTS = 20  # of the whole while it is measured, about
 
-STAGES = ("copying", "stacking", "forward", "backward", "step")  # of an update
+STAGES = tuple(stage for stage in learner_bench.STAGES if stage != "publishing")  # of an update
 FOLLOWER = "veldt-followers"
 
 RATES = {
