@@ -41,8 +41,20 @@ def replays_table(summary: dict[str, Any]) -> rich.table.Table:
     for name in HEAD:
         made.add_column(name, justify="left" if not name else "right")
     for row in _rows(summary):
-        made.add_row(*map(number, row))
+        made.add_row(*map(number, row), end_section=bool(_apart(summary)) and not made.row_count)
+    made.caption = _apart(summary) or None
     return made
+
+
+def _apart(summary: dict[str, Any]) -> str:
+    """Why the score in the population does not compare with the rest; nothing if it does."""
+    tuning, proof = summary.get("policies") or ("", "")
+    if tuning == proof:
+        return ""
+    return (
+        f"In the population it was evaluated with actions by {tuning!r}, replayed and held out by "
+        f"{proof!r}: the two do not compare."
+    )
 
 
 def replays_section(folder: Path) -> str:
@@ -59,6 +71,8 @@ def _replayed(summary: dict[str, Any]) -> str:
         "nothing was chosen by. Its score in the population is that of the luckiest of many; "
         "held out are trainings with its last settings throughout."
     )
+    if _apart(summary):
+        text += f" {_apart(summary)}"
     if summary["heldout_settings"]:
         text += " They differ by heldout.settings too, which replays do without."
     if summary["same_weights"] is not None:
@@ -79,10 +93,14 @@ def _replayed(summary: dict[str, Any]) -> str:
         ]
         for leg in legs
     ]
+    rows, kinds = _rows(summary), ["", "best", ""]
+    tables = table(HEAD, rows, kinds=kinds)
+    if _apart(summary):
+        tables = table(HEAD, rows[:1]) + table(HEAD, rows[1:], kinds=kinds[1:])
     return (
         heading(f"Trial {trial}")
         + paragraph(text)
-        + table(HEAD, _rows(summary), kinds=["", "best", ""])
+        + tables
         + lost
         + _curves(summary)
         + heading("Its schedule")

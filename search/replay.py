@@ -168,6 +168,10 @@ class Replay:
             "same_weights": self.same_weights(),
             "heldout": [score for score in tests.values() if score is not None],
             "heldout_settings": self._settings.heldout.settings,
+            "policies": [
+                self._settings.evaluation.policy,
+                self._settings.heldout.evaluation.policy,
+            ],
         }
 
     def _played(self, replay: int, failed: dict[int, str]) -> dict[str, Any]:

@@ -7,10 +7,11 @@ from report_pages import report
 
 from veldt.agents.progress import Progress
 from veldt.agents.settings import TrainSettings
-from veldt.launch import proof_report
+from veldt.launch import proof_report, replay_report
 from veldt.launch.protocols import apart, of_evaluation, of_search, of_training
 from veldt.platform.records import Records
 from veldt.platform.runs import RunFolder, write_json
+from veldt.search.replay import SUMMARY
 from veldt.search.settings import SearchSettings
 
 
@@ -105,3 +106,21 @@ def test_a_winner_held_out_otherwise_is_no_part_of_its_trials_table(heldout, apa
     page = proof_report.proof(best, trials, SearchSettings.parse(study))
     assert page.count("<table") == 1 + apart_
     assert ("another protocol" in page) == apart_ == ("difference" not in page.split("<p")[0])
+
+
+@pytest.mark.parametrize("held", ["sample", "greedy"])
+def test_replays_evaluated_otherwise_share_no_table_with_the_population(held, tmp_path):
+    leg = {"trial": 0, "begin": 0, "end": 100, "point": {"agent.discount": 0.9}}
+    summary = {
+        **{"trial": 0, "member": 0, "frames": 100, "legs": [leg], "score": 9.0},
+        **{"scores": [(100, 9.0)], "heldout": [5.0, 6.0], "heldout_settings": {}},
+        **{"own_seeds": None, "same_weights": None, "policies": ["sample", held]},
+        "replays": [{"replay": 1, "scores": [(100, 7.0)], "score": 7.0, "reason": ""}],
+    }
+    (tmp_path / "replays" / "a").mkdir(parents=True)
+    write_json(tmp_path / "replays" / "a" / SUMMARY, summary)
+    page = replay_report.replays_section(tmp_path)
+    assert page.count("<table") == (2 if held == "sample" else 3)  # and the schedule's
+    assert ("do not compare" in page) == (held == "greedy")
+    shown = replay_report.replays_table(summary)
+    assert bool(shown.caption) == (held == "greedy")
