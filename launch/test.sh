@@ -11,4 +11,4 @@ ruff format --check .
 mypy
 lint-imports
 cores=$(getconf _NPROCESSORS_ONLN)
-python -m pytest -n "$((cores < 3 ? cores + 1 : 4))" --dist loadfile --no-loadscope-reorder "$@"
+python -m pytest -n "$((cores < 3 ? cores + 1 : 4))" --dist loadfile --no-loadscope-reorder --durations=25 "$@"
