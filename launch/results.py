@@ -10,6 +10,7 @@ from typing import Any
 
 import rich.console
 
+from veldt.launch import live_comparison
 from veldt.launch.console import number
 from veldt.launch.epg_results import epg_tables
 from veldt.launch.evolution_results import evolution_tables, markdown
@@ -29,10 +30,13 @@ def tables(folder: Path) -> str:
         FileNotFoundError: if a measurement of a section that was begun is missing.
     """
     found = [*training_tables(folder), *evolution_tables(folder)]
-    if not (found or (folder / "epg").exists()) or (folder / "cartpole-1.json").exists():
+    if (folder / "cartpole-1.json").exists():
         found = [_training(folder), _search(folder), *found]
     found += epg_tables(folder / "epg")
     found += throughput_tables(folder / "throughput")
+    if (folder / "live.json").exists():
+        live = _read(folder / "live.json")
+        found.append(markdown(live_comparison.HEAD, live_comparison.rows(live)))
     if (folder / "bench-transport.json").exists():
         found.append(_transport(_read(folder / "bench-transport.json")))
     return "\n\n".join(found)
