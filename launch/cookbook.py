@@ -19,8 +19,9 @@ def names() -> dict[str, str]:
 
 
 def kind_of(data: dict[str, Any]) -> Kind:
-    """A study has stages, a population search a strategy; a training has neither."""
-    return "search" if data.keys() & {"stages", "strategy"} else "train"
+    """A study has stages, or a budget alone, and a population search a strategy; a training has
+    none of these."""
+    return "search" if data.keys() & {"stages", "budget", "strategy"} else "train"
 
 
 def load(

@@ -10,6 +10,7 @@ from typing import Any
 
 import rich.console
 
+from veldt.launch import live_comparison
 from veldt.launch.console import number
 from veldt.launch.epg_results import epg_tables
 from veldt.launch.evolution_results import evolution_tables, markdown
@@ -30,6 +31,9 @@ def tables(folder: Path) -> str:
     """
     found = [*training_tables(folder), *evolution_tables(folder), *epg_tables(folder / "epg")]
     found += throughput_tables(folder / "throughput") + learner_tables(folder / "learner")
+    if (folder / "live.json").exists():
+        live = _read(folder / "live.json")
+        found.append(markdown(live_comparison.HEAD, live_comparison.rows(live)))
     if not found or (folder / "cartpole-1.json").exists():
         found = [_training(folder), _search(folder), *found]
     if (folder / "bench-transport.json").exists():

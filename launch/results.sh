@@ -13,6 +13,7 @@
 #   bash launch/results.sh evolution        2 hours: population searches, 3 seeds each
 #   bash launch/results.sh comparison       1 hour: every strategy on several problems
 #   bash launch/results.sh searchers        a night: searchers on COCO's functions and on two tables
+#   bash launch/results.sh live             20 minutes: the default policy beside random search, 5 studies each
 #   bash launch/results.sh schedules        2 hours: the coordinator's time; every scheduler on recordings
 #   bash launch/results.sh long             4 hours: Walker2d, Ant, Freeway
 #   bash launch/results.sh epg              6 hours: losses that evolution writes, and their ablations
@@ -151,6 +152,13 @@ searchers() {
   done
 }
 
+live() {
+  evolve live/default search/cartpole-hard "1 2 3 4 5"
+  evolve live/random search/cartpole-hard "1 2 3 4 5" --set scheduler=whole \
+    --set 'stages=[{method = "random", trials = 1000}]' --set heldout.finalists=1
+  python -P -m veldt.launch.live_comparison "$out/live" --json > "$out/live.json"
+}
+
 schedules() {
   veldt bench search --json > "$out/bench-search.json"
   local environment recordings=()
@@ -204,7 +212,7 @@ slow() {
   python -m pytest -m slow -q
 }
 
-for section in "${@:-training throughput learner small lag atari peers evolution comparison searchers schedules epg slow long}"; do
+for section in "${@:-training throughput learner small lag atari peers evolution comparison searchers live schedules epg slow long}"; do
   for name in $section; do "$name"; done
 done
 python -P -m veldt.launch.results "$out" | tee "$out/results.md"
