@@ -216,8 +216,10 @@ def test_what_is_longer_than_anything_of_this_run_is_not_taken_in(until):
         socket.set(zmq.LINGER, 0)
         monitor = socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
         socket.connect(learner.address)
-        socket.send_multipart([wire.MAGIC + b" " * limits.head])  # read, and no JSON parsed of it
-        until(lambda: learner.traffic.rejected == 1)
+        learner.expect(0, 0)
+        hello = wire.pack(wire.Hello(run=learner.run, actor=0, incarnation=0))[0]
+        socket.send(hello + b" " * limits.head)  # as good a JSON as without
+        until(lambda: learner.traffic.rejected == 1, WATCHDOG_S)
         socket.send_multipart([b"x" * (limits.frame + 1)])  # whoever sends it is cut off
         assert monitor.poll(WATCHDOG_S * 1000)
         socket.disable_monitor()

@@ -11,6 +11,8 @@ import pytest
 
 from veldt.platform import wire
 from veldt.platform.channels.actor_end import ActorChannel
+from veldt.platform.channels.door import Door
+from veldt.platform.channels.host_end import HostChannel
 from veldt.platform.channels.learner_end import LearnerChannel
 from veldt.platform.errors import WireError
 from veldt.platform.tickets import Tickets
@@ -147,6 +149,28 @@ def test_questions_lie_behind_the_unroll_and_leave_it_alone(until):
     until(lambda: learner.traffic.rejected == 1)
     learner.close()
     actor.close()
+
+
+@pytest.mark.parametrize("near", [True, False])
+def test_a_host_on_the_same_machine_shares_the_memory_and_another_does_not(near):
+    entrances = []
+    address = "" if near else "tcp://127.0.0.1:0"
+    tickets = Tickets(actors=1, batch=1, done=0, updates=50, max_lag=1)
+    door = Door(address, opened=entrances.append)
+    learner = LearnerChannel(tickets, {}, "shared", door)
+    learner.publish(0, {})
+    (told,) = entrances
+    host = HostChannel(told.here if near else told.elsewhere, None, told.run if near else "")
+    host.join(1, WATCHDOG_S, lambda: True)
+    host.expect(0, 0)
+    actor = ActorChannel(host.address, host.run, 0, 0)
+    turn(learner, actor, -1, unroll(0.0))
+    learner.publish(1, {})
+    work, arrival = turn(learner, actor, 1, unroll(1.0))
+    assert (work.slot >= 0) == (arrival.header.slot >= 0) == near
+    learner.close()
+    for channel in (actor, host):
+        channel.close()
 
 
 def test_an_array_that_lies_outside_its_slot_is_refused():
