@@ -137,5 +137,9 @@ class ActorChannel:
     def _receive(self) -> tuple[Any, Arrays]:
         while not self._dealer.poll(POLL_MS):
             if not self._alive():
+                self._dealer.set(zmq.LINGER, 0)
                 return wire.Stop(), {}
-        return wire.unpack(self._dealer.recv_multipart())
+        header, arrays = wire.unpack(self._dealer.recv_multipart())
+        if isinstance(header, wire.Stop):  # what was not sent yet, nobody waits for
+            self._dealer.set(zmq.LINGER, 0)
+        return header, arrays

@@ -245,11 +245,8 @@ class LearnerChannel:
                     self._opened.look()
                 with self._lock:
                     self._reception.look()
-            for identity in [
-                *(who for who, _ in self._waiting.values()),
-                *self._asking.values(),
-                *self._reception.hosts.identities(),
-            ]:
+            # Those at work too: they find it once they ask for more.
+            for identity in [*self._members.values(), *self._reception.hosts.identities()]:
                 self._send(identity, wire.pack(wire.Stop()))
         except BaseException as error:  # handed to the learner's thread, which raises it
             self._died = error

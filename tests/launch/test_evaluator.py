@@ -4,7 +4,7 @@ import json
 import os
 import signal
 
-import psutil
+from process_family import all_gone, family
 
 from veldt.agents.evaluator import results
 
@@ -20,11 +20,7 @@ def scores(folder):
 
 def evaluators(process):
     """The processes that evaluate for a training."""
-    return [
-        child
-        for child in psutil.Process(process.pid).children(recursive=True)
-        if child.name() == "veldt-evaluator"
-    ]
+    return family(process, "veldt-evaluator")
 
 
 def test_all_that_are_due_whatever_is_killed(veldt, until):
@@ -42,9 +38,9 @@ def test_all_that_are_due_whatever_is_killed(veldt, until):
     os.kill(until(lambda: evaluators(process))[0].pid, signal.SIGKILL)  # is tried again
     hurt = veldt.folder / "hurt"
     until(lambda: len(results(hurt)) >= 1 and evaluators(process))
-    family = psutil.Process(process.pid).children(recursive=True)
+    children = family(process)
     process.kill()
-    psutil.wait_procs(family, 20)
+    assert all_gone(children)
     assert len(results(hurt)) < len(DUE)
     veldt.summary("train", "cartpole", "--out", "hurt", "--resume", *arguments)
     assert scores(hurt) == scores(veldt.folder / "whole")

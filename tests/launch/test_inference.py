@@ -3,8 +3,8 @@
 import os
 import signal
 
-import psutil
 import pytest
+from process_family import all_gone, family
 
 from veldt.platform import checkpoints, records
 
@@ -22,8 +22,7 @@ def weights(folder):
 
 
 def actors(process):
-    family = psutil.Process(process.pid).children(recursive=True)
-    return [child for child in family if child.name() == "veldt-actor"]
+    return family(process, "veldt-actor")
 
 
 @pytest.mark.parametrize(
@@ -58,11 +57,11 @@ def test_actors_are_killed_and_the_run_is_stopped(veldt, until):
     until(lambda: len({actor.pid for actor in actors(process)} - before) == 1)
     at = len(records.read(run))
     until(lambda: len(records.read(run)) > at + 10)
-    family = psutil.Process(process.pid).children(recursive=True)
+    children = family(process)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 1 and "--resume" in err and "Traceback" not in err
-    assert not any(child.is_running() for child in family)
+    assert all_gone(children)
     assert not (run / "actors.log").read_text()
     summary = veldt.summary(*line, "--resume")
     assert summary["steps"] >= 100000 and summary["actor_restarts"] == 1

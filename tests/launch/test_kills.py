@@ -5,10 +5,10 @@ import signal
 import socket
 
 import numpy as np
-import psutil
 import pytest
 import zmq
 from malformed import malformed
+from process_family import all_gone, family
 
 from veldt.platform import checkpoints
 
@@ -16,8 +16,7 @@ LONG = ("--set", "frames=100000000", "--set", "learner.checkpoint_updates=10")
 
 
 def actors(process):
-    family = psutil.Process(process.pid).children(recursive=True)
-    return {child.pid for child in family if child.name() == "veldt-actor"}
+    return {child.pid for child in family(process, "veldt-actor")}
 
 
 def newest(run):
@@ -31,11 +30,11 @@ def learns_on(run, until):
 
 def stop(process):
     """Ends a training as Ctrl-C does; what its last checkpoint says."""
-    family = psutil.Process(process.pid).children(recursive=True)
+    children = family(process)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 1 and "Traceback" not in err, err
-    assert not any(child.is_running() for child in family)
+    assert all_gone(children)
     return err
 
 

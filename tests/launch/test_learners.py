@@ -5,8 +5,8 @@ import os
 import signal
 
 import numpy as np
-import psutil
 import pytest
+from process_family import family
 
 from veldt.platform import checkpoints, records
 
@@ -38,11 +38,7 @@ def weights(folder):
 
 def learners(process):
     """The followers of a running training, by what they are called."""
-    return [
-        child
-        for child in psutil.Process(process.pid).children(recursive=True)
-        if child.name() == "veldt-followers"
-    ]
+    return family(process, "veldt-followers")
 
 
 @pytest.mark.parametrize(
@@ -99,7 +95,7 @@ def test_they_stop_together_and_go_on(veldt, until):
     )
     process = veldt.start(*line)
     until(lambda: (run / "metrics.jsonl").exists() and len(records.read(run)) > 20)
-    all_of_them = psutil.Process(process.pid).children(recursive=True)
+    all_of_them = family(process)
     assert len(learners(process)) == 1
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
@@ -114,7 +110,7 @@ def test_when_the_first_is_killed_all_end(veldt, until):
     run = veldt.folder / "run"
     process = veldt.start("train", "cartpole", "--out", "run", *count(2))
     until(lambda: (run / "metrics.jsonl").exists() and len(records.read(run)) > 5)
-    all_of_them = psutil.Process(process.pid).children(recursive=True)
+    all_of_them = family(process)
     assert len(all_of_them) == 5  # a follower, and of each learner a zygote and an actor
     process.send_signal(signal.SIGKILL)
     until(lambda: not any(child.is_running() for child in all_of_them))

@@ -57,6 +57,19 @@ def test_an_unroll_comes_through(learner):
     channel.close()
 
 
+def test_one_at_work_hears_of_the_end(learner):
+    """Else it is waited for, and killed, wherever a training stops on its way."""
+    looks = iter([True] * 50)
+    channel = actor(learner, alive=lambda: next(looks, False))
+    learner.publish(0, weights(0))
+    ticket, _ = channel.work(-1)
+    learner.close()
+    channel.deliver(ticket, {"x": np.zeros(100_000)}, [], {})
+    assert channel.work(0) is None
+    assert next(looks, False), "it gave up by itself"
+    channel.close()
+
+
 def test_weights_travel_once_a_version(learner):
     channel = actor(learner)
     learner.publish(0, weights(0))

@@ -16,7 +16,10 @@ import sys
 import threading
 import time
 
-PRELOAD = ("veldt.launch.cli", "veldt.agents.train", "veldt.agents.impala", "veldt.search.study")
+PRELOAD = (
+    *("veldt.launch.cli", "veldt.agents.train", "veldt.agents.impala", "veldt.search.study"),
+    *("scipy.stats", "optuna", "plotly.graph_objects", "tensorboardX"),  # what those import late
+)
 REQUEST_BYTES = 1 << 20
 MOST_FILES = 1024
 
