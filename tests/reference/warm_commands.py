@@ -6,6 +6,7 @@ other: arguments, folder, environment, output and signals are its own.
 
 import array
 import contextlib
+import gc
 import json
 import os
 import select
@@ -123,6 +124,7 @@ def _serve(number):
     """Forks; returns in the children only, with what each is to run."""
     for module in PRELOAD:
         __import__(module)
+    gc.freeze()  # an end is quick then
     requests = socket.socket(fileno=number)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while True:
