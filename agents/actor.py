@@ -120,7 +120,9 @@ def own_core(settings: TrainSettings, number: int) -> Core | None:
             bind(core)
         except OSError as error:
             raise EnvironmentFault(f"actors.cores: core {core}: {error.strerror}.") from error
-    if actors.cores or not actors.bind:
+    options = settings.environment.played[settings.task_of(number)].options
+    several = actors.groups > 1 or options.get("threads", 1) != 1  # threads of one actor
+    if actors.cores or not actors.bind or several:
         return None
     enough = actors.count + learner.count * learner.threads <= whole_cores()
     if not enough or quota():  # of which others know nothing, and would take the same ones

@@ -228,6 +228,8 @@ class Refusal(_Header):
 
     kind: Literal["refusal"] = "refusal"
     reason: str
+    traceback: str = ""
+    """where its actor's code is at fault"""
 
 
 class Stop(_Header):

@@ -74,6 +74,8 @@ def expendable(
         return gone
     left = [item for item in items if item not in gone]
     over = sum(item.size for item in left) - settings.gigabytes * 1e9
+    if over <= 0:
+        return gone
     order = {trial.number: place for place, trial in enumerate(view.scored)}
 
     def least_first(item: Item) -> tuple[bool, int]:

@@ -6,6 +6,7 @@ What ZeroMQ says of its handshakes is listened to, so that all of these are coun
 """
 
 import dataclasses
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -67,10 +68,12 @@ class OpenDoor:
         refused: Callable[[], None],
     ) -> None:
         self._allows = door.allows
-        self._authenticator: zmq.auth.thread.ThreadAuthenticator | None = None
+        self._authenticator: _Marking | None = None
+        # Whoever comes without a key may say that it is any user, but not this one.
+        self._mark = secrets.token_hex(16)
         if door.certificate is not None:
             # What is set here holds for what is bound after it: this host's actors need no key.
-            self._authenticator = zmq.auth.thread.ThreadAuthenticator(context)
+            self._authenticator = _Marking(context, self._mark)
             self._authenticator.start()
             self._authenticator.configure_curve_callback(ZAP_DOMAIN, self)
             router.set(zmq.ZAP_DOMAIN, ZAP_DOMAIN.encode())
@@ -101,7 +104,7 @@ class OpenDoor:
         if self._authenticator is None:
             return True
         try:
-            return bool(frames[0].get("User-Id"))
+            return frames[0].get("User-Id") == self._mark
         except (IndexError, zmq.ZMQError):
             return False
 
@@ -117,6 +120,17 @@ class OpenDoor:
         if not self._router.closed:
             self._router.disable_monitor()
         self.monitor.close(linger=0)
+
+
+class _Marking(zmq.auth.thread.ThreadAuthenticator):
+    """Marks all whose key may come in as one user."""
+
+    def __init__(self, context: "zmq.Context[Any]", mark: str) -> None:
+        super().__init__(context)
+        self._mark = mark
+
+    def curve_user_id(self, client_public_key: bytes) -> str:
+        return self._mark
 
 
 class Handshakes:

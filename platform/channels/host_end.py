@@ -14,7 +14,7 @@ from veldt.platform import wire
 from veldt.platform.channels.certificates import Certificate
 from veldt.platform.channels.door import use
 from veldt.platform.channels.hosts import SILENCE_S
-from veldt.platform.errors import EnvironmentFault, InputError, RunFailed, WireError
+from veldt.platform.errors import CodeError, EnvironmentFault, InputError, RunFailed, WireError
 from veldt.platform.runs import code_version
 
 POLL_MS = 200
@@ -157,10 +157,10 @@ class HostChannel:
         match answer:
             case wire.Stop():
                 self.stopped = True
-            case wire.Refusal(reason=reason):
+            case wire.Refusal(reason=reason, traceback=traceback):
                 if isinstance(message, wire.Join):
                     raise InputError(f"the learner at {self.address} says: {reason}")
-                raise EnvironmentFault(reason)
+                raise CodeError(reason, traceback) if traceback else EnvironmentFault(reason)
             case wire.Heard() if not isinstance(message, wire.Join):
                 self._waiting = set(answer.waiting)
                 self._delivered |= set(answer.delivered)

@@ -10,6 +10,7 @@ serving one at a queue and at a lock.
 import contextlib
 import dataclasses
 import logging
+import os
 import queue
 import secrets
 import threading
@@ -72,6 +73,7 @@ class LearnerChannel:
         self.run = secrets.token_hex(16)
         self.traffic = Traffic()
         self.arrivals: queue.SimpleQueue[Arrival] = queue.SimpleQueue()
+        self._given_up: set[tuple[int, int]] = set()  # (actor, incarnation)
         self.faults: queue.SimpleQueue[RunFailed] = queue.SimpleQueue()
         self.questions: queue.SimpleQueue[Question] = queue.SimpleQueue()
         self._central = central
@@ -99,6 +101,8 @@ class LearnerChannel:
             self.address = f"tcp://127.0.0.1:{port}"
         else:
             self.address = ipc_address(secrets.token_hex(16))
+            with contextlib.suppress(zmq.ZMQError):  # a system that does not say who it is
+                self._router.set(zmq.IPC_FILTER_UID, os.getuid())  # of this user alone
             self._router.bind(self.address)
         self._reception = Reception(
             tickets.actors if door is None else door.actors,
@@ -147,12 +151,12 @@ class LearnerChannel:
         """From now on `actor` is its `incarnation`-th process; what an older one held is lost."""
         with self._lock:
             self._incarnations[actor] = incarnation
-            self._forget(actor)
+            self._forget(actor, True)
         self._ring()
 
-    def _forget(self, actor: int) -> None:
-        """The process that was `actor` is gone; holds the lock."""
-        self._storage.forget(actor)
+    def _forget(self, actor: int, gone: bool) -> None:
+        """What `actor` was at is not waited for; its process may be `gone`. Holds the lock."""
+        self._storage.forget(actor, gone)
         self._members.pop(actor, None)
         self._unanswered.discard(self._asking.pop(actor, b""))
         self._waiting.pop(actor, None)
@@ -283,7 +287,7 @@ class LearnerChannel:
                     self._give_up(actor, identity, error)
                     return
             match header:
-                case wire.Ready(version=version):
+                case wire.Ready(version=version) if actor not in self._tickets.holders():
                     self._waiting[actor] = (identity, version)
                     self._answer(actor)
                 case wire.Ask(number=number, version=version) if (
@@ -304,7 +308,7 @@ class LearnerChannel:
                     self.arrivals.put(Arrival(header, arrays, self._storage.keep(header, arrays)))
                 case wire.Fault(reason=reason):
                     self._send(identity, wire.pack(wire.Stop()))
-                    if not self._reception.fault(actor, reason):
+                    if not self._reception.fault(actor, reason, header.traceback):
                         self.faults.put(header.error)
                 case _:
                     self.traffic.rejected += 1
@@ -314,7 +318,8 @@ class LearnerChannel:
         and whoever started it sees it end."""
         logger.warning("actor %d is not listened to any more: %s", actor, error)
         self.traffic.rejected += 1
-        self._forget(actor)
+        self._given_up.add((actor, self._incarnations.get(actor, -1)))
+        self._forget(actor, False)
         self._send(identity, wire.pack(wire.Stop()))
         self._answer_all()
 
@@ -326,7 +331,8 @@ class LearnerChannel:
     def _expected(self, hello: wire.Hello, identity: bytes) -> bool:
         """Whether an actor says it for the first time: what was heard before can be replayed."""
         right = hello.run == self.run and self._incarnations.get(hello.actor) == hello.incarnation
-        return right and self._members.get(hello.actor, identity) == identity
+        known = (hello.actor, hello.incarnation) in self._given_up
+        return right and not known and self._members.get(hello.actor, identity) == identity
 
     def _answer(self, actor: int) -> None:
         """Gives a waiting actor its ticket, if there is one; holds the lock."""

@@ -25,8 +25,8 @@ class Desk:
     """What a reception may do with its channel."""
 
     send: Callable[[bytes, list[Any]], None]
-    forget: Callable[[int], None]
-    """The process that was this actor is gone"""
+    forget: Callable[[int, bool], None]
+    """(actor, whether its process is gone): its unroll is not waited for any more"""
     answer_all: Callable[[], None]
     """Something may be there for those that wait"""
     waiting: Callable[[], Collection[int]]
@@ -78,7 +78,7 @@ class Reception:
                 and incarnation > self._incarnations.get(actor, -1)
             ):
                 self._incarnations[actor] = incarnation
-                self._desk.forget(actor)
+                self._desk.forget(actor, True)
                 self._desk.answer_all()
             case wire.Beat() if host is not None:
                 pass
@@ -108,7 +108,7 @@ class Reception:
             logger.info("%s joins with %d actors", join.host, join.count)
         else:  # it lost patience with us and ended its actors; their numbers may now be others
             for actor in before.actors:
-                self._desk.forget(actor)
+                self._desk.forget(actor, False)
             self._desk.answer_all()
         here = bool(join.run)
         host = self.hosts.join(identity, join.host, join.count, time.monotonic(), here)
@@ -123,12 +123,12 @@ class Reception:
         self._desk.send(identity, wire.pack(wire.Refusal(reason=reason)))
         self._traffic.rejected += 1
 
-    def fault(self, actor: int, reason: str) -> bool:
+    def fault(self, actor: int, reason: str, traceback: str) -> bool:
         """What was wrong with an actor of another host is its host's to deal with, since it need
         not be so here; False for an actor of the learner's own."""
         if (owner := self.hosts.of(actor)) is None:
             return False
-        self._desk.send(owner[0], wire.pack(wire.Refusal(reason=reason)))
+        self._desk.send(owner[0], wire.pack(wire.Refusal(reason=reason, traceback=traceback)))
         self.lose(owner[0], reason)
         return True
 
@@ -157,5 +157,5 @@ class Reception:
         for actor in host.actors:
             # Whatever process still is that actor is not to be listened to.
             self._incarnations[actor] = self._incarnations.get(actor, -1) + 1
-            self._desk.forget(actor)
+            self._desk.forget(actor, False)
         self._desk.answer_all()

@@ -77,11 +77,17 @@ class Storage:
         self._give_back(slot)  # it did not fit
         return lambda: None
 
-    def forget(self, actor: int) -> None:
-        """The actor's process is gone."""
+    def forget(self, actor: int, gone: bool) -> None:
+        """An actor's unroll is not waited for any more.
+
+        Args:
+            gone: Whether its process is; one that lives may still write, and so its slot is
+                nobody's from now on: what would have had it goes by socket.
+        """
         with self._lock:
             slot = self._of.pop(actor, -1)
-        self._give_back(slot)
+        if gone:
+            self._give_back(slot)
 
     def _give_back(self, slot: int) -> None:
         with self._lock:

@@ -178,6 +178,7 @@ def test_each_core_is_claimed_once(monkeypatch):
         ({"count": 4}, 4, False, []),
         ({"count": 3}, 4, True, []),
         ({"count": 3, "bind": False}, 4, False, []),
+        ({"count": 3, "groups": 2}, 4, False, []),  # threads of their own, which want cores
         ({"count": 9, "cores": [5, 6]}, 4, True, [6]),
     ],
 )

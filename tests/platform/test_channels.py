@@ -70,6 +70,19 @@ def test_one_at_work_hears_of_the_end(learner):
     channel.close()
 
 
+def test_who_asks_again_before_it_delivered_gets_no_second_ticket(learner, until):
+    looks = iter([True, True, False])
+    channel, other = actor(learner, alive=lambda: next(looks, True)), actor(learner, 1)
+    learner.publish(0, weights(0))
+    first, _ = channel.work(-1)
+    assert channel.work(0) is None and learner.traffic.rejected == 1
+    assert other.work(-1)[0].number == first.number + 1
+    channel.deliver(first, {}, [], {})
+    assert receive(learner).header.number == first.number
+    for each in (channel, other):
+        each.close()
+
+
 def test_weights_travel_once_a_version(learner):
     channel = actor(learner)
     learner.publish(0, weights(0))

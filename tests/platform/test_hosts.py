@@ -1,7 +1,9 @@
 """Other hosts of actors: the learner's book, and both ends over real sockets."""
 
 import dataclasses
+import os
 import socket
+import sys
 import threading
 
 import pytest
@@ -14,7 +16,7 @@ from veldt.platform.channels.door import Door, Handshakes
 from veldt.platform.channels.host_end import HostChannel, LearnerLost
 from veldt.platform.channels.hosts import SILENCE_S, Hosts
 from veldt.platform.channels.learner_end import LearnerChannel
-from veldt.platform.errors import InputError, RunFailed
+from veldt.platform.errors import CodeError, InputError
 from veldt.platform.runs import code_version
 from veldt.platform.tickets import Tickets
 
@@ -206,6 +208,54 @@ def test_without_its_key_nobody_joins_at_the_address_of_this_hosts_actors(listen
     inside.close()
 
 
+def ready(**properties):
+    """ZMTP 3.0's READY of the mechanism NULL, which says what it likes."""
+    body = b"\x05READY"
+    for name, value in properties.items():
+        name = name.replace("_", "-").encode()
+        body += bytes([len(name)]) + name + len(value).to_bytes(4, "big") + value
+    return bytes([4, len(body)]) + body
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="its address is a file elsewhere")
+def test_whoever_says_that_the_key_was_looked_at_joins_no_more_for_it(listen, guarded, until):
+    door, _ = guarded
+    learner = listen(door)
+    stranger = socket.socket(socket.AF_UNIX)
+    stranger.settimeout(WATCHDOG_S)
+    stranger.connect("\0" + learner.address.removeprefix("ipc://@"))
+    greeting = b"\xff" + bytes(8) + b"\x7f\x03\x00" + b"NULL".ljust(20, b"\0") + bytes(32)
+    stranger.sendall(greeting + ready(Socket_Type=b"DEALER", Identity=b"me", User_Id=b"x"))
+    version = str(code_version()["veldt"])
+    *heads, last = wire.pack(wire.Join(host="h", version=version, count=1))
+    for more, part in [*((1, head) for head in heads), (0, last)]:
+        body = bytes(memoryview(part))
+        stranger.sendall(bytes([more, len(body)]) + body)
+    until(lambda: learner.traffic.rejected == 1 or learner.hosts())
+    assert learner.hosts() == 0
+    stranger.close()
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or os.getuid() != 0, reason="root alone can be somebody else"
+)
+@pytest.mark.parametrize(("user", "first"), [(0, b"\xff"), (65_534, b"")])
+def test_another_user_of_this_machine_is_not_even_greeted(listen, user, first):
+    learner = listen(Door(LOOPBACK))
+    pid = os.fork()
+    if pid == 0:
+        os.setuid(user)
+        stranger = socket.socket(socket.AF_UNIX)
+        stranger.settimeout(WATCHDOG_S)
+        try:
+            stranger.connect("\0" + learner.address.removeprefix("ipc://@"))
+            found = stranger.recv(1)
+        except ConnectionError:
+            found = b""
+        os._exit(found != first)
+    assert os.waitpid(pid, 0)[1] == 0
+
+
 def test_a_host_speaks_for_its_own_actors_only(listen, until):
     learner = listen(Door(LOOPBACK, actors=1))
     learner.expect(0, 0)
@@ -249,8 +299,8 @@ def test_what_is_wrong_at_a_host_ends_that_host_and_not_the_run(listen):
     host.expect(0, 0)
     actor = ActorChannel(learner.door, host.run, 0, 0)
     actor.work(-1)
-    actor.fault("the environment returned NaN")
-    with pytest.raises(RunFailed, match="returned NaN"):
+    actor.fault("KeyError: 'x'", "Traceback: line 7")
+    with pytest.raises(CodeError, match="line 7"):
         while True:
             host.beat()
     learner.check()

@@ -14,6 +14,7 @@ from veldt.platform.channels.actor_end import ActorChannel
 from veldt.platform.channels.door import Door
 from veldt.platform.channels.host_end import HostChannel
 from veldt.platform.channels.learner_end import LearnerChannel
+from veldt.platform.channels.storage import Storage
 from veldt.platform.errors import WireError
 from veldt.platform.tickets import Tickets
 
@@ -47,6 +48,18 @@ def turn(learner, actor, version, arrays):
     np.testing.assert_array_equal(arrival.arrays["x"], arrays["x"])
     np.testing.assert_array_equal(arrival.arrays["y"], arrays["y"])
     return work, arrival
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_a_slot_is_nobodys_while_who_had_it_may_still_write(gone):
+    storage = Storage(1)
+    assert storage.offer(0) == {}  # before it is known how large they have to be
+    said = {"actor": 0, "incarnation": 0, "number": 0, "version": 0, "slot": -1}
+    storage.keep(wire.Delivery(**said, episodes=[], seconds={}), unroll(0.0))
+    assert storage.offer(0)["slot"] == 0
+    storage.forget(0, gone)
+    assert storage.offer(1).get("slot", -1) == (0 if gone else -1)
+    storage.close()
 
 
 def test_after_the_first_unroll_they_stay_where_they_are(learner):
