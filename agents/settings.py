@@ -346,19 +346,23 @@ def _taken(learner: Any) -> int:
     return min(several * _learners({"learner": learner}), whole_cores() - 1)
 
 
-def chosen_before(data: dict[str, Any], old: dict[str, Any]) -> dict[str, Any]:
-    """Settings in which nothing is said of what is chosen from the machine, with what was chosen
-    where the run began; it may go on on another machine.
+def chosen_before(
+    data: dict[str, Any], old: dict[str, Any], whole: bool = False
+) -> dict[str, Any]:
+    """Settings with what was chosen from the machine where the run began, where nothing else is
+    said of it; it may go on on another machine.
 
     Args:
         data: As a recipe has them.
         old: As the run's folder has them.
+        whole: Whether in `data` too it was chosen, on this machine: then nothing is said of it.
     """
     found = dict(data)
     for table, name in (("actors", "count"), ("learner", "threads")):
         said, before = data.get(table, {}), old.get(table)
         if isinstance(said, dict) and isinstance(before, dict) and name in before:
-            found[table] = {name: before[name]} | said
+            kept = {name: before[name]}
+            found[table] = said | kept if whole else kept | said
     return found
 
 

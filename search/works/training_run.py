@@ -7,7 +7,7 @@ from typing import Any
 
 from veldt.agents.evaluate import load_run
 from veldt.agents.evaluate import score as played
-from veldt.agents.settings import TrainSettings
+from veldt.agents.settings import TrainSettings, chosen_before
 from veldt.agents.train import train
 from veldt.platform import checkpoints
 from veldt.platform.errors import Interrupted
@@ -21,7 +21,10 @@ from veldt.search.works.kept import keep, kept
 def run(job: Job, stop: Callable[[], bool]) -> Outcome:
     """Trains, from the last checkpoint if there is one, and evaluates."""
     folder = Path(job.folder)
-    settings = TrainSettings.parse(_as_begun(job.settings, folder))
+    data = job.settings
+    if (folder / "settings.json").exists():
+        data = chosen_before(data, read_settings(folder), whole=True)
+    settings = TrainSettings.parse(data)
     beat = Heartbeat(folder)
     pause = folder / PAUSE
     reports = Reports(folder, settings.frames) if job.listen else None
@@ -58,15 +61,3 @@ def run(job: Job, stop: Callable[[], bool]) -> Outcome:
         reason = "the evaluation's mean return is not finite"
         return Outcome(job.segment, None, reason, frames=frames, diverged=True)
     return Outcome(job.segment, score, frames=frames, summary=summary, evaluation=evaluation)
-
-
-def _as_begun(data: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """A trial's settings, with what was chosen from the machine where it began."""
-    if not (folder / "settings.json").exists():
-        return data
-    old, found = read_settings(folder), dict(data)
-    for table, name in (("actors", "count"), ("learner", "threads")):
-        before = old.get(table)
-        if isinstance(before, dict) and name in before:
-            found[table] = dict(data.get(table, {})) | {name: before[name]}
-    return found
