@@ -203,12 +203,14 @@ def test_an_actor_that_breaks_the_terms_is_given_up_and_its_unroll_made_again(un
     assert broken.work(0) is None  # told to stop
     until(lambda: learner.traffic.rejected == 2)  # its unroll, and that it was ready for more
     assert learner.traffic.dropped == 1
+    with pytest.raises(RunFailed, match="does not know"):  # nor does it come back so
+        actor(learner, 0, expected=False)
     again, _ = whole.work(-1)
     assert again.number == held.number
     whole.deliver(
         again.model_copy(update={"version": 7}), {"x": np.arange(3)}, [], {}
     )  # weights it does not have
-    until(lambda: learner.traffic.rejected == 3)
+    until(lambda: learner.traffic.rejected == 4)
     whole.deliver(again, {"x": np.arange(3)}, [], {})
     assert receive(learner).header.number == held.number
     learner.close()
