@@ -9,11 +9,13 @@ import contextlib
 import gc
 import json
 import os
+import pathlib
 import select
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -21,6 +23,7 @@ PRELOAD = (
     *("veldt.launch.cli", "veldt.agents.train", "veldt.agents.impala", "veldt.search.study"),
     *("scipy.stats", "optuna", "plotly.graph_objects", "tensorboardX"),  # what those import late
 )
+UNSEEN = ("PYTEST_CURRENT_TEST", "PYTHONPATH", "PGPASSWORD", "SLEEP")  # by what is imported
 REQUEST_BYTES = 1 << 20
 MOST_FILES = 1024
 
@@ -86,17 +89,36 @@ class WarmCommands:
 
     def __init__(self, environment):
         self._environment = environment
+        self._folder = tempfile.TemporaryDirectory(prefix="veldt-warm-")
+        self._door = f"{self._folder.name}/door"
         self._ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._process = subprocess.Popen(
-            [sys.executable, __file__, str(theirs.fileno())],
+            [sys.executable, __file__, str(theirs.fileno()), self._door],
             env=environment,
             pass_fds=[theirs.fileno()],
         )
         theirs.close()
 
+    def rank(self, arguments):
+        """The command line with which `mpirun` starts `veldt ARGUMENTS` as a rank."""
+        while not os.path.exists(self._door):
+            assert self._process.poll() is None, "the process that forks ended"
+            time.sleep(0.02)
+        return [
+            sys.executable,
+            "-S",
+            str(pathlib.Path(__file__).with_name("warm_rank.py")),
+            self._door,
+            *arguments,
+        ]
+
     def suits(self, environment):
-        """Whether imports would have seen the same in this environment."""
-        return _settled(environment) == _settled(self._environment)
+        """Whether imports would have seen the same in this environment, but for folders that
+        were added to the end of Python's path."""
+        paths = (environment.get("PYTHONPATH", ""), self._environment.get("PYTHONPATH", ""))
+        return paths[0].startswith(paths[1]) and (
+            _settled(environment) == _settled(self._environment)
+        )
 
     def start(self, args, arguments, folder, environment):
         """Starts `veldt ARGUMENTS`; `args` is what the process object says of itself."""
@@ -114,56 +136,78 @@ class WarmCommands:
     def close(self):
         self._ours.close()
         self._process.wait(30)
+        self._folder.cleanup()
 
 
 def _settled(environment):
-    return {name: said for name, said in environment.items() if name != "PYTEST_CURRENT_TEST"}
+    return {name: said for name, said in environment.items() if name not in UNSEEN}
 
 
-def _serve(number):
+def _serve(number, door):
     """Forks; returns in the children only, with what each is to run."""
     for module in PRELOAD:
         __import__(module)
     gc.freeze()  # an end is quick then
     requests = socket.socket(fileno=number)
+    ranks = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ranks.bind(door)
+    ranks.listen(64)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while True:
-        text, ends, _, _ = socket.recv_fds(requests, REQUEST_BYTES, 3)
-        if not text:
-            os._exit(0)
+        readable, _, _ = select.select([requests, ranks], [], [])
+        if readable[0] is ranks:
+            link, _ = ranks.accept()
+            text, ends, _, _ = socket.recv_fds(link, REQUEST_BYTES, 3)
+            ending, streams = link.detach(), ends
+        else:
+            text, ends, _, _ = socket.recv_fds(requests, REQUEST_BYTES, 3)
+            if not text:
+                os._exit(0)
+            ending, streams = ends.pop(), [0, *ends]
         if os.fork() == 0:
             requests.close()
+            ranks.close()
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            _watch(ends[2])
-            for end, standard in zip(ends, (1, 2), strict=False):
+            _watch(ending)
+            for standard, end in enumerate(streams):
                 os.dup2(end, standard)
-            for end in ends:
+            for end in {ending, *streams} - {0, 1, 2}:
                 os.close(end)
             return json.loads(text)
-        for end in ends:
+        for end in {ending, *streams} - {0}:
             os.close(end)
 
 
 def _watch(ending):
-    """Stays behind as the command's parent and says how it ended; returns in the command."""
+    """Stays behind as the command's parent and says how it ended; returns in the command, which
+    is killed when nobody listens any more."""
     pid = os.fork()
     if pid == 0:
         return
     os.write(ending, pid.to_bytes(8, "little", signed=True))
     os.closerange(0, ending)
     os.closerange(ending + 1, MOST_FILES)
+    command = os.pidfd_open(pid)
+    poller = select.poll()
+    poller.register(command, select.POLLIN)
+    poller.register(ending, 0)  # that its other end closed
+    if command not in dict(poller.poll()):
+        os.kill(pid, signal.SIGKILL)
     _, status = os.waitpid(pid, 0)
-    os.write(ending, os.waitstatus_to_exitcode(status).to_bytes(8, "little", signed=True))
+    with contextlib.suppress(BrokenPipeError):
+        os.write(ending, os.waitstatus_to_exitcode(status).to_bytes(8, "little", signed=True))
     os._exit(0)
 
 
 if __name__ == "__main__":
-    given = _serve(int(sys.argv[1]))
+    given = _serve(int(sys.argv[1]), sys.argv[2])
     os.chdir(given["folder"])
+    known = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     os.environ.clear()
     os.environ.update(given["environment"])
     from veldt.launch.cli import main
 
-    sys.path[0] = given["folder"]
+    added = os.environ.get("PYTHONPATH", "").split(os.pathsep)[len(known) :]
+    sys.path[: len(known) + 1] = [given["folder"], *known, *added]
     sys.argv = [main.__code__.co_filename, *given["arguments"]]
     main()
