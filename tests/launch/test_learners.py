@@ -68,8 +68,8 @@ def test_learners_on_parts_are_one_on_the_whole(veldt, name):
 
 def test_a_killed_learner_costs_nothing_but_time(veldt, until):
     longer = (
-        *("train", "cartpole", *FOUR, *count(2), "--set", "learner.checkpoint_updates=50"),
-        *("--set", "frames=24000"),
+        *("train", "cartpole", *FOUR, *count(2), "--set", "learner.checkpoint_updates=25"),
+        *("--set", "frames=12000"),
     )
     veldt.summary(*longer, "--out", "whole")
     process = veldt.start(*longer, "--out", "hurt", "--json")

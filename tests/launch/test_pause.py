@@ -14,7 +14,7 @@ stages = [{method = "random", trials = 3}]
 "optimizer.learning_rate" = {kind = "log", low = 1e-3, high = 3e-2}
 
 [train]
-frames = 24_000
+frames = 16_000
 environment = {id = "CartPole-v1"}
 agent = {name = "impala", network = {hidden = [16]}}
 actors = {count = 1, environments = 8, unroll_length = 10}

@@ -14,10 +14,10 @@ trials = 3
 "optimizer.learning_rate" = {kind = "log", low = 1e-3, high = 3e-2}
 
 [train]
-frames = 4000
+frames = 2000
 environment = {id = "CartPole-v1"}
 agent = {name = "impala", network = {hidden = [16]}}
-actors = {count = 1, environments = 8}
+actors = {count = 1, environments = 8, unroll_length = 10}
 deterministic = true
 learner = {batch = 1, checkpoint_updates = 10}
 

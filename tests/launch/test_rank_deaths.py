@@ -22,10 +22,10 @@ trials = 8
 "agent.discount" = {kind = "choice", values = [0.9, 0.97]}
 
 [train]
-frames = 2400
+frames = 1200
 environment = {id = "CartPole-v1"}
 agent = {name = "impala", network = {hidden = [16]}}
-actors = {count = 1, environments = 8}
+actors = {count = 1, environments = 8, unroll_length = 10}
 deterministic = true
 learner = {batch = 1, checkpoint_updates = 5}
 

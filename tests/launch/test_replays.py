@@ -37,7 +37,7 @@ mutation = 0.33
 resample = 0.0
 
 [train]
-frames = 3200
+frames = 1600
 environment = {id = "CartPole-v1"}
 agent = {name = "impala", network = {hidden = [16]}}
 actors = {count = 1, environments = 8, unroll_length = 10}

@@ -18,14 +18,14 @@ from veldt.search.settings import SearchSettings
 RECIPE = """
 [[stages]]
 method = "random"
-trials = 6
+trials = 4
 
 [space]
 "optimizer.learning_rate" = {kind = "log", low = 1e-3, high = 3e-2}
 "agent.discount" = {kind = "choice", values = [0.9, 0.97]}
 
 [train]
-frames = 3600
+frames = 1800
 environment = {id = "CartPole-v1"}
 agent = {name = "impala", network = {hidden = [16]}}
 actors = {count = 1, environments = 8, unroll_length = 10}
@@ -41,7 +41,7 @@ finalists = 2
 validations = 1
 evaluation = {episodes = 4}
 """
-HALVING = 'scheduler={name = "halving", trials = 6, rungs = 2}'
+HALVING = 'scheduler={name = "halving", trials = 4, rungs = 2, eta = 2}'
 PBT = 'scheduler={name = "pbt", population = 4, stretches = 3}'
 
 
@@ -71,9 +71,9 @@ def test_halving_is_the_same_on_a_pool_and_on_ranks(veldt, recipe):
     pool = veldt.summary(*line, "--out", "pool", "--workers", 2)
     ranks = veldt.summary(*line, "--out", "ranks", ranks=2)
     assert alone["fingerprint"] == pool["fingerprint"] == ranks["fingerprint"]
-    assert alone["steps"] == pool["steps"] < 6 * 3600 + 3 * 3600
+    assert alone["steps"] == pool["steps"] < 4 * 1800 + 3 * 1800
     reached = sorted(t.frames for t in view(veldt.folder / "alone").trials.values())
-    assert reached == [1200] * 4 + [3600] * 2
+    assert reached == [900] * 2 + [1800] * 2
     # A stretch goes on from its checkpoint: the bits of a training that never stopped.
     best = veldt.folder / "alone" / "trials" / f"trial-{alone['best_trial']:04d}"
     train(TrainSettings.parse(read_settings(best)), veldt.folder / "whole", tensorboard=False)
@@ -86,27 +86,27 @@ def test_halving_is_the_same_on_a_pool_and_on_ranks(veldt, recipe):
 def _extended(veldt, alone):
     """The best of a finished study go on, and cost the difference only."""
     folder = veldt.folder / "alone"
-    longer = veldt.summary("study", "extend", "alone", "--top", 1, "--to", "7_200")
+    longer = veldt.summary("study", "extend", "alone", "--top", 1, "--to", "3_600")
     tuned = [s for s in view(folder).segments.values() if s.extension and s.purpose == "tune"]
-    assert [(s.begin, s.end) for s in tuned] == [(3600, 7200)]
+    assert [(s.begin, s.end) for s in tuned] == [(1800, 3600)]
     trial = f"trial-{tuned[0].trial:04d}"
     settings = read_settings(folder / "trials" / trial)
-    assert settings["frames"] == 7200
+    assert settings["frames"] == 3600
     train(TrainSettings.parse(settings), veldt.folder / "long", tensorboard=False)
     assert same(weights(folder / "trials" / trial), weights(veldt.folder / "long"))
     proofs = [s for s in view(folder).segments.values() if s.extension and s.purpose != "tune"]
-    assert {s.end for s in proofs} == {7200} and len(proofs) == 3
+    assert {s.end for s in proofs} == {3600} and len(proofs) == 3
     assert longer["heldout_mean_return"] > 5 and alone["fingerprint"] != longer["fingerprint"]
     report = (folder / "report.html").read_text()
     assert f"{longer['heldout_mean_return']:.5g}" in report
-    again = veldt("study", "extend", "alone", "--top", 1, "--to", "7200")
+    again = veldt("study", "extend", "alone", "--top", 1, "--to", "3600")
     assert again.returncode == 2 and "none of the best 1 trials is shorter" in again.stderr
     status = veldt.summary("study", "status", "alone")
-    assert status["finished"] and status["trials"] == 6 and status["trials_paused"] == 4
+    assert status["finished"] and status["trials"] == 4 and status["trials_paused"] == 2
     top = veldt.summary("study", "top", "alone", "--count", 3)
-    assert [row["frames"] for row in top["trials"]] == [7200, 3600, 1200]
+    assert [row["frames"] for row in top["trials"]] == [3600, 1800, 900]
     rows = list(csv.DictReader(io.StringIO(veldt("study", "export", "alone").stdout)))
-    assert len(rows) == 6 and {row["state"] for row in rows} == {"scored", "paused"}
+    assert len(rows) == 4 and {row["state"] for row in rows} == {"scored", "paused"}
     assert float(rows[0]["optimizer.learning_rate"]) > 0
     nothing = veldt("study", "status", "whole")
     assert nothing.returncode == 2 and "no search over settings" in nothing.stderr
@@ -115,7 +115,7 @@ def _extended(veldt, alone):
 def test_a_learning_rate_that_falls_cannot_be_made_longer(veldt, recipe):
     line = ("search", recipe, "--set", 'stages=[{method = "random", trials = 1}]')
     veldt.summary(*line, "--set", "train.optimizer.anneal=true", "--out", "s")
-    done = veldt("study", "extend", "s", "--to", "7200")
+    done = veldt("study", "extend", "s", "--to", "3600")
     assert done.returncode == 2 and "optimizer.horizon_frames" in done.stderr
     assert (veldt.folder / "s" / "summary.json").exists()
 
@@ -140,7 +140,7 @@ def test_pbt_goes_on_after_a_kill(veldt, recipe, until):
     assert forks and summary["trials"] == 4 + len(forks) and summary["failed_trials"] == 0
     for trial in forks:
         parent, frames = trial.parent
-        assert frames in found.trials[parent].scores and frames in (1200, 2400)
+        assert frames in found.trials[parent].scores and frames in (600, 1200)
         kept = veldt.folder / "p" / "trials" / f"trial-{parent:04d}" / "kept"
         there = (kept / f"{found.trials[parent].updates[frames]:09d}").exists()
         assert there != ((parent, frames) in found.dropped)  # gone once all have passed it

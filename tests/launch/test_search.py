@@ -32,7 +32,7 @@ sigma = 0.1
 "actors.unroll_length" = {kind = "integer", low = 5, high = 20, log = true}
 
 [train]
-frames = 3000
+frames = 2000
 environment = {id = "CartPole-v1"}
 agent = {name = "impala", network = {hidden = [16]}}
 actors = {count = 1, environments = 8}
@@ -45,7 +45,7 @@ episodes = 8
 [heldout]
 finalists = 2
 validations = 3
-settings = {frames = 4000}
+settings = {frames = 2000}
 evaluation = {episodes = 20}
 """
 SAME = ("trials", "best_trial", "best_score", "best_settings", "heldout_mean_return", "steps")

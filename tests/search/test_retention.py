@@ -166,10 +166,10 @@ evaluation = {episodes = 4}
 heldout = {evaluation = {episodes = 4}}
 
 [train]
-frames = 2400
+frames = 1200
 environment = {id = "CartPole-v1"}
 agent = {name = "impala", network = {hidden = [16]}}
-actors = {count = 1, environments = 8}
+actors = {count = 1, environments = 8, unroll_length = 10}
 deterministic = true
 learner = {batch = 1, checkpoint_updates = 5}
 """
