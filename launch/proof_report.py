@@ -22,7 +22,7 @@ def proof(best: Trial, trials: Trials, settings: SearchSettings) -> str:
     mine = replicates(validated.get(best.number, []))
     test = replicates(tested)
     scored = [body for body in tested if body["score"] is not None]
-    names = ["", "mean return", "95 % interval", "from"]
+    names = ["", settings.measure, "95 % interval", "from"]
     rows = [_single(f"score of trial {best.number}", best.evaluation)]
     kinds = [""]
     if mine.scores:
@@ -43,7 +43,7 @@ def proof(best: Trial, trials: Trials, settings: SearchSettings) -> str:
     if alike := not _apart(best, settings):
         rows.append(["difference", number((best.score or 0.0) - mean), None, None])
         kinds.append("")
-    returns = [value for body in scored for value in body["evaluation"].get("returns", [])]
+    returns = [value for body in scored for value in _returns(body["evaluation"])]
     parts = [title]
     for first, end in ((0, len(rows)),) if alike else ((0, 1), (1, len(rows))):
         parts.append(table(names, rows[first:end], kinds=kinds[first:end]))
@@ -73,10 +73,15 @@ def _changed(best: Trial, settings: SearchSettings) -> list[str]:
 
 def _single(name: str, evaluation: Proof) -> list[Any]:
     """A row of one training: the interval is over its episodes."""
-    returns = evaluation.get("returns", [])
+    returns = _returns(evaluation)
     text = interval_text(returns) if returns else None
     source = f"{plural(len(returns), 'episode')} of one training" if returns else "one training"
     return [name, number(evaluation.get("mean_return")), text, source]
+
+
+def _returns(evaluation: Proof) -> list[float]:
+    """Of its episodes; nothing for a command, which scores itself."""
+    return evaluation.get("returns", []) if evaluation.get("standard_error") is not None else []
 
 
 def _several(name: str, found: Replicates) -> list[Any]:
@@ -111,8 +116,9 @@ def _optimism(
     if several:
         text += ". The interval there is Student's, over trainings."
     else:
-        text += ", from one training each. The intervals cover chance in the episodes, not in "
-        text += "the training."
+        text += ", from one training each."
+        if settings.command is None:
+            text += " The intervals cover chance in the episodes, not in the training."
     changed = _changed(best, settings)
     if different := _apart(best, settings):
         text += (

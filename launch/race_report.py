@@ -34,7 +34,10 @@ def race(trials: Trials, settings: SearchSettings) -> str:
     note += "; a rhombus is the score a trial was chosen for." if found else "."
     if len(order) > DRAWN:
         note += f" The best {DRAWN} of {len(order)} finalists are drawn."
-    parts = [_race_plot(trials, columns, means, replicates(tested), set(out)), paragraph(note)]
+    parts = [
+        _race_plot(trials, columns, means, replicates(tested), set(out), settings.measure),
+        paragraph(note),
+    ]
     if found:
         parts.append(_race_table(trials, order, means, out))
     return "".join(parts)
@@ -71,6 +74,7 @@ def _race_plot(
     means: dict[int, Replicates],
     test: Replicates,
     out: set[int],
+    measure: str,
 ) -> str:
     best = trials.best
     names = [f"trial {trial}" for trial in columns]
@@ -116,5 +120,5 @@ def _race_plot(
         hovertemplate="%{x}: score %{y:.5g}<extra></extra>",
     )
     figure.update_xaxes(categoryorder="array", categoryarray=names, type="category")
-    figure.update_yaxes(title_text="mean return")
+    figure.update_yaxes(title_text=measure)
     return plot(figure, "race", 400, width=70 * len(names))

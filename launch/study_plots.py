@@ -24,6 +24,7 @@ from veldt.launch.plots import (
 from veldt.launch.setting_axis import SettingAxis
 from veldt.launch.trial_curve import trial_curve
 from veldt.launch.trials import Trial, Trials, is_proof
+from veldt.search.settings import SearchSettings
 
 CURVES = 100  # drawn at most, the best
 POINTS = 150  # of each
@@ -50,7 +51,7 @@ def _hover(trial: Trial) -> str:
     return "<br>".join([_name(trial), *(escape(line).replace("\n", "<br>") for line in lines)])
 
 
-def scores(trials: Trials) -> str:
+def scores(trials: Trials, settings: SearchSettings) -> str:
     """Score over trial number, the best so far, and at the bottom what has no score."""
     if not trials.all:
         return paragraph("No trial has been asked for yet.")
@@ -80,14 +81,18 @@ def scores(trials: Trials) -> str:
     _points(
         figure, others, [floor] * len(others), "not done yet", color=SOFT, symbol="circle-open"
     )
-    last = max(trials.all)
+    last, own = max(trials.all), settings.command is not None
     figure.update_xaxes(
         title_text="trial, in the order of asking",
         range=[-0.02 * last - 0.5, 1.02 * last + 0.5],
         **({"dtick": 1} if last < 25 else {}),
     )
-    figure.update_yaxes(title_text="score: mean return", showticklabels=bool(ordered))
-    note = "A score is the mean return over the evaluation episodes of one training."
+    figure.update_yaxes(
+        title_text="score" if own else f"score: {settings.measure}", showticklabels=bool(ordered)
+    )
+    note = "A score is what a run of the command said last."
+    if not own:
+        note = f"A score is the {settings.measure} over the evaluation episodes of one training."
     if len({trial.frames for trial in trials.scored}) > 1:
         note += " Trials have come to different lengths; shown is the newest score of each."
     if failed or others:
@@ -170,7 +175,7 @@ def score_by_setting(trials: Trials, axes: list[SettingAxis]) -> str:
     return plot(figure, "score-by-setting", height, width=SMALL * min(len(axes), 3))
 
 
-def curves(folder: Path, trials: Trials) -> str:
+def curves(folder: Path, trials: Trials, settings: SearchSettings) -> str:
     """The learning curves of the best trials and of those under way, the best one's on top.
 
     Nothing if no trial has ended an episode, or the trials' folders are gone.
@@ -178,6 +183,8 @@ def curves(folder: Path, trials: Trials) -> str:
     under_way = [trial for trial in trials.all.values() if trial.score is None]
     drawn = (trials.scored + under_way)[:CURVES]
     figure = go.Figure()
+    own = settings.command is not None
+    unit, value = ("steps", "value") if own else ("frames", "mean return")
     count = 0
     paused: list[tuple[int, float, str]] = []
     for trial in drawn[::-1]:
@@ -194,7 +201,7 @@ def curves(folder: Path, trials: Trials) -> str:
                 line={"color": ACCENT, "width": 2.6} if best else {"color": FAINT, "width": 1},
                 name=f"trial {trial.number}, the best" if best else f"trial {trial.number}",
                 showlegend=best,
-                hovertemplate="%{x:,} frames<br>mean return %{y:.5g}",
+                hovertemplate=f"%{{x:,}} {unit}<br>{value} %{{y:.5g}}",
             )
     if not count:
         return ""
@@ -208,10 +215,12 @@ def curves(folder: Path, trials: Trials) -> str:
             hovertext=[said for _, _, said in paused],
             hoverinfo="text",
         )
-    figure.update_xaxes(title_text="frames", rangemode="tozero")
-    figure.update_yaxes(title_text=f"mean return, last {WINDOW} episodes")
-    note = "What the trials returned while they trained, thin but for the best. A score comes "
-    note += "after that, from evaluation episodes."
+    figure.update_xaxes(title_text=unit, rangemode="tozero")
+    figure.update_yaxes(title_text=value if own else f"{value}, last {WINDOW} episodes")
+    note = "What the commands said while they ran, thin but for the best."
+    if not own:
+        note = "What the trials returned while they trained, thin but for the best. A score comes "
+        note += "after that, from evaluation episodes."
     if len(trials.all) > len(drawn):
         note += f" Only the best {len(drawn)} of {number(len(trials.all))} trials are drawn."
     return plot(figure, "trial-curves", 400) + paragraph(note)

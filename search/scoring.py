@@ -18,6 +18,12 @@ from veldt.platform.envs.atari_scores import scores_of
 from veldt.platform.errors import SettingsError
 
 CAP = 1.0  # of a task: a person's
+MEASURES = {
+    "mean_return": "mean return",
+    "normalised": "human-normalised score",
+    "capped_normalised": "human-normalised score, capped",
+}
+"""a score in words"""
 
 
 class ScoringSettings(EvaluationSettings):

@@ -18,7 +18,7 @@ from veldt.search.policy import STOPPED, preset, race, tuning
 from veldt.search.schedulers.catalogue import SCHEDULERS
 from veldt.search.schedulers.scheduler import Plan
 from veldt.search.schedulers.whole import WholeSettings
-from veldt.search.scoring import ScoringSettings, demand_scores
+from veldt.search.scoring import MEASURES, ScoringSettings, demand_scores
 from veldt.search.space.space import Point, Space
 from veldt.search.works.command import Command, CommandSettings
 from veldt.search.works.training import Training
@@ -144,6 +144,11 @@ class SearchSettings(Settings):
                 if one.evaluation != type(one).model_fields["evaluation"].default:
                     raise ValueError(f"{place}evaluation: a command scores itself")
         return self
+
+    @property
+    def measure(self) -> str:
+        """What a trial's score is, in words; a command's is its own affair."""
+        return "score" if self.command is not None else MEASURES[self.evaluation.score]
 
     @property
     def work(self) -> Work:

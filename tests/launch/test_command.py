@@ -8,6 +8,7 @@ import sys
 
 import psutil
 import pytest
+import report_pages
 
 from veldt.launch.trials import Trials
 from veldt.platform.runs import read_settings
@@ -188,6 +189,9 @@ def test_a_line_of_shell(veldt):
     summary = veldt.summary("search", "shell.toml", "--out", "s")
     x = summary["best_settings"]["x"]
     assert summary["best_score"] == summary["heldout_mean_return"] == -((x - 4) ** 2)
+    _, text, _ = report_pages.report(veldt.folder / "s")
+    assert "held-out score" in text and "said last" in text
+    assert "mean return" not in text and "in the episodes" not in text
     failing = ('command.run=["bash", "-c", "echo first; echo last words; exit 7"]',)
     done = veldt("search", "shell.toml", "--out", "f", "--set", *failing)
     assert done.returncode == 1 and "exit code 7:\nfirst\nlast words" in done.stderr
