@@ -14,23 +14,26 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import rich.table
+from numpy.typing import NDArray
 
 from veldt.agents.build import use_threads
 from veldt.agents.lives import loss_file
 from veldt.agents.lives.catalogue import kind_of
-from veldt.agents.lives.contest import Contest, Record, counted
+from veldt.agents.lives.contest import Contest, Record, Tuned, counted
 from veldt.agents.lives.settings import LifeSettings
 from veldt.launch import epg_report
 from veldt.launch.console import Console, number
 from veldt.launch.epg_report import EPISODE, REWARD, pairs
-from veldt.launch.intervals import interval
+from veldt.launch.intervals import interval, stratified
 from veldt.platform.keys import Key
 from veldt.platform.settings import override
 
 LONGER = (4, 8)
 RIVALS = {"epg": ("ppo", "policy-gradient"), "drift": ("ppo", "dpo"), "v-trace": ("ppo",)}
 HALVES = ("right", "left")
+UNEVOLVED = "losses as evolution begins with, one for each life"
 HEAD = ("return", "area", "broken", "settings")
 
 
@@ -58,17 +61,21 @@ def epg(
 
     def run(name: str, words: str, found: Any) -> None:
         console.say(f"{words} ...")
-        records[name] = found()
+        lived = found()
+        if isinstance(lived, Tuned):
+            records[name], records[epg_report.by_area(name)] = lived.by_return, lived.by_area
+        else:
+            records[name] = lived
 
     part = kind_of(frozen.settings).any_shape
     if part:  # of a loss written by hand, whose settings it needs
         run("epg", "the evolved loss, each of a grid", contest.tuned)
-        run("unevolved", "the loss that evolution began with", lambda: contest.tuned(False))
+        run("unevolved", UNEVOLVED, lambda: contest.tuned(False))
         run("epg_as_lived", "the evolved loss as it was evolved", contest.evolved)
         run("ppo_as_lived", "PPO with the same settings", lambda: contest.as_lived("ppo"))
     else:
         run("epg", "the evolved loss", contest.evolved)
-        run("unevolved", "the loss that evolution began with", contest.unevolved)
+        run("unevolved", UNEVOLVED, contest.unevolved)
     if frozen.policy is not None:  # evolved with the loss, which begins with it in what follows
         run(
             "epg_fresh",
@@ -94,6 +101,15 @@ def epg(
                 f"epg_{side}", f"tasks to the {side}", lambda side=side: contest.evolved(half=side)
             )
             run(f"random_{side}", "... not learning", lambda side=side: contest.random(half=side))
+        # On one half alone, who pushes all agents the same way may look as if it learnt.
+        everywhere = {
+            "epg_all": ("tasks everywhere", contest.evolved),
+            "no_reward_all": ("... without rewards", lambda **o: contest.evolved(blind=True, **o)),
+            "unevolved_all": ("... by losses not evolved", contest.unevolved),
+            "random_all": ("... not learning", contest.random),
+        }
+        for name, (words, lives_of) in everywhere.items():
+            run(name, words, lambda lives_of=lives_of: lives_of(half="all"))
     for name in RIVALS[frozen.settings.kind] if rivals else ():
         run(name.replace("-", "_"), f"{name}, each of a grid", lambda n=name: contest.by_hand(n))
     if "half" in life.environment.options:  # what a policy knows beforehand, without learning
@@ -113,10 +129,13 @@ def epg(
         }
         if record.settings:
             result[f"{name}_settings"] = record.settings
+    result["epg_returns"] = records["epg"].returns.tolist()
     for prefix, one, other in pairs(records):
+        # Whoever had a grid meets the areas with the settings that are best for them.
+        throughout = [records.get(epg_report.by_area(n), records[n]).areas for n in (one, other)]
         for what, values in (
             ("difference", (records[one].returns, records[other].returns)),
-            ("area_difference", (records[one].areas, records[other].areas)),
+            ("area_difference", throughout),
         ):
             paired = values[0] - values[1]
             low, high = interval(paired.tolist()) or (math.nan, math.nan)
@@ -126,8 +145,10 @@ def epg(
                 f"{prefix}{what}_high": high,
             }
     if "epg_left" in records:
-        result["left_half_share"] = left_half_share(records)
-        result["fixed_left_half_share"] = left_half_share(records, "fixed")
+        for prefix, who in (("", "epg"), ("fixed_", "fixed")):
+            share = left_half_share(records, who) or (None, None, None)
+            for end, value in zip(("", "_low", "_high"), share, strict=True):
+                result[f"{prefix}left_half_share{end}"] = value
     if frozen.settings.kind == "drift":
         result["closed_form"] = dataclasses.asdict(epg_report.closed_form(frozen))
     if folder.is_dir():
@@ -138,9 +159,12 @@ def epg(
     return result | {"seconds": time.perf_counter() - begun}
 
 
-def left_half_share(records: Mapping[str, Record], name: str = "epg") -> float | None:
-    """Of the gain on the right over not learning, how much there is on the left; None where the
-    gain on the right is not above 0 by its 95 % interval, and there is nothing to keep.
+def left_half_share(
+    records: Mapping[str, Record], name: str = "epg"
+) -> tuple[float, float, float] | None:
+    """Of the gain on the right over not learning, how much there is on the left, with its 95 %
+    bootstrap interval; None where the gain on the right is not above 0 by its own, and there is
+    nothing to keep.
 
     Args:
         records: By name.
@@ -150,7 +174,12 @@ def left_half_share(records: Mapping[str, Record], name: str = "epg") -> float |
     low, _ = interval(gains["right"].tolist()) or (math.nan, math.nan)
     if not low > 0.0:
         return None
-    return float(gains["left"].mean() / gains["right"].mean())
+
+    def share(left: NDArray[np.float64], right: NDArray[np.float64]) -> Any:
+        return left.mean(-1) / right.mean(-1)
+
+    ends = stratified([gains["left"], gains["right"]], share) or (math.nan, math.nan)
+    return float(share(gains["left"], gains["right"])), *ends
 
 
 def show(result: dict[str, Any], console: Console) -> None:
@@ -181,5 +210,8 @@ def show(result: dict[str, Any], console: Console) -> None:
     if "left_half_share" in result:
         for key, who in (("", "the evolved loss"), ("fixed_", "a policy trained on the right")):
             share = result[f"{key}left_half_share"]
-            words = "no clear gain on the right" if share is None else f"{share:.0%} on the left"
+            words = "no clear gain on the right"
+            if share is not None:
+                low, high = (result[f"{key}left_half_share{end}"] for end in ("_low", "_high"))
+                words = f"{share:.0%} ({low:.0%} to {high:.0%}) on the left"
             console.say(f"of the gain on the right, {who}: {words}")

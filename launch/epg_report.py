@@ -20,6 +20,7 @@ from veldt.launch.console import number
 from veldt.launch.page import page, paragraph, section, settings_table, table
 from veldt.launch.plots import SERIES, plot
 
+BY_AREA = "_by_area"
 NAMES = {
     "epg": "evolved loss",
     "ppo": "PPO",
@@ -40,10 +41,15 @@ OTHERS = {
     "random_right": "not learning, tasks to the right",
     "epg_left": "evolved loss, tasks to the left",
     "random_left": "not learning, tasks to the left",
+    "epg_all": "evolved loss, tasks everywhere",
+    "no_reward_all": "evolved loss, no rewards, tasks everywhere",
+    "unevolved_all": "un-evolved loss, tasks everywhere",
+    "random_all": "not learning, tasks everywhere",
     "fixed_right": "policy trained on the right and fixed, tasks to the right",
     "fixed_left": "policy trained on the right and fixed, tasks to the left",
 }
 WORDS = NAMES | OTHERS
+WORDS |= {f"{name}{BY_AREA}": f"{words}, best for the area" for name, words in NAMES.items()}
 REWARD = "reward of a step"
 EPISODE = "return of the episodes that ended"  # where they end by what agents do
 REWARDS = np.linspace(-2.0, 2.0, 17)
@@ -62,10 +68,20 @@ PAIRS = (
     ("random_", "epg", "random"),
     ("no_reward_random_", "no_reward", "random"),
     ("unevolved_random_", "unevolved", "random"),
+    ("epg_all_random_", "epg_all", "random_all"),
+    ("no_reward_all_random_", "no_reward_all", "random_all"),
+    ("unevolved_all_random_", "unevolved_all", "random_all"),
+    ("longer_4_", "longer_4", "epg"),
+    ("longer_8_", "longer_8", "epg"),
     ("right_fixed_", "epg_right", "fixed_right"),
     ("left_fixed_", "epg_left", "fixed_left"),
     ("fixed_left_random_", "fixed_left", "random_left"),
 )
+
+
+def by_area(name: str) -> str:
+    """The name of the same loss with the settings of the grid that are best for the area."""
+    return f"{name}{BY_AREA}"
 
 
 def pairs(found: Mapping[str, Any]) -> list[tuple[str, str, str]]:

@@ -3,9 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from veldt.launch.console import number
 from veldt.launch.epg_report import WORDS, pairs
 from veldt.launch.evolution_results import markdown
+from veldt.launch.intervals import interval
 from veldt.launch.lives_bench import WAYS
 from veldt.platform.runs import read_json
 
@@ -36,29 +39,35 @@ def epg_tables(folder: Path) -> list[str]:
 
 
 def _ablations(folder: Path) -> str:
-    rows = []
+    rows: list[list[str]] = []
+    whole: dict[str, Any] = {}
     for name, command in ABLATIONS.items():
         path = folder / name / "bench.json"
         if not path.exists():
             continue
         found, search = read_json(path), read_json(folder / name / "1" / "summary.json")
+        whole = whole or found
         rows.append(
             [
                 f"`{command}`",
                 number(found["epg_return"]),
+                _less(found, whole) if rows else "-",
                 _interval(found, "random_difference"),
                 number(found["no_reward_return"]),
                 *(number(found[f"longer_{times}_return"]) for times in (4, 8)),
-                *(_share(found.get(f"{who}left_half_share")) for who in ("", "fixed_")),
+                _both_halves(found),
+                *(_share(found, f"{who}left_half_share") for who in ("", "fixed_")),
                 f"{search['wall_seconds'] / 60:.0f} min",
             ]
         )
     if not rows:
         return ""
-    names = ["`veldt search ...`", "return", "above not learning, paired", "without rewards"]
+    names = ["`veldt search ...`", "return", "less the first, paired"]
+    names += ["above not learning, paired", "without rewards"]
     names += [
         "lives 4 times as long",
         "8 times",
+        "above not learning on tasks everywhere",
         "of the gain kept on the left",
         "by a fixed policy",
     ]
@@ -114,8 +123,24 @@ def _speed(path: Path) -> str:
     return markdown([*names, "processes that stay", "ratio", "efficiency"], rows)
 
 
-def _share(value: float | None) -> str:
-    return "-" if value is None else f"{value:.0%}"
+def _less(found: dict[str, Any], whole: dict[str, Any]) -> str:
+    """An ablation's lives less those of the whole loss, which were the same lives."""
+    if (found["seed"], found["lives"]) != (whole["seed"], whole["lives"]):
+        return "-"
+    paired = np.subtract(found["epg_returns"], whole["epg_returns"])
+    ends = interval(paired.tolist())
+    return number(paired.mean()) + (f" ({number(ends[0])} to {number(ends[1])})" if ends else "")
+
+
+def _both_halves(found: dict[str, Any]) -> str:
+    return _interval(found, "epg_all_random_difference") if "epg_all_return" in found else "-"
+
+
+def _share(found: dict[str, Any], name: str) -> str:
+    if found.get(name) is None:
+        return "-"
+    share, low, high = (found[f"{name}{end}"] for end in ("", "_low", "_high"))
+    return f"{share:.0%} ({low:.0%} to {high:.0%})"
 
 
 def _interval(found: dict[str, Any], name: str) -> str:

@@ -1,9 +1,11 @@
 """Losses on the same unseen tasks: each lives the same lives, with the same chance.
 
     evolved       a frozen learned loss
-    un-evolved    one as evolution begins with
+    un-evolved    losses as evolution begins with, each life's drawn for it: a single one may push
+                  all policies the same way, and be right by chance
     ppo, ...      losses written by hand, at the best of a grid of settings that is chosen on lives
-                  of its own; losses that are a part of a written one have the grid too
+                  of its own, for returns and for areas each; losses that are a part of a written
+                  one have the grid too
     random        a policy that never learns
     fixed         a policy that PPO trained on many tasks of one half, and that learns no more
 
@@ -86,6 +88,16 @@ def counted(records: Mapping[str, Record]) -> dict[str, Record]:
     return found
 
 
+@dataclasses.dataclass(frozen=True)
+class Tuned:
+    """What lives came to with the best settings of a grid."""
+
+    by_return: Record
+    """with those whose lives ended best"""
+    by_area: Record
+    """with those whose lives were best throughout"""
+
+
 class Contest:
     """Lives by different losses, in the same order and with the same chance.
 
@@ -136,10 +148,10 @@ class Contest:
         policy = None if fresh else self._frozen.policy
         return self._by_network(self._frozen.parameters, life, "test", blind, options, policy)
 
-    def tuned(self, evolved: bool = True) -> Record:
-        """By the frozen loss, or the one that evolution began with, with the settings of the grid
+    def tuned(self, evolved: bool = True) -> Tuned:
+        """By the frozen loss, or losses as evolution begins with, with the settings of the grid
         that do best on lives of their own: as losses written by hand."""
-        parameters = self._frozen.parameters if evolved else self._first
+        parameters = self._frozen.parameters if evolved else None
         policy = self._frozen.policy if evolved else None
 
         def live(settings: dict[str, Any], purpose: str) -> Record:
@@ -148,20 +160,17 @@ class Contest:
 
         return self._best(live)
 
-    def unevolved(self) -> Record:
-        """By a loss that is drawn as evolution draws its first."""
-        return self._by_network(self._first, self._life, "test")
+    def unevolved(self, **options: Any) -> Record:
+        """By losses that are drawn as evolution draws its first, one for each life.
 
-    @property
-    def _first(self) -> NDArray[np.float32]:
-        settings = self._frozen.settings
-        network = kind_of(settings).network(settings, self._frozen.anatomy(spec=self._spec))
-        first = network.begin(self._keys["tune"][0].child("first").generator())
-        return first.astype(np.float32)
+        Args:
+            options: Of the family.
+        """
+        return self._by_network(None, self._life, "test", options=options)
 
     def _by_network(
         self,
-        parameters: NDArray[np.float32],
+        parameters: NDArray[np.float32] | None,
         life: LifeSettings,
         purpose: str,
         blind: bool = False,
@@ -171,10 +180,14 @@ class Contest:
         anatomy = self._frozen.anatomy(self._life.hidden, self._spec)
         kind = kind_of(self._frozen.settings)
         network = kind.network(self._frozen.settings, anatomy)
-        row = torch.from_numpy(parameters)
 
-        def blend(lives: int) -> Blend:
-            found = blend_of(kind.loss(network, anatomy), row.expand(lives, -1), network.split)
+        def blend(lives: list[Key]) -> Blend:
+            if parameters is None:
+                first = [network.begin(key.child("first").generator()) for key in lives]
+                rows = torch.from_numpy(np.stack(first).astype(np.float32))
+            else:
+                rows = torch.from_numpy(parameters).expand(len(lives), -1)
+            found = blend_of(kind.loss(network, anatomy), rows, network.split)
             return _blind(found) if blind else found
 
         return self._live(purpose, life, anatomy, blend, options, policy)
@@ -197,7 +210,7 @@ class Contest:
         policy = self._frozen.policy if evolved else None
         return self._live("test", self._life, anatomy, lambda lives: still, options, policy)
 
-    def by_hand(self, name: str) -> Record:
+    def by_hand(self, name: str) -> Tuned:
         """By a loss written by hand, with the settings that do best on lives of their own."""
         return self._best(lambda settings, purpose: self._by_hand(name, settings, purpose))
 
@@ -235,15 +248,18 @@ class Contest:
                 found[half].append(there.score(some, carry))
         return {half: _record(outcomes, dict(settings)) for half, outcomes in found.items()}
 
-    def _best(self, live: Callable[[dict[str, Any], str], Record]) -> Record:
-        """With the settings of the grid whose lives "tune" end best, the lives "test"."""
-
-        def merit(settings: dict[str, Any]) -> float:
-            returns = live(settings, "tune").returns
-            return float(np.nan_to_num(returns, nan=-np.inf).mean())
-
-        settings = max(self.grid(), key=merit)
-        return dataclasses.replace(live(settings, "test"), settings=settings)
+    def _best(self, live: Callable[[dict[str, Any], str], Record]) -> Tuned:
+        """With the settings of the grid whose lives "tune" are best, the lives "test"."""
+        grid = list(self.grid())
+        merits = []
+        for settings in grid:
+            tried = live(settings, "tune")
+            broken = not np.isfinite(tried.returns).all()
+            means = (tried.returns.mean(), tried.areas.mean())
+            merits.append([-np.inf if broken else float(mean) for mean in means])
+        chosen = [grid[place] for place in np.argmax(merits, axis=0)]
+        records = [dataclasses.replace(live(some, "test"), settings=some) for some in chosen]
+        return Tuned(*records)
 
     def grid(self) -> Iterator[dict[str, Any]]:
         """The settings that are tried."""
@@ -263,7 +279,7 @@ class Contest:
         purpose: str,
         life: LifeSettings,
         anatomy: Anatomy,
-        blend: Callable[[int], Blend],
+        blend: Callable[[list[Key]], Blend],
         options: Mapping[str, Any],
         policy: NDArray[np.float32] | None = None,
     ) -> Record:
@@ -271,7 +287,7 @@ class Contest:
         for some in _together(self._keys[purpose]):
             given = None if policy is None else torch.from_numpy(policy)
             weights = first_weights(anatomy, some, given)
-            found.append(Lives(life, anatomy, self._tick).live(some, blend(len(some)), weights))
+            found.append(Lives(life, anatomy, self._tick).live(some, blend(some), weights))
         return _record(found)
 
 

@@ -59,7 +59,7 @@ def loss_response(frozen: Frozen, rewards: Row, log_ratios: Row) -> Map:
         parts = network.split(row)
         newest, buffer = lived.reward.shape[1], lived.channels.shape[1]
         found = torch.zeros(len(rewards), len(log_ratios))
-        for step in range(0, newest, newest // STEPS):
+        for step in (newest * number // STEPS for number in range(STEPS)):
             place = buffer - newest + step
             chosen = torch.full((LIVES, 1), place)
             for k, log_ratio in enumerate(log_ratios.tolist()):

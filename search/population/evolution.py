@@ -260,9 +260,9 @@ class Evolution:
         if final:
             self.final, counters.done = event, True
             return event
-        if not self.chosen or mean > (
-            -math.inf if counters.best_score is None else counters.best_score
-        ):
+        best = -math.inf if counters.best_score is None else counters.best_score
+        # Where fitness is shuffled nothing may choose: its last centre is what it came to.
+        if not self.chosen or self._settings.shuffled or mean > best:
             counters.best_score = _number(mean)
             counters.chosen_generation = counters.generation
             self.chosen = {"centre": self.strategy.centre.copy()}

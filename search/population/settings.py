@@ -47,7 +47,8 @@ class PopulationSettings(Settings):
     """all members of a generation have the same seeds, and play the same episodes: what
     their scores differ by is then their doing alone"""
     shuffled: bool = False
-    """a control: the fitness of a generation is dealt out anew among all of its members"""
+    """a control: the fitness of a generation is dealt out anew among all of its members, and the
+    last centre is taken, not the one that was evaluated best"""
     errors: Literal["stop", "fail"] = "stop"
     """an evaluation that raises ends the search, or counts as a failed one (NaN)"""
     checkpoint_seconds: float = pydantic.Field(1.0, ge=0.0)

@@ -112,10 +112,10 @@ def test_there_is_no_share_of_a_gain_that_is_not_clear():
         returns["random_left"] = [0.0] * 4
         return {k: Record(np.array(v), np.zeros((4, 1)), {}) for k, v in returns.items()}
 
-    assert left_half_share(records([1.0, 2.0, 1.0, 2.0], [1.0, 0.0, 1.0, 1.0])) == 0.5
+    assert left_half_share(records([1.0, 2.0, 1.0, 2.0], [1.0, 0.0, 1.0, 1.0]))[0] == 0.5
     right = records([1.0, 2.0, 1.0, 2.0], [1.0, 0.0, 1.0, 1.0])
     right |= {f"fixed_{side}": right[f"epg_{side}"] for side in ("left", "right")}
-    assert left_half_share(right, "fixed") == 0.5
+    assert left_half_share(right, "fixed")[0] == 0.5
     for nothing in ([0.0] * 4, [-1.0, -2.0, -1.0, -1.0], [4.0, -3.0, 2.0, -2.0]):
         assert left_half_share(records(nothing, [1.0] * 4)) is None
 

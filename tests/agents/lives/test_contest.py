@@ -108,6 +108,69 @@ def test_a_curve_is_of_the_episodes_that_ended():
     assert curve.rows().tolist() == [[7.0, 7.0, 7.0, 1.0, 3.5], [9.0] * 5]
 
 
+def graded(monkeypatch, grade):
+    """A contest whose lives are not lived: grade(settings, purpose) has (return, area, broken)."""
+    asked = []
+
+    def live(self, purpose, life, anatomy, blend, options, policy=None):
+        asked.append((purpose, life.learning_rate, life.epochs))
+        end, area, broken = grade(life, purpose)
+        return Record(np.array([end, np.nan if broken else end]), np.full((2, 3), area), {})
+
+    monkeypatch.setattr(Contest, "_live", live)
+    return contest(frozen()), asked
+
+
+def test_settings_of_the_grid_are_chosen_on_lives_of_their_own(monkeypatch):
+    def grade(life, purpose):
+        if purpose == "test":
+            return 7.0, 1.0, False
+        broken = (life.learning_rate, life.epochs) == (3e-4, 4)  # the best, but for one life
+        end = 99.0 if broken else 5.0 * (life.learning_rate == 0.01) + (life.epochs == 4)
+        return end, 3.0 * (life.learning_rate == 0.03) - life.epochs, broken
+
+    one, asked = graded(monkeypatch, grade)
+    found = one.by_hand("ppo")
+    tried = len(list(one.grid()))
+    assert tried == 45 and [purpose for purpose, *_ in asked] == ["tune"] * tried + ["test"] * 2
+    assert asked[-2:] == [("test", 0.01, 4), ("test", 0.03, 1)]
+    assert (found.by_return.settings["learning_rate"], found.by_return.settings["epochs"]) == (
+        0.01,
+        4,
+    )
+    assert found.by_area.settings["learning_rate"] == 0.03
+    assert found.by_return.returns.tolist() == [7.0, 7.0]  # of the test
+    keys = one._keys
+    assert not set(map(str, keys["tune"])) & set(map(str, keys["test"]))
+
+
+def test_each_life_has_a_loss_of_its_own_that_was_not_evolved():
+    loss = frozen()
+    many, same = contest(loss, 6), contest(loss, 6)
+    one, other = many.unevolved(), same.unevolved()
+    assert one.returns.tolist() == other.returns.tolist()
+    alike = [contest(loss, 6)._by_network(row, loss.life, "test") for row in (loss.parameters,)]
+    assert not np.isclose(one.returns, alike[0].returns).any()
+
+
+def test_what_is_blind_sees_no_rewards():
+    """Lives whose rewards are turned round come to the same where nothing sees them."""
+    loss, seen = frozen(), []
+    plain = LearnedLoss.__call__
+
+    def watched(self, parts, channels, *rest):
+        seen.append(channels[..., -2].abs().max().item())
+        return plain(self, parts, channels, *rest)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(LearnedLoss, "__call__", watched)
+        contest(loss).evolved()
+        assert max(seen) > 0.0
+        seen.clear()
+        contest(loss).evolved(blind=True)
+    assert seen and max(seen) == 0.0
+
+
 def test_in_cartpole_who_learns_has_the_larger_area():
     """The mean reward of a step is 1 for all."""
     loss = frozen("CartPole-v1", updates=30, learning_rate=0.01, epochs=4)
