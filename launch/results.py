@@ -10,10 +10,10 @@ from typing import Any
 
 import rich.console
 
-from veldt.launch import live_comparison
 from veldt.launch.console import number
 from veldt.launch.epg_results import epg_tables
 from veldt.launch.evolution_results import evolution_tables, markdown
+from veldt.launch.search_results import search_tables
 from veldt.launch.throughput_results import learner_tables, throughput_tables
 from veldt.launch.training_results import training_tables
 
@@ -31,10 +31,8 @@ def tables(folder: Path) -> str:
     """
     found = [*training_tables(folder), *evolution_tables(folder), *epg_tables(folder / "epg")]
     found += throughput_tables(folder / "throughput") + learner_tables(folder / "learner")
-    if (folder / "live.json").exists():
-        live = _read(folder / "live.json")
-        found.append(markdown(live_comparison.HEAD, live_comparison.rows(live)))
-    if not found or (folder / "cartpole-1.json").exists():
+    found += search_tables(folder)
+    if list(folder.glob("cartpole-*.json")):
         found = [_training(folder), _search(folder), *found]
     if (folder / "bench-transport.json").exists():
         found.append(_transport(_read(folder / "bench-transport.json")))

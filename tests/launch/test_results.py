@@ -65,6 +65,23 @@ def test_tables(tmp_path):
         tables(tmp_path)
 
 
+def test_searchers_and_schedules_have_their_tables_and_nothing_has_none(tmp_path):
+    assert tables(tmp_path) == ""
+    (tmp_path / "searchers").mkdir()
+    (tmp_path / "searchers" / "bbob.md").write_text("| searcher | rank |\n")
+    (tmp_path / "bench-search.json").write_text(json.dumps({"event_ms": 1.25, "util_64": 0.991}))
+    row = {"regret": 0.05, "regret_error": 0.004, "raced_regret": 0.03, "trials": 31.0}
+    row |= {"optimism": 0.02, "raced_optimism": 0.001}
+    found = {"points": 243, "repeats": 100, "default": "asha", "schedulers": {}}
+    found["schedulers"] = {"whole": {"12": row, "24": row}, "asha": {"12": row, "24": row}}
+    found |= {"default_by_random_12": 0.61, "default_by_random_12_unraced": 0.7}
+    (tmp_path / "schedules.json").write_text(json.dumps({"cartpole": found}))
+    text = tables(tmp_path)
+    assert "| searcher | rank |" in text and "| `util_64` | 99.1% |" in text
+    assert "| asha (the default) | 0.050 ± 0.004 | 0.050 ± 0.004 | 0.030 |" in text
+    assert "at 12 whole trials: 0.61 raced, 0.70 not" in text
+
+
 def test_the_learners_table(tmp_path):
     (tmp_path / "learner").mkdir()
     stages = {"forward_ms": 20.0, "v_trace_ms": 0.5, "backward_ms": 30.0, "step_ms": 4.0}

@@ -154,7 +154,6 @@ def test_each_life_has_a_loss_of_its_own_that_was_not_evolved():
 
 
 def test_what_is_blind_sees_no_rewards():
-    """Lives whose rewards are turned round come to the same where nothing sees them."""
     loss, seen = frozen(), []
     plain = LearnedLoss.__call__
 
