@@ -1,13 +1,14 @@
 """How fast lives are lived: many as one program, one at a time, and on several ranks.
 
     lives_steps_n     steps of all lives a second on n ranks, whole generations of a search
-    efficiency_n      that over n times that on one rank
+    efficiency_n      that over n times that on one rank, of the same round
     process_steps_n   of a process for each life, n at a time, from its start to its end
     process_ratio_n   lives_steps_n over that
     alone_steps_n     of processes that are there and live one life after another, n of them
     alone_ratio_n     lives_steps_n over that
 
-In turns on the same ranks, so that a noisy machine is as noisy to all.
+In turns, ways on the same ranks and numbers of ranks one after the other, so that a noisy machine
+is as noisy to all; medians of the rounds.
 
 `python -m veldt.launch.lives_bench` is what each rank runs, and each process for a life.
 """
@@ -54,15 +55,19 @@ def lives(
     settings = PopulationSettings.parse(cookbook.load(recipe, "search", assignments))
     if not isinstance(settings.problem, LivesSettings):
         raise InputError(f"{recipe}: only a problem of kind = 'lives' has lives.")
-    result: dict[str, Any] = {"recipe": recipe}
-    for size in (1, ranks):
-        console.say(f"{size} rank(s): generations of lives, and one life at a time, in turns ...")
-        job = {"recipe": recipe, "assignments": assignments, "seconds": seconds}
-        found = rank_bench.measured("veldt.launch.lives_bench", size, job)
-        result |= {f"{name}_{size}": value for name, value in found.items()}
-    whole = result[f"lives_steps_{ranks}"]
-    result[f"efficiency_{ranks}"] = whole / (ranks * result["lives_steps_1"])
-    return result
+    job = {"recipe": recipe, "assignments": assignments, "seconds": seconds / ROUNDS}
+    rounds: list[dict[str, float]] = []
+    for number in range(1, ROUNDS + 1):
+        found: dict[str, float] = {}
+        for size in (1, ranks):
+            console.say(f"round {number} of {ROUNDS}, {size} rank(s): lives together, and singly")
+            figures = rank_bench.measured("veldt.launch.lives_bench", size, job)
+            found |= {f"{name}_{size}": value for name, value in figures.items()}
+        alone = found["lives_steps_1"]
+        found[f"efficiency_{ranks}"] = found[f"lives_steps_{ranks}"] / (ranks * alone)
+        rounds.append(found)
+    medians = {name: float(np.median([each[name] for each in rounds])) for name in rounds[0]}
+    return {"recipe": recipe} | medians
 
 
 def show(result: dict[str, Any], console: Console) -> None:
@@ -93,22 +98,19 @@ def show(result: dict[str, Any], console: Console) -> None:
 
 def measure(job: dict[str, Any], ranks: Ranks) -> dict[str, Any]:
     """This rank's part; the same figures on every rank."""
-    seconds = job["seconds"] / (ROUNDS * (1 + len(WAYS)))
+    seconds = job["seconds"] / (1 + len(WAYS))
     search, team = Evolution(endless(job["recipe"], job["assignments"])), team_of(ranks)
     generation(search, team)  # warm
     single = _singly(job)
-    rates: dict[str, list[float]] = {"lives": [], "process": [], "alone": []}
-    for _ in range(ROUNDS):
-        rates["lives"].append(_together(ranks, seconds, lambda: generation(search, team)[0]))
-        rates["process"].append(_apart(ranks, seconds, lambda life: _process(job, life)))
-        rates["alone"].append(_apart(ranks, seconds, lambda life: _steps(single, life)))
+    rates = {
+        "lives": _together(ranks, seconds, lambda: generation(search, team)[0]),
+        "process": _apart(ranks, seconds, lambda life: _process(job, life)),
+        "alone": _apart(ranks, seconds, lambda life: _steps(single, life)),
+    }
     for each in (search, single):
         each.close()
-    found = {f"{name}_steps": float(np.median(rate)) for name, rate in rates.items()}
-    for way in WAYS:
-        ratios = [a / b for a, b in zip(rates["lives"], rates[way], strict=True)]
-        found[f"{way}_ratio"] = float(np.median(ratios))
-    return found
+    found = {f"{name}_steps": rate for name, rate in rates.items()}
+    return found | {f"{way}_ratio": rates["lives"] / rates[way] for way in WAYS}
 
 
 def _singly(job: dict[str, Any]) -> Evolution:

@@ -55,6 +55,11 @@ class SearchFooter:
             case "fail" | "result":
                 self._ended(body["segment"])
                 self._steps = None
+            case "given_up":
+                self._ended(body["segment"])
+            case "lost":
+                for segment in body["segments"]:
+                    self._ended(segment)
 
     def _ended(self, segment: int) -> None:
         for worker, (what, since) in list(self._at_work.items()):

@@ -66,7 +66,8 @@ def compared(seen: Seen, seeds: int) -> dict[str, Any]:
     }
     if AGAINST in ranked:
         others = [contender for contender in ranked if contender != AGAINST]
-        raw = [wilcoxon(final[ranked.index(c)], final[ranked.index(AGAINST)]) for c in others]
+        base = final[ranked.index(AGAINST)]
+        raw = [wilcoxon(final[ranked.index(c)], base, "less") for c in others]
         for contender, p in zip(others, holm(raw), strict=True):
             rows[contender]["p_against_random"] = p
             rows[contender]["won_against_random"] = won(last[contender], last[AGAINST])
@@ -96,10 +97,16 @@ def _last(seen: Seen) -> int:
     return max(int(n) for seeds in seen.values() for one in seeds.values() for n in one["worth"])
 
 
-def wilcoxon(a: Vector, b: Vector) -> float:
-    """The p of Wilcoxon's signed-rank test of pairs; 1 where all are equal."""
+def wilcoxon(a: Vector, b: Vector, alternative: str = "two-sided") -> float:
+    """The p of Wilcoxon's signed-rank test of pairs; 1 where all are equal.
+
+    Args:
+        a: One's.
+        b: The other's, of the same shape.
+        alternative: "less": how likely a would be so much lower if it were not.
+    """
     off = (a - b).ravel()
-    return float(scipy.stats.wilcoxon(off).pvalue) if off.any() else 1.0
+    return float(scipy.stats.wilcoxon(off, alternative=alternative).pvalue) if off.any() else 1.0
 
 
 def holm(p: list[float]) -> list[float]:
@@ -121,7 +128,12 @@ def table(suite: str, found: dict[str, Any]) -> str:
     """As Markdown, the best first."""
     rows = found["contenders"]
     marks = list(next(iter(rows.values()))["mean_rank"])
-    head = [suite, *(f"mean rank at {mark}" for mark in marks), "pairs won, by problem", "p"]
+    head = [
+        suite,
+        *(f"mean rank at {mark}" for mark in marks),
+        "pairs won, by problem",
+        "p, of a better rank",
+    ]
     lines = [head, ["---"] * len(head)]
     for contender, row in sorted(rows.items(), key=lambda item: item[1]["mean_rank"][marks[-1]]):
         shares = row.get("won_against_random")

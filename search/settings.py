@@ -139,11 +139,25 @@ class SearchSettings(Settings):
             demand_scores(self.evaluation, self.settings_of(self.searched.corners()[0], 0))
             if self.heldout.evaluation.score != self.evaluation.score:
                 raise ValueError("heldout.evaluation.score must be what evaluation.score is")
+        if self.keep.gigabytes is not None:
+            self._demand_keepers()
         if self.command is not None:
             for place, one in (("", self), ("heldout.", self.heldout)):
                 if one.evaluation != type(one).model_fields["evaluation"].default:
                     raise ValueError(f"{place}evaluation: a command scores itself")
         return self
+
+    def _demand_keepers(self) -> None:
+        """Raises `ValueError` where nobody could keep to a number of gigabytes."""
+        if self.build_scheduler().forks:
+            raise ValueError(
+                "keep.gigabytes: members of a population begin with each other's checkpoints, and "
+                "all that can no longer be of use go at once; there are no others to choose from"
+            )
+        if self.command is not None:
+            raise ValueError(
+                "keep.gigabytes: what a command leaves in its folder is its own to tidy up"
+            )
 
     @property
     def measure(self) -> str:

@@ -218,7 +218,7 @@ def test_lives(veldt):
             ratio = lives[f"lives_steps_{size}"] / lives[f"{way}_steps_{size}"]
             assert 0.1 < lives[f"{way}_ratio_{size}"] / ratio < 10.0  # medians, and of ratios
     together = lives["lives_steps_2"] / (2 * lives["lives_steps_1"])
-    assert lives["efficiency_2"] == pytest.approx(together)
+    assert 0.2 < lives["efficiency_2"] / together < 5.0  # a median of ratios, and of medians
     wrong = veldt("bench", "lives", "cma/sphere")
     assert wrong.returncode == 2 and "'lives'" in wrong.stderr
 

@@ -84,7 +84,9 @@ def test_what_it_comes_to():
         3.5,
     ]
     assert contenders["cma"]["p_against_random"] == 1.0
-    p = scipy.stats.wilcoxon([-2.5] * 8).pvalue
+    worse = compared(seen(rows | {"cma": [x - 1 for x in random]}), 8)["contenders"]["cma"]
+    assert worse["p_against_random"] > 0.99 and worse["won_against_random"]["all"] == 0.0
+    p = scipy.stats.wilcoxon([-2.5] * 8, alternative="less").pvalue
     assert contenders["auto"]["p_against_random"] == pytest.approx(3 * p)
     assert contenders["cma"]["won_against_random"]["all"] == 0.5
     assert found["auto"]["best_optuna"] == "tpe" and found["auto"]["won"]["all"] == 1.0

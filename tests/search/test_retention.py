@@ -8,12 +8,13 @@ import pytest
 from tests.reference.simulated_curves import Curves, R, run, settings, spent
 from veldt.launch.console import Console
 from veldt.launch.studies import Progress
-from veldt.platform.errors import Interrupted
+from veldt.platform.errors import Interrupted, SettingsError
 from veldt.platform.keys import Key
 from veldt.search.journal import read
 from veldt.search.keep_settings import KeepSettings
 from veldt.search.retention import OWN, Item, expendable
 from veldt.search.schedulers.scheduler import promotable
+from veldt.search.settings import SearchSettings
 from veldt.search.view import View
 from veldt.search.works.kept import kept
 
@@ -97,6 +98,23 @@ def test_over_the_budget_the_least_promising_go_and_begin_anew(tmp_path, capsys)
         t.scores for t in study.view.trials.values()
     ]
     assert summary["steps"] > other["steps"]
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"scheduler": PBT}, "begin with each other's checkpoints"),
+        ({"command": {"run": ["x"], "steps": 9}, "train": None}, "its own to tidy up"),
+    ],
+)
+def test_where_gigabytes_cannot_be_kept_to_they_are_refused(more, words):
+    data = {"stages": [{"method": "random", "trials": 4}], "keep": {"gigabytes": 1.0}}
+    space = {"x": {"kind": "real", "low": 0.0, "high": 1.0}}
+    if "command" not in more:
+        data["train"] = {"frames": 900, "environment": {"id": "CartPole-v1"}}
+        space = {"agent.discount": {"kind": "real", "low": 0.9, "high": 0.99}}
+    with pytest.raises(SettingsError, match=words):
+        SearchSettings.parse(data | {"space": space} | more)
 
 
 def test_who_cannot_be_promoted_loses_its_checkpoint_first(tmp_path):
