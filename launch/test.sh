@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Installs veldt and its developers' tools into .venv and runs every check and every test, the
-# tests in one process more than there are cores (they wait a lot), four at most, the long ones
-# first. Arguments go to pytest: `-n 0 -x` runs them one by one.
+# Installs veldt and its developers' tools into .venv and runs every check and the daily tests (not
+# those marked slow, which are `launch/results.sh slow`), in one process more than there are cores
+# (they wait a lot), four at most, the long ones first. Arguments go to pytest: `-n 0 -x` runs them
+# one by one.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 extras=dev source launch/setup.sh
