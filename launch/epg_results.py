@@ -10,6 +10,8 @@ from veldt.launch.epg_report import WORDS, pairs
 from veldt.launch.evolution_results import markdown
 from veldt.launch.intervals import interval
 from veldt.launch.lives_bench import WAYS
+from veldt.launch.replicates import Replicates
+from veldt.platform.records import read
 from veldt.platform.runs import read_json
 
 # Folder -> the search whose loss is in it.
@@ -34,6 +36,7 @@ def epg_tables(folder: Path) -> list[str]:
     for name in ("direction", *OTHER_LOSSES):
         for path in sorted((folder / name).glob("bench*.json")):
             found += _comparison(name, read_json(path))
+    found.append(_inside_impala(folder / "impala"))
     found.append(_speed(folder / "bench-lives.json"))
     return [text for text in found if text]
 
@@ -97,6 +100,39 @@ def _comparison(name: str, found: dict[str, Any]) -> list[str]:
         for prefix, one, other in pairs(found)
     ]
     return [losses, markdown([f"paired, {place}", "return", area], rows)]
+
+
+def _inside_impala(folder: Path) -> str:
+    """Trainings by IMPALA's own loss and by the evolved one, of the same seeds."""
+    rows = []
+    for place in sorted(folder.glob("*/")):
+        came = {way: _trainings(place / way) for way in ("plain", "evolved")}
+        seeds = sorted(set(came["plain"]) & set(came["evolved"]))
+        if not seeds:
+            continue
+        row = [f"`{place.name}`", str(len(seeds))]
+        for what in range(2):
+            plain, evolved = (
+                Replicates(tuple(came[way][seed][what] for seed in seeds))
+                for way in ("plain", "evolved")
+            )
+            pairs = zip(plain.scores, evolved.scores, strict=True)
+            less = Replicates(tuple(new - old for old, new in pairs))
+            row += [number(plain.mean), number(evolved.mean), f"{number(less.mean)} ({less.text})"]
+        rows.append(row)
+    names = ["`veldt train ...`", "seeds", "evaluation, plain", "evolved", "difference, paired"]
+    names += ["mean return of all records, plain", "evolved", "difference, paired"]
+    return markdown(names, rows) if rows else ""
+
+
+def _trainings(folder: Path) -> dict[str, tuple[float, float]]:
+    """Seed -> what was evaluated, and the mean over the training: the area under its curve."""
+    found = {}
+    for path in sorted(folder.glob("*/evaluation.json")):
+        curve = [r["mean_return"] for r in read(path.parent) if r.get("mean_return") is not None]
+        if curve:
+            found[path.parent.name] = read_json(path)["mean_return"], sum(curve) / len(curve)
+    return found
 
 
 def _speed(path: Path) -> str:

@@ -198,6 +198,13 @@ epg() {
   compare v-trace bench
   compare v-trace bench-Pendulum --set environment.id=Pendulum-v1
   compare v-trace bench-MountainCar --set environment.id=MountainCarContinuous-v0
+  # Inside IMPALA itself, with actors and lag: tasks that it was evolved on, and one that it was not.
+  local recipe
+  for recipe in cartpole acrobot catch; do
+    learn "epg/impala/$recipe/plain" "$recipe" "1 2 3 4 5"
+    learn "epg/impala/$recipe/evolved" "$recipe" "1 2 3 4 5" \
+      --set agent.loss="$out/epg/v-trace/1/loss.safetensors"
+  done
   evolve epg/halfcheetah epg/halfcheetah "1"
   compare halfcheetah bench
 }

@@ -132,6 +132,21 @@ def test_training_tables(tmp_path):
     assert "| 3,000 | 15 s | 0.5, 0.5 |" in text
 
 
+def test_an_evolved_loss_beside_impalas_own(tmp_path):
+    for way, ends in (("plain", (9.0, 10.0)), ("evolved", (11.0, 13.0, 50.0))):
+        for seed, end in enumerate(ends, 1):
+            run = tmp_path / "epg" / "impala" / "catch" / way / str(seed)
+            run.mkdir(parents=True)
+            records = Records(run, tensorboard=False)
+            for update, value in ((1, None), (2, end - 4.0), (3, end)):
+                records.write(update, {"mean_return": value, "episodes": update})
+            records.close()
+            (run / "evaluation.json").write_text(json.dumps({"mean_return": end}))
+    text = tables(tmp_path)
+    # Pairs differ by 2 and by 3; Student's t of two is 12.7.
+    assert "| `catch` | 2 | 9.5 | 12 | 2.5 (-3.8531 to 8.8531) | 7.5 | 10 | 2.5 (-3.8531" in text
+
+
 def test_the_table_of_games_at_once(tmp_path):
     run = tmp_path / "atari" / "multitask-5" / "1"
     run.mkdir(parents=True)
