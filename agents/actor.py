@@ -17,6 +17,7 @@ import torch
 
 from veldt.agents.agent import Agent
 from veldt.agents.build import make_agent, make_environments, with_tasks
+from veldt.agents.contents import Contents
 from veldt.agents.groups import Group
 from veldt.agents.inference import RemoteAgent, RunOver
 from veldt.agents.inputs import Acted
@@ -27,7 +28,7 @@ from veldt.platform.channels.actor_end import ActorChannel, Arrays
 from veldt.platform.channels.certificates import Certificate
 from veldt.platform.code_errors import of_machine, told
 from veldt.platform.envs.vector import VectorEnvironment
-from veldt.platform.errors import EnvironmentFault, VeldtError
+from veldt.platform.errors import Diverged, EnvironmentFault, VeldtError
 from veldt.platform.keys import Key
 from veldt.platform.machine import Core, bind, claim_core, quota, whole_cores
 from veldt.platform.trajectory import Trajectory
@@ -71,9 +72,8 @@ def main(argument: dict[str, Any]) -> None:
         agent = make_agent(settings, with_tasks(settings, spec))
         key = Key(settings.seed).child("actor", number)
         central = settings.actors.inference == "central"
-        remote = (
-            RemoteAgent(channel, agent.state_size, spec.observations, groups) if central else None
-        )
+        contents = Contents(spec)
+        remote = RemoteAgent(channel, agent.state_size, spec, groups) if central else None
         acting = remote or agent
         player = Player(acting, vectors, settings.actors.unroll_length, key, task, where)
         version, asked = -1, time.perf_counter()
@@ -88,6 +88,7 @@ def main(argument: dict[str, Any]) -> None:
             trajectory, episodes, seconds = player.unroll(
                 channel.place.number(ticket.number), ticket.fresh
             )
+            contents.vouch(trajectory, episodes)
             channel.deliver(ticket, trajectory.arrays(), episodes, seconds | {"waiting": waiting})
             asked = time.perf_counter()
         player.close()
@@ -95,6 +96,8 @@ def main(argument: dict[str, Any]) -> None:
         pass
     except EnvironmentFault as fault:
         channel.fault(str(fault))
+    except Diverged as error:
+        channel.fault(str(error), diverged=True)
     except VeldtError:
         raise
     except Exception as error:  # which the next actor's code would raise too

@@ -50,7 +50,8 @@ MODULE = "veldt.agents.followers"
 POLL_S = 0.01
 MEETING = "meeting"
 FAULTS: dict[str, type[RunFailed]] = {
-    kind.__name__: kind for kind in (ActorDied, ActorsLost, CodeError, EnvironmentFault, RunFailed)
+    kind.__name__: kind
+    for kind in (ActorDied, ActorsLost, CodeError, Diverged, EnvironmentFault, RunFailed)
 }
 
 

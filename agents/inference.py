@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from veldt.agents.agent import Agent
+from veldt.agents.contents import Contents
 from veldt.agents.inputs import Acted, Inputs, Memory
 from veldt.platform import wire
 from veldt.platform.channels.actor_end import ActorChannel
@@ -50,15 +51,16 @@ class RemoteAgent:
     Args:
         channel: To the learner.
         state_size: Of the agent.
-        shown: What the environments show.
+        spec: Of the environments.
         rounds: Questions about a step of all the actor's environments, one for each group.
     """
 
     def __init__(
-        self, channel: ActorChannel, state_size: int, shown: Observations, rounds: int = 1
+        self, channel: ActorChannel, state_size: int, spec: EnvironmentSpec, rounds: int = 1
     ) -> None:
         self.state_size, self._channel = state_size, channel
-        self._shown, self._rounds = shown, rounds
+        self._shown, self._rounds = spec.observations, rounds
+        self._contents = Contents(spec)
         self._ticket: wire.Work | None = None
         self._step = 0
 
@@ -71,6 +73,8 @@ class RemoteAgent:
 
         Raises:
             RunOver: if no answer will come.
+            EnvironmentFault: if what is seen is none that can be learnt from.
+            Diverged: if the answer is not finite.
         """
         if self._ticket is None:
             raise RuntimeError("begin an unroll first")
@@ -78,9 +82,11 @@ class RemoteAgent:
         seen |= newest(
             seen["observation"], seen["first"] | (self._step < self._rounds), self._shown
         )
+        self._contents.vouch_for_environment(seen)
         answer = self._channel.ask(self._ticket, self._step, seen)
         if answer is None:
             raise RunOver
+        self._contents.vouch_for_agent(answer["policy"], answer["state"])
         self._step += 1
         return Acted(**{name: torch.from_numpy(np.array(a)) for name, a in answer.items()})
 

@@ -6,6 +6,7 @@ import math
 import numpy as np
 
 from veldt.agents.agent import Agent
+from veldt.agents.contents import Contents
 from veldt.agents.networks.cost import act_once
 from veldt.agents.settings import TrainSettings
 from veldt.platform import wire
@@ -13,6 +14,8 @@ from veldt.platform.envs.vector import EnvironmentSpec
 from veldt.platform.errors import WireError
 from veldt.platform.tickets import Place
 from veldt.platform.trajectory import Trajectory, from_arrays
+
+MOST_SECONDS = 1e9  # that an unroll can have taken
 
 
 class Terms:
@@ -31,6 +34,7 @@ class Terms:
         self._settings, self._spec, self._place = settings, spec, place
         self._steps, self._size = settings.actors.unroll_length, settings.actors.environments
         self._groups = settings.actors.groups
+        self._contents = Contents(spec)
         self._policy, self._state = act_once(agent, spec).policy.shape[1], agent.state_size
 
     @property
@@ -67,6 +71,9 @@ class Terms:
         task = self._settings.task_of(self._place.number(header.actor))
         if (found.task != task).any():
             raise WireError(f"trajectory: actor {header.actor} plays task {task}.")
+        self._contents.unroll(found, header.episodes)
+        if any(abs(seconds) > MOST_SECONDS for seconds in header.seconds.values()):
+            raise WireError(f"trajectory: no unroll takes {max(header.seconds.values()):g} s.")
 
     def _question(self, header: wire.Ask, arrays: wire.Arrays) -> None:
         shown, actions = self._spec.observations, self._spec.actions
@@ -90,3 +97,4 @@ class Terms:
         asked = self._steps * self._groups
         if not 0 <= header.step <= asked:
             raise WireError(f"question: step {header.step} of {asked}.")
+        self._contents.question(arrays)

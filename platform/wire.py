@@ -29,7 +29,7 @@ import numpy as np
 import pydantic
 from numpy.typing import NDArray
 
-from veldt.platform.errors import CodeError, EnvironmentFault, RunFailed, WireError
+from veldt.platform.errors import CodeError, Diverged, EnvironmentFault, RunFailed, WireError
 
 MAGIC = b"VELDT1"
 ALIGNMENT = 64
@@ -161,12 +161,16 @@ class Fault(_Header):
     reason: str
     traceback: str = ""
     """where the code is at fault"""
+    diverged: bool = False
+    """whether the network is"""
 
     @property
     def error(self) -> RunFailed:
         """As what it ends the run."""
         if self.traceback:
             return CodeError(self.reason, self.traceback)
+        if self.diverged:
+            return Diverged(self.reason)
         return EnvironmentFault(self.reason)
 
 

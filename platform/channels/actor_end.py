@@ -111,18 +111,20 @@ class ActorChannel:
             self._slot = Slot(work.memory, work.slot_bytes, work.question_bytes)
         return self._slot.buffer(work.slot, size, question)
 
-    def fault(self, reason: str, traceback: str = "") -> None:
+    def fault(self, reason: str, traceback: str = "", diverged: bool = False) -> None:
         """Says why this actor ends and that another would end the same way; waits to be heard.
 
         Args:
             reason: For people.
             traceback: Where the code is at fault.
+            diverged: Whether the network is.
         """
         fault = wire.Fault(
             actor=self._actor,
             incarnation=self._incarnation,
             reason=reason if len(reason) <= LONGEST else f"{reason[:LONGEST]} ...",
             traceback=traceback if len(traceback) <= LONGEST else f"... {traceback[-LONGEST:]}",
+            diverged=diverged,
         )
         self._send(fault)
         self._receive()

@@ -10,6 +10,7 @@ CurveZMQ (rfc.zeromq.org/spec/26) encrypts and authenticates both ends with such
 
 import dataclasses
 import json
+import logging
 import os
 import re
 import stat
@@ -19,6 +20,8 @@ import zmq
 
 from veldt.platform.errors import InputError
 from veldt.platform.runs import sync_folder
+
+logger = logging.getLogger(__name__)
 
 LEARNER = "learner"
 SIZE = 40  # characters of a key
@@ -110,10 +113,29 @@ class AllowList:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder / "allowed"
+        self._left_out: set[Path] = set()
 
     def __call__(self, public: str) -> bool:
         """Whether this key may come in."""
         try:
-            return any(file.read_text().strip() == public for file in self._folder.iterdir())
-        except (OSError, UnicodeDecodeError):
+            files = list(self._folder.iterdir())
+        except OSError as error:
+            self._leave_out(self._folder, error)
             return False
+        return any(self._key(file) == public for file in files)
+
+    def _key(self, file: Path) -> str | None:
+        """What is in a file; None if it is not there any more, or is none of ours."""
+        try:
+            return file.read_text().strip()
+        except FileNotFoundError:
+            return None
+        except (OSError, UnicodeDecodeError) as error:
+            self._leave_out(file, error)
+            return None
+
+    def _leave_out(self, file: Path, error: Exception) -> None:
+        """Says so, once."""
+        if file not in self._left_out:
+            self._left_out.add(file)
+            logger.warning("%s holds no key that anybody could come in with: %s", file, error)

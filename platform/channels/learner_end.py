@@ -263,8 +263,9 @@ class LearnerChannel:
         """A message from a socket; `known`: it came through the door."""
         try:
             header, arrays = wire.unpack(frames, self._storage.view, self._limits.head)
-        except WireError:
-            self.traffic.rejected += 1
+        except WireError as error:
+            with self._lock:
+                self._reject(identity, error)
             return
         with self._lock:
             if isinstance(header, OF_HOSTS):
@@ -276,8 +277,9 @@ class LearnerChannel:
                 place = dataclasses.asdict(self._place)
                 self._send(identity, wire.pack(wire.Welcome(settings=self._settings, **place)))
                 return
-            if self._members.get(actor) != identity:
-                self.traffic.rejected += 1
+            own = self._members.get(actor), self._incarnations.get(actor)
+            if own != (identity, getattr(header, "incarnation", None)):
+                self._reject(identity, WireError(f"{header.kind}: it is not actor {actor}."))
                 self._send(identity, wire.pack(wire.Stop()))
                 return
             if isinstance(header, wire.Delivery | wire.Ask):
@@ -312,6 +314,14 @@ class LearnerChannel:
                         self.faults.put(header.error)
                 case _:
                     self.traffic.rejected += 1
+
+    def _reject(self, identity: bytes, error: WireError) -> None:
+        """Nobody of this run says so; if an actor does, it is given up. Holds the lock."""
+        said = [actor for actor, member in self._members.items() if member == identity]
+        if not said:
+            self.traffic.rejected += 1
+        for actor in said:
+            self._give_up(actor, identity, error)
 
     def _give_up(self, actor: int, identity: bytes, error: WireError) -> None:
         """An actor sends what none of this run would; holds the lock. What it was at is another's,

@@ -9,15 +9,17 @@ import torch
 from veldt.agents.actor import Player
 from veldt.agents.build import environment_spec, make_agent, make_environments
 from veldt.agents.conformance import synthetic_unroll
+from veldt.agents.contents import Contents
 from veldt.agents.inference import Stacks, newest
 from veldt.agents.inputs import Memory
 from veldt.agents.settings import TrainSettings
 from veldt.agents.terms import Terms
 from veldt.platform import wire
-from veldt.platform.envs.vector import EnvironmentSpec, Observations, discrete
-from veldt.platform.errors import WireError
+from veldt.platform.envs.vector import Actions, EnvironmentSpec, Observations, Part, discrete
+from veldt.platform.errors import Diverged, EnvironmentFault, WireError
 from veldt.platform.keys import Key
 from veldt.platform.tickets import Place
+from veldt.platform.trajectory import Trajectory
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*out of date")
 SETTINGS = TrainSettings.parse(
@@ -89,6 +91,149 @@ def test_a_question_is_checked_as_well(agreed):
         terms(ASK.model_copy(update={"step": 6}), arrays)
 
 
+def put(value, *place):
+    """What changes an array at a place to a value."""
+
+    def change(array):
+        changed = array.copy()
+        changed[place] = value
+        return changed
+
+    return change
+
+
+SPACES = {
+    "discrete": discrete(2),
+    "multi_discrete": Actions("multi_discrete", (3, 2)),
+    "box": Actions("box", low=(-1.0, -1.0), high=(1.0, 1.0)),
+}
+PARTS = (
+    Part("speed", "numbers", (2,), "float32", 0),
+    Part("mission", "words", (3,), "int32", 8),
+    Part("map", "image", (1, 2, 2), "uint8", 20),
+)
+NUMBERS, ROWS = Observations((4,), "float32"), Observations((24,), "uint8", PARTS)
+
+
+def played(shown, actions):
+    """The terms of such an environment, an unroll that keeps to them, and a question."""
+    spec = EnvironmentSpec("s", shown, SPACES[actions], 1)
+    given = SETTINGS.dump() | {"environment": {"id": "CartPole-v1"}}
+    settings = TrainSettings.parse(given)
+    agent = make_agent(settings, spec)
+    unroll = synthetic_unroll(agent, spec, 5, 3, seed=3)
+    assert len(unroll.final_index) > 1 and unroll.terminated.any()
+    seen = Memory(spec, 3, agent.state_size).inputs(unroll.observation[0])
+    question = {name: tensor.numpy() for name, tensor in seen._asdict().items()}
+    question |= newest(question["observation"], question["first"], spec.observations)
+    return Terms(settings, spec, agent, Place()), unroll.arrays(), question
+
+
+@pytest.mark.parametrize(
+    ("shown", "actions", "name", "change"),
+    [
+        (NUMBERS, "discrete", "action", put(99, 2, 1)),
+        (NUMBERS, "discrete", "action", put(2, 2, 1)),
+        (NUMBERS, "discrete", "action", put(-1, 2, 1)),
+        (NUMBERS, "multi_discrete", "action", put(2, 2, 1, 1)),
+        (NUMBERS, "multi_discrete", "action", put(-1, 2, 1, 0)),
+        (NUMBERS, "box", "action", put(np.nan, 2, 1, 1)),
+        (NUMBERS, "discrete", "last_action", put(2, 1)),
+        (NUMBERS, "discrete", "last_action", put(-1, 1)),
+        (NUMBERS, "multi_discrete", "last_action", put(3, 1, 0)),
+        (NUMBERS, "box", "last_action", put(-np.inf, 1, 0)),
+        (NUMBERS, "discrete", "observation", put(np.nan, 2, 1)),
+        (NUMBERS, "discrete", "final_observation", put(np.inf, 0, 3)),
+        (ROWS, "discrete", "observation", put((255, 255, 255, 255), 2, 1, slice(12, 16))),
+        (ROWS, "discrete", "observation", put((233, 3, 0, 0), 2, 1, slice(12, 16))),  # word 1001
+        (ROWS, "discrete", "final_observation", put((233, 3, 0, 0), 0, slice(8, 12))),
+        (ROWS, "discrete", "observation", put((0, 0, 192, 127), 2, 1, slice(4, 8))),  # NaN
+        (NUMBERS, "discrete", "behaviour_policy", put(np.inf, 2, 1, 0)),
+        (NUMBERS, "discrete", "reward", put(np.nan, 2, 1)),
+        (NUMBERS, "discrete", "reward", put(-np.inf, 2, 1)),
+        (NUMBERS, "discrete", "last_reward", put(np.inf, 1)),
+        (NUMBERS, "discrete", "state", put(np.nan, 1, 0)),
+        (NUMBERS, "discrete", "terminated", lambda array: ~array),
+        (NUMBERS, "discrete", "truncated", lambda array: ~array),
+        (NUMBERS, "discrete", "first", lambda array: ~array),
+    ],
+)
+def test_an_unroll_with_numbers_that_no_actor_sends_is_not_taken(shown, actions, name, change):
+    terms, arrays, _ = played(shown, actions)
+    terms(delivery(), arrays)
+    with pytest.raises(WireError):
+        terms(delivery(), arrays | {name: change(arrays[name])})
+
+
+@pytest.mark.parametrize(
+    ("shown", "actions", "name", "change"),
+    [
+        (NUMBERS, "discrete", "last_action", put(2, 1)),
+        (NUMBERS, "discrete", "last_action", put(-1, 1)),
+        (NUMBERS, "multi_discrete", "last_action", put(3, 1, 0)),
+        (NUMBERS, "box", "last_action", put(-np.inf, 1, 0)),
+        (NUMBERS, "discrete", "observation", put(np.nan, 1)),
+        (ROWS, "discrete", "observation", put((233, 3, 0, 0), 1, slice(12, 16))),
+        (ROWS, "discrete", "observation", put((0, 0, 192, 127), 1, slice(4, 8))),
+        (NUMBERS, "discrete", "last_reward", put(np.nan, 1)),
+        (NUMBERS, "discrete", "state", put(np.inf, 1, 0)),
+    ],
+)
+def test_nor_is_such_a_question(shown, actions, name, change):
+    terms, _, arrays = played(shown, actions)
+    terms(ASK, arrays)
+    with pytest.raises(WireError):
+        terms(ASK, arrays | {name: change(arrays[name])})
+
+
+def test_truncations_and_their_last_observations_belong_together():
+    terms, arrays, _ = played(NUMBERS, "discrete")
+    fewer = {name: arrays[name][1:] for name in ("final_index", "final_observation")}
+    again = {name: np.concatenate([arrays[name]] * 2) for name in fewer}
+    twice = {"final_index": arrays["final_index"][:1].repeat(len(arrays["final_index"]), 0)}
+    both = {"truncated": arrays["truncated"] | arrays["terminated"]}
+    for wrong in (fewer, again, twice, both):
+        with pytest.raises(WireError, match=r"truncation|truncated"):
+            terms(delivery(), arrays | wrong)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"episodes": [(1.0, 10**400)]},
+        {"episodes": [(1.0, 2**53 + 1)]},
+        {"episodes": [(1e308, 9)]},
+        {"episodes": [(-1e308, 9)]},
+        {"episodes": [(float("nan"), 9)]},
+        {"episodes": [(1.0, 9)] * 16},
+        {"seconds": {"waiting": 1e308}},
+    ],
+)
+def test_what_is_said_beside_an_unroll_is_looked_at_too(agreed, wrong):
+    terms, arrays, *_ = agreed
+    terms(delivery().model_copy(update={"episodes": [(-1e3, 10**6)] * 15}), arrays)
+    with pytest.raises(WireError):
+        terms(delivery().model_copy(update=wrong), arrays)
+
+
+def test_an_actors_own_numbers_are_called_what_they_are(agreed):
+    _, arrays, spec, _ = agreed
+    contents, whole = Contents(spec), Trajectory(**arrays)
+    contents.vouch(whole, [(1.0, 2)])
+    for name, value, kind, words in (
+        ("reward", np.nan, EnvironmentFault, "reward must be finite"),
+        ("observation", np.inf, EnvironmentFault, "observation must be finite"),
+        ("behaviour_policy", np.nan, Diverged, "network's policy.*optimizer.learning_rate"),
+        ("state", np.nan, Diverged, "network's state"),
+        ("action", 7, EnvironmentFault, r"action must lie in 0..\[1\]"),
+    ):
+        wrong = put(value, 1)(arrays[name])
+        with pytest.raises(kind, match=words):
+            contents.vouch(dataclasses.replace(whole, **{name: wrong}), [])
+    with pytest.raises(EnvironmentFault, match="return must be finite"):
+        contents.vouch(whole, [(np.nan, 3)])
+
+
 def test_nothing_that_an_actor_may_send_is_longer_than_the_limits(agreed):
     """With an episode that ends in every step, and frames in stacks."""
     T, B, spec = 5, 3, EnvironmentSpec("s", STACKED, discrete(7), 4)
@@ -104,14 +249,18 @@ def test_nothing_that_an_actor_may_send_is_longer_than_the_limits(agreed):
     terms = Terms(settings, spec, agent, Place())
     unroll = synthetic_unroll(agent, spec, T, B, 0)
     steps, places = np.indices((T, B)), np.indices((T + 1, B))
+    cut = np.ones((T, B), np.bool_)
     whole = dataclasses.replace(
         unroll,
+        first=np.ones((T + 1, B), np.bool_),
+        terminated=~cut,
+        truncated=cut,
         final_index=steps.reshape(2, -1).T.copy(),
         final_observation=np.zeros((T * B, *STACKED.shape), np.uint8),
         stack_index=places.reshape(2, -1).T.copy(),
         stack_older=np.zeros(((T + 1) * B, *STACKED.older), np.uint8),
     ).arrays()
-    episodes = [(-1.7976931348623157e308, 10**9)] * (T * B)
+    episodes = [(-1.2345678901234567e-300, 10**9)] * (T * B)
     header = delivery(actor=0).model_copy(update={"episodes": episodes})
     terms(header, whole)
     head, body = wire.pack(header, wire.Body(whole))

@@ -1,5 +1,6 @@
 """Environments that misbehave, for tests: faulty_environments:NAME-v0 in a recipe."""
 
+import dataclasses
 import os
 import pathlib
 import signal
@@ -7,6 +8,8 @@ import time
 
 import gymnasium
 import numpy as np
+
+from veldt.platform.envs.gymnasium_vector import GymnasiumVector
 
 
 class Faulty(gymnasium.Env):
@@ -89,3 +92,19 @@ class Lopsided(gymnasium.Env):
 
 
 gymnasium.register("Lopsided-v0", Lopsided)
+
+
+class Careless(GymnasiumVector):
+    """A vector of somebody's own that does not look at what it gives: "careless/reward" gives a
+    reward of NaN in its 30th step, "careless/observation" shows NaN there."""
+
+    def __init__(self, name, size):
+        super().__init__("CartPole-v1", size)
+        self.spec = dataclasses.replace(self.spec, id=name)
+        self._wrong, self._now = name.partition("/")[2], 0
+
+    def step(self, action):
+        step, self._now = super().step(action), self._now + 1
+        if self._now == 30:
+            getattr(step, self._wrong)[-1] = np.nan
+        return step

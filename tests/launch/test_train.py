@@ -160,6 +160,20 @@ def test_nan_from_an_environment_names_its_place(veldt, name, word):
         assert part in done.stderr
 
 
+@pytest.mark.parametrize("inference", ["actor", "central"])
+@pytest.mark.parametrize("what", ["reward", "observation"])
+def test_nan_that_an_environment_does_not_look_for_itself_is_said_to_be_its_own(
+    veldt, what, inference
+):
+    done = veldt(
+        *("train", "cartpole", "--out", "run", "--set", f"environment.id=careless/{what}"),
+        *("--set", f"actors.inference={inference}"),
+    )
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert f"careless/{what} cannot be learnt from: " in done.stderr
+    assert f"{what} must be finite" in done.stderr and "not listened to" not in done.stderr
+
+
 @pytest.mark.parametrize("name", ["Killed", "Exits"])
 def test_actors_that_always_die_end_the_run(veldt, name):
     done = veldt(

@@ -25,6 +25,32 @@ def test_keys_are_nobody_elses_to_read_and_who_has_them_may_come_in(tmp_path):
     assert not allows(guest.public) and allows(another.public)
 
 
+def test_what_else_lies_among_the_allowed_keys_shuts_nobody_out(tmp_path, caplog):
+    guests = [
+        certificates.read(certificates.create(tmp_path, name)) for name in ("lab1", "lab2", "lab3")
+    ]
+    allowed = tmp_path / "allowed"
+    (allowed / "old").mkdir()
+    (allowed / ".lab2.swp").write_bytes(b"b0VIM 9.0\x00\xff\xfe")
+    (allowed / ".#lab2").symlink_to("somebody@host.1234")  # as one just removed: not there
+    allows = certificates.AllowList(tmp_path)
+    stranger = certificates.make()
+    for _ in range(3):
+        assert all(allows(guest.public) for guest in guests) and not allows(stranger.public)
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 2 and all("holds no key" in each for each in said)
+    assert {name for name in ("old", ".lab2.swp") if any(name in each for each in said)} == {
+        "old",
+        ".lab2.swp",
+    }
+
+
+def test_without_a_folder_of_allowed_keys_nobody_comes_in(tmp_path, caplog):
+    allows = certificates.AllowList(tmp_path / "absent")
+    assert not allows(certificates.make().public) and not allows(certificates.make().public)
+    assert len(caplog.records) == 1
+
+
 def test_what_is_no_key_is_said_to_be_none(tmp_path):
     file = certificates.create(tmp_path, "lab2")
     with pytest.raises(InputError, match="is there already"):

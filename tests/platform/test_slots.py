@@ -118,21 +118,24 @@ def test_a_dead_actors_slot_is_given_to_another(learner):
     actor.close()
 
 
-def test_a_slot_that_the_actor_does_not_have_is_refused(learner, until):
+@pytest.mark.parametrize("beside", [1, 70, -3])
+def test_who_names_a_slot_that_it_does_not_have_is_given_up(learner, beside, until):
     actor = join(learner)
     turn(learner, actor, -1, unroll(0.0))
     learner.publish(1, {})
     work, _ = actor.work(1)
-    for slot in (work.slot + 1, 77, -2):
-        forged = work.model_copy(update={"slot": slot})
-        header = wire.Delivery(
-            actor=0, incarnation=0, number=work.number, version=1, episodes=[], seconds={}
-        ).model_copy(update={"slot": forged.slot})
-        actor._send(header, wire.Body(unroll(1.0)), sent=False)
-    until(lambda: learner.traffic.rejected == 3)
-    actor.deliver(work, unroll(2.0), [], {})
+    said = {"actor": 0, "incarnation": 0, "number": work.number, "version": 1}
+    header = wire.Delivery(**said, episodes=[], seconds={}, slot=work.slot + beside)
+    actor._send(header, wire.Body(unroll(1.0)), sent=False)
+    assert actor.work(1) is None
+    until(lambda: learner.traffic.rejected == 2)  # its unroll, and that it was ready for more
+    other = join(learner, 1)
+    again, _ = other.work(1)
+    assert again.number == work.number
+    other.deliver(again, unroll(2.0), [], {})
     assert learner.receive(WATCHDOG_S).arrays["x"][0] == 2.0
-    actor.close()
+    for each in (actor, other):
+        each.close()
 
 
 def test_questions_lie_behind_the_unroll_and_leave_it_alone(until):
