@@ -101,6 +101,7 @@ class Feed:
         self._replay = Replay(learner.replay // place.learners, key) if learner.replay else None
         central = settings.actors.inference == "central"
         terms = Terms(settings, spec, agent, place)
+        tasks = [task.id for task in settings.environment.played]
         self._channel = LearnerChannel(
             tickets,
             settings.dump(),
@@ -110,6 +111,7 @@ class Feed:
             central,
             terms,
             terms.limits,
+            plays=[tasks[settings.task_of(place.number(actor))] for actor in range(len(tasks))],
         )
         self._server = (
             InferenceServer(

@@ -11,7 +11,7 @@ from veldt.agents.environment_settings import EnvironmentSettings
 from veldt.platform import plugins
 from veldt.platform.envs.vector import EnvironmentSpec
 from veldt.platform.errors import InputError, SettingsError
-from veldt.platform.machine import has_gpu, whole_cores
+from veldt.platform.machine import asked_threads, has_gpu, whole_cores
 from veldt.platform.settings import Path, Settings
 
 # Each optimiser's own settings, and what they are if nothing else is said.
@@ -20,6 +20,7 @@ OWN: dict[str, dict[str, float]] = {
     "rmsprop-torch": {"decay": 0.99, "momentum": 0.0, "epsilon": 1e-8},  # torch.optim.RMSprop's
     "adam": {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8},  # its paper's, and torch.optim.Adam's
 }
+MOST_THREADS = 1024
 WRITTEN = {"decay": 0.99, "momentum": 0.0}  # into every run's settings, when adam ignored them
 
 
@@ -123,9 +124,10 @@ class LearnerSettings(Settings):
     """Of an update's trajectories, how many are replayed; the rest is fresh"""
     device: str = "auto"
     """"auto" (a GPU if there is one), "cpu", "cuda", "cuda:1"..."""
-    threads: int = pydantic.Field(1, ge=1, le=1024)
-    """Of torch, in each learner. The default is a quarter of the cores that may be used here,
-    shared by the learners; 1 with a GPU, and in a `deterministic` training."""
+    threads: int = pydantic.Field(1, ge=1, le=MOST_THREADS)
+    """Of torch, in each learner. The default is 1 in a `deterministic` training, else
+    OMP_NUM_THREADS if that is set, else 1 with a GPU, else a quarter of the cores that may be
+    used here, shared by the learners."""
     max_lag: int | None = pydantic.Field(None, ge=0, le=10_000)
     """Updates by which the weights of an unroll may be older than its update. As a bound on all of
     them it has the others wait for an actor that is slow. By default nobody waits unless the agent
@@ -331,10 +333,14 @@ def _learners(data: dict[str, Any]) -> int:
 
 def _threads(data: dict[str, Any]) -> int:
     """Of each learner, on this machine."""
+    if data.get("deterministic"):  # the same bits, whatever surrounds it
+        return 1
+    if (asked := asked_threads()) is not None:
+        return min(asked, MOST_THREADS)
     learner = data.get("learner")
     device = learner.get("device", "auto") if isinstance(learner, dict) else "auto"
     gpu = str(device).startswith("cuda") or (device == "auto" and has_gpu())
-    if gpu or data.get("deterministic"):
+    if gpu:
         return 1
     return max(1, whole_cores() // 4 // _learners(data))
 

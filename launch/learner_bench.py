@@ -5,9 +5,10 @@ frames_per_second   of trajectories that are at hand; sent ahead to a GPU, as in
 copy_share          bytes of a batch a second on their way to the device, by a plain copy's
 v_trace_share       of an update without the copying: what the targets take, as they are
                     computed there, minibatch by minibatch; 0 of agents that do not say
-arithmetic_share    of the network's multiply-accumulates, three times those of a forward
-                    pass, by a matrix product's on the same device in the same precision;
-                    of an agent that goes over a batch once
+arithmetic_share    of the network's multiply-accumulates, three times those of a forward pass
+                    and twice those of a torso's first layer, whose input needs no gradient; by
+                    a matrix product's on the same device in the same precision; of an agent
+                    that goes over a batch once
 """
 
 import time
@@ -43,7 +44,7 @@ def learner(settings: "TrainSettings", seconds: float, console: Console) -> dict
         use_threads,
     )
     from veldt.agents.conformance import synthetic_unroll
-    from veldt.agents.networks.cost import cost_of
+    from veldt.agents.networks.cost import cost_of, learning_cost
     from veldt.agents.staging import Staging
 
     device, spec = find_device(settings.learner.device), environment_spec(settings)
@@ -64,7 +65,7 @@ def learner(settings: "TrainSettings", seconds: float, console: Console) -> dict
     copying = device_speed.copying(device, size, seconds / 4)
     moving = each["copying"] + each["stacking"]  # to the device, and side by side there
     steps = T * B * settings.learner.batch  # replayed ones too
-    flops = 3 * 2 * cost.multiply_accumulates * steps * (T + 1) / T
+    flops = 2 * learning_cost(agent, spec) * steps * (T + 1) / T
     return {
         "frames_per_second": steps * spec.frames_per_step * updates / elapsed,
         "steps_per_second": steps * updates / elapsed,

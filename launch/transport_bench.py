@@ -1,10 +1,12 @@
 """How fast unrolls come from actors to a learner, way by way, against a copy in memory.
 
-Actors deliver the same unroll again and again through the channels of a training; each is
-taken in and let go. A gigabyte is 10^9 bytes of the unroll, however often it was copied.
+Actors deliver the same unroll again and again through the channels of a training. The learner
+reads each as a training does, which is a copy into memory of its own, and lets it go. A gigabyte
+is 10^9 bytes of the unroll, however often it was copied.
 
-    memcpy   one process copies unrolls, from as many places to as many as are under way at once;
-             again and again from one to another they would never leave the processor's cache
+    memcpy   as many processes at once as there are actors, their rates' sum; each copies unrolls,
+             from as many places to as many as are under way at once: again and again from one to
+             another they would never leave the processor's cache
     shm      memory that both share
     ipc      a socket of this host
     tcp      the loopback interface
@@ -13,15 +15,20 @@ taken in and let go. A gigabyte is 10^9 bytes of the unroll, however often it wa
 
 import contextlib
 import itertools
+import signal
+import tempfile
 import time
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import rich.table
+from numpy.typing import NDArray
 
 from veldt.launch.console import Console, number
 from veldt.platform.channels import certificates
 from veldt.platform.channels.actor_end import ActorChannel
+from veldt.platform.channels.arrivals import Arrays, Arrival
 from veldt.platform.channels.certificates import Certificate
 from veldt.platform.channels.door import Door
 from veldt.platform.channels.learner_end import LearnerChannel
@@ -34,6 +41,7 @@ ACTORS = 2
 UNDER_WAY = 5  # unrolls
 WARM_UP_S = 0.5
 SILENCE_S = 30.0
+POLL_S = 0.01
 LOOPBACK = "tcp://127.0.0.1:0"
 
 # Each way, and the channel's word for it.
@@ -58,7 +66,7 @@ def transport(seconds: float, console: Console) -> dict[str, Any]:
     }
     with contextlib.closing(Zygote([__name__])) as zygote:
         console.say("a copy in memory ...")
-        rates = {"memcpy": _copy(seconds)}
+        rates = {"memcpy": _copy(seconds, zygote)}
         for way in WAYS:
             console.say(f"{way} ...")
             rates[way] = _deliver(way, seconds, zygote)
@@ -79,7 +87,7 @@ def show(result: dict[str, Any], console: Console) -> None:
     console.say(table)
 
 
-def unroll() -> dict[str, np.ndarray[Any, Any]]:
+def unroll() -> Arrays:
     """What weighs in an Atari unroll."""
     random = np.random.default_rng(0)
     return {
@@ -90,16 +98,55 @@ def unroll() -> dict[str, np.ndarray[Any, Any]]:
     }
 
 
-def _copy(seconds: float) -> float:
-    """Bytes a second."""
-    places = [unroll()["observation"] for _ in range(2 * UNDER_WAY)]
-    pairs, done = itertools.cycle(zip(places[::2], places[1::2], strict=True)), 0
-    begun = time.perf_counter()
-    while (elapsed := time.perf_counter() - begun) < seconds:
-        source, target = next(pairs)
-        np.copyto(target, source)
-        done += source.nbytes
-    return done / elapsed
+def _copy(seconds: float, zygote: Zygote) -> float:
+    """Bytes a second of all processes together, once each is at it and warm."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "done")
+        file.write_bytes(bytes(8 * ACTORS))
+        done = _counts(file)
+        children = [
+            zygote.spawn(f"{__name__}:copy", {"done": str(file), "process": process})
+            for process in range(ACTORS)
+        ]
+        try:
+            while not done.all():
+                if any(child.poll() is not None for child in children):
+                    raise RunFailed("memcpy: a process that copies died.")
+                time.sleep(POLL_S)
+            time.sleep(WARM_UP_S)
+            before, begun = int(done.sum()), time.perf_counter()
+            time.sleep(seconds)
+            return (int(done.sum()) - before) / (time.perf_counter() - begun)
+        finally:
+            for child in children:
+                child.signal(signal.SIGKILL)
+                child.wait(SILENCE_S)
+
+
+def _counts(file: Path) -> NDArray[np.int64]:
+    """The bytes that each process has copied, in memory that all share."""
+    return np.memmap(file, np.int64, "r+", shape=(ACTORS,))
+
+
+def copy(argument: dict[str, Any]) -> None:
+    """A process that copies until it is killed."""
+    done, places = _counts(Path(argument["done"])), [unroll() for _ in range(2 * UNDER_WAY)]
+    for source, target in itertools.cycle(zip(places[::2], places[1::2], strict=True)):
+        done[argument["process"]] += _read(source, target)
+
+
+def _read(arrays: Arrays, place: Arrays) -> int:
+    """Copies arrays to where as large ones are; bytes."""
+    for name, array in arrays.items():
+        np.copyto(place[name], array)
+    return sum(array.nbytes for array in arrays.values())
+
+
+def take_in(arrival: Arrival, place: Arrays) -> int:
+    """Reads what arrived and lets it go; bytes."""
+    size = _read(arrival.arrays, place)
+    arrival.release()
+    return size
 
 
 def _deliver(way: str, seconds: float, zygote: Zygote) -> float:
@@ -119,7 +166,7 @@ def _deliver(way: str, seconds: float, zygote: Zygote) -> float:
                 "certificate": None if guest is None else guest.plain(),
             }
             zygote.spawn(f"{__name__}:deliver", argument)
-        size, done, begun = sum(array.nbytes for array in unroll().values()), 0, 0.0
+        place, done, begun = unroll(), 0, 0.0
         ready_s = time.perf_counter() + WARM_UP_S
         version = 0
         while True:
@@ -128,7 +175,7 @@ def _deliver(way: str, seconds: float, zygote: Zygote) -> float:
             arrival = learner.receive(SILENCE_S)
             if arrival is None:
                 raise RunFailed(f"{way}: no unroll came for {SILENCE_S:g} s.")
-            arrival.release()
+            size = take_in(arrival, place)
             now_s = time.perf_counter()
             if begun:
                 done += size

@@ -47,6 +47,13 @@ def whole_cores() -> int:
     return max(1, math.floor(usable_cores()))
 
 
+def asked_threads() -> int | None:
+    """What OMP_NUM_THREADS asks for; None if it is not set, or is no number of threads. Of a list,
+    one for each level of nesting, it is the first."""
+    first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return int(first) if first.isascii() and first.isdigit() and int(first) > 0 else None
+
+
 def has_gpu() -> bool:
     """Whether there seems to be an NVIDIA GPU; no driver is asked, and so none is begun."""
     return any(Path("/dev").glob("nvidia[0-9]*"))

@@ -1,4 +1,5 @@
-"""What a network costs: its parameters, and the multiply-accumulates of one step."""
+"""What a network costs: its parameters, and the multiply-accumulates of a step, and of learning
+from it."""
 
 import dataclasses
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from torch import nn
 
 from veldt.agents.agent import Agent
 from veldt.agents.inputs import Acted, Inputs, Memory
+from veldt.agents.networks.composite import Composite
 from veldt.platform.envs.vector import EnvironmentSpec
 from veldt.platform.errors import SettingsError
 
@@ -82,17 +84,40 @@ def multiply_accumulates(network: nn.Module, run: Callable[[], Any]) -> int:
         network: Watched while `run` runs.
         run: A step of one environment.
     """
-    total = 0
+    return sum(count for _, count in _layers(network, run))
+
+
+def learning_cost(agent: Agent, spec: EnvironmentSpec) -> int:
+    """Multiply-accumulates of learning from a step of one environment, forward and back.
+
+    Back costs twice what forward does, a gradient of each layer's weights and one of its input;
+    but the first layer of a torso reads what was observed, of which nobody needs the gradient.
+    """
+    ran = _layers(agent.network, lambda: act_once(agent, spec))
+    torso = getattr(agent.network, "torso", agent.network)
+    total = 3 * sum(count for _, count in ran)
+    for part in torso.torsos if isinstance(torso, Composite) else [torso]:
+        inside = set(part.modules())
+        first, count = next((layer for layer in ran if layer[0] in inside), (None, 0))
+        if not isinstance(first, nn.RNNBase):  # which reads an embedding
+            total -= count
+    return total
+
+
+def _layers(network: nn.Module, run: Callable[[], Any]) -> list[tuple[nn.Module, int]]:
+    """Each layer that runs, in turn, with its multiply-accumulates."""
+    found: list[tuple[nn.Module, int]] = []
 
     def count(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-        nonlocal total
         if isinstance(module, nn.Conv2d):
-            total += output.numel() * module.weight[0].numel()
+            found.append((module, output.numel() * module.weight[0].numel()))
         elif isinstance(module, nn.Linear):
-            total += output.numel() // output.shape[-1] * module.weight.numel()
+            rows = output.numel() // output.shape[-1]
+            found.append((module, rows * module.weight.numel()))
         elif isinstance(module, nn.RNNBase):
             steps = inputs[0].shape[0] * inputs[0].shape[1]
-            total += steps * sum(p.numel() for n, p in module.named_parameters() if "weight" in n)
+            weights = (p.numel() for n, p in module.named_parameters() if "weight" in n)
+            found.append((module, steps * sum(weights)))
 
     kinds = (nn.Conv2d, nn.Linear, nn.RNNBase)
     hooks = [m.register_forward_hook(count) for m in network.modules() if isinstance(m, kinds)]
@@ -102,4 +127,4 @@ def multiply_accumulates(network: nn.Module, run: Callable[[], Any]) -> int:
     finally:
         for hook in hooks:
             hook.remove()
-    return total
+    return found

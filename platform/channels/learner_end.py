@@ -14,7 +14,7 @@ import os
 import queue
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import zmq
@@ -51,6 +51,7 @@ class LearnerChannel:
         check: Raises WireError if what a delivery or a question brings is not what this run's
             actors send.
         limits: What is longer is not even read.
+        plays: The tasks of the first actors; those after them play the same ones, in turn.
 
     Raises:
         InputError: if the door's address cannot be listened at.
@@ -66,6 +67,7 @@ class LearnerChannel:
         central: bool = False,
         check: Callable[[wire.Delivery | wire.Ask, Arrays], None] = lambda header, arrays: None,
         limits: wire.Limits = wire.Limits(),  # noqa: B008
+        plays: Sequence[str] = ("",),
     ) -> None:
         # Names this session, and is what its actors are known by; nothing is drawn from it. It
         # is no part of an address: addresses of sockets can be read by everybody on a host.
@@ -111,6 +113,7 @@ class LearnerChannel:
             self._incarnations,
             self.traffic,
             Desk(self._send, self._forget, self._answer_all, self._waiting.keys),
+            plays,
         )
         self._opened: OpenDoor | None = None
         try:

@@ -7,7 +7,7 @@ import dataclasses
 import hmac
 import logging
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from veldt.platform import wire
@@ -42,6 +42,7 @@ class Reception:
         incarnations: The channel's, of each actor.
         traffic: Where is counted.
         desk: The channel's.
+        plays: As `Hosts`.
     """
 
     def __init__(
@@ -52,8 +53,9 @@ class Reception:
         incarnations: dict[int, int],
         traffic: Traffic,
         desk: Desk,
+        plays: Sequence[str],
     ) -> None:
-        self.hosts = Hosts(taken)
+        self.hosts = Hosts(taken, plays)
         self._run, self._settings = run, settings
         self._incarnations, self._traffic, self._desk = incarnations, traffic, desk
 
@@ -143,9 +145,16 @@ class Reception:
         return owner is None or owner[1].here
 
     def look(self) -> None:
-        """Those that are not heard any more are gone."""
-        for identity in self.hosts.silent(time.monotonic()):
+        """Those that are not heard any more are gone; a task may be nobody's."""
+        now_s = time.monotonic()
+        for identity in self.hosts.silent(now_s):
             self.lose(identity, "it is not heard any more")
+        if tasks := self.hosts.lacking(now_s):
+            logger.warning(
+                "no actor plays %s: start more than the %d that are there",
+                ", ".join(tasks),
+                self.hosts.present,
+            )
 
     def lose(self, identity: bytes, reason: str) -> None:
         """A host is gone, and its actors with it."""

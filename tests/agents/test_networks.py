@@ -13,7 +13,13 @@ from veldt.agents.learner import Learner
 from veldt.agents.networks import precision
 from veldt.agents.networks.actor_critic import ActorCritic, encode_actions, initialise
 from veldt.agents.networks.composite import Words, unpack
-from veldt.agents.networks.cost import Cost, cost_of, multiply_accumulates, parameter_count
+from veldt.agents.networks.cost import (
+    Cost,
+    cost_of,
+    learning_cost,
+    multiply_accumulates,
+    parameter_count,
+)
 from veldt.agents.networks.settings import NetworkSettings
 from veldt.agents.settings import TrainSettings
 from veldt.agents.staging import to_batch
@@ -127,6 +133,23 @@ def test_the_cost_of_a_step_is_the_papers(torso, millions):
     network = build(ATARI, torso=torso)
     found = multiply_accumulates(network, lambda: network(one_step(network, ATARI)))
     assert found / 1e6 == pytest.approx(millions, rel=0.02)
+
+
+def test_learning_needs_no_gradient_of_what_is_observed():
+    impala = Impala(ImpalaSettings.parse({"network": {"torso": "shallow"}}), ATARI)
+    first, second = 20 * 20 * 16 * (4 * 8 * 8), 9 * 9 * 32 * (16 * 4 * 4)
+    units, policy = 9 * 9 * 32 * 256, 256 * 18
+    assert learning_cost(impala, ATARI) == 2 * first + 3 * (second + units + policy)
+    # Words are read by an LSTM of what is embedded, whose gradient is needed.
+    parts = (
+        Part("numbers", "numbers", (3,), "float32", 0),
+        Part("words", "words", (MOST_WORDS,), "int32", 12),
+    )
+    shown = Observations((12 + 4 * MOST_WORDS,), "uint8", parts)
+    spec = EnvironmentSpec("p", shown, discrete(3), 1)
+    both = Impala(ImpalaSettings.parse({"network": {"hidden": [8]}}), spec)
+    words, policy = 4 * 64 * (20 + 64), (8 + 64) * 3
+    assert learning_cost(both, spec) == 2 * 3 * 8 + 3 * (words + policy)
 
 
 def test_what_an_agent_costs_is_said():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from veldt.agents import feed
 from veldt.agents.actor import Player
 from veldt.agents.build import environment_spec, make_agent, make_environments
 from veldt.agents.conformance import synthetic_unroll
@@ -47,6 +48,22 @@ def agreed():
 
 def delivery(actor=1):
     return wire.Delivery(actor=actor, incarnation=0, number=0, version=0, episodes=[], seconds={})
+
+
+def test_the_channel_is_told_what_each_actor_plays(agreed, monkeypatch, tmp_path):
+    _, _, spec, agent = agreed
+    told = []
+
+    def channel(*_, plays):
+        told.append(plays)
+        raise LookupError
+
+    monkeypatch.setattr(feed, "LearnerChannel", channel)
+    for place in (Place(), Place(1, 2)):
+        with pytest.raises(LookupError):
+            feed.Feed(SETTINGS, spec, agent, tmp_path, None, 0, torch.device("cpu"), place)
+    # Of two learners that share the actors the second's all have odd numbers.
+    assert told == [["CartPole-v0", "CartPole-v1"], ["CartPole-v1", "CartPole-v1"]]
 
 
 def test_an_actors_own_unroll_is_taken(agreed):

@@ -133,7 +133,33 @@ def test_a_run_on_a_family_is_of_one_hidden_task_unless_many_are_asked_for():
 def test_threads_and_actors_are_chosen_from_the_machine(
     cores, gpu, data, threads, count, monkeypatch
 ):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr(settings, "whole_cores", lambda: cores)
+    monkeypatch.setattr(settings, "has_gpu", lambda: gpu)
+    found = TrainSettings.parse(ONE | data)
+    assert (found.learner.threads, found.actors.count) == (threads, count)
+
+
+@pytest.mark.parametrize(
+    ("asked", "gpu", "data", "threads", "count"),
+    [
+        ("1", False, {}, 1, 16),
+        ("6", False, {}, 6, 10),
+        ("6", True, {}, 6, 10),
+        ("3,2", False, {"learner": {"count": 2}}, 3, 10),  # of each learner
+        ("6", False, {"learner": {"threads": 2}}, 2, 14),
+        ("6", False, {"deterministic": True}, 1, 16),
+        ("9999", False, {"actors": {"count": 3}}, 1024, 3),
+        ("", False, {}, 4, 12),
+        ("0", False, {}, 4, 12),
+        ("many", False, {}, 4, 12),
+    ],
+)
+def test_threads_that_the_surroundings_ask_for_are_the_default(
+    asked, gpu, data, threads, count, monkeypatch
+):
+    monkeypatch.setenv("OMP_NUM_THREADS", asked)
+    monkeypatch.setattr(settings, "whole_cores", lambda: 16)
     monkeypatch.setattr(settings, "has_gpu", lambda: gpu)
     found = TrainSettings.parse(ONE | data)
     assert (found.learner.threads, found.actors.count) == (threads, count)

@@ -2,6 +2,7 @@
 
 import types
 
+import numpy as np
 import pytest
 import torch
 
@@ -10,10 +11,11 @@ from veldt.agents.actor import Player
 from veldt.agents.build import environment_spec, make_agent, make_environments
 from veldt.agents.settings import TrainSettings
 from veldt.agents.stopwatch import Stopwatch
-from veldt.launch import bench, cookbook, throughput_limit
+from veldt.launch import bench, cookbook, throughput_limit, transport_bench
 from veldt.launch.console import Console
 from veldt.launch.learner_bench import Rehearsal
 from veldt.launch.throughput_limit import SUM, Placement, Seconds, rates
+from veldt.platform.channels.arrivals import Arrival
 from veldt.platform.errors import RunFailed
 from veldt.platform.keys import Key
 from veldt.platform.trajectory import from_arrays
@@ -29,6 +31,56 @@ def test_transport(veldt):
     assert result["unroll_bytes"] == (21 + 3) * 16 * 84 * 84 + 20 * 16 * (18 + 1) * 4
     done = veldt("bench", "transport", "cartpole")
     assert done.returncode == 2 and "takes no recipe" in done.stderr
+
+
+def test_copies_are_of_as_many_processes_as_there_are_actors_and_add_up(monkeypatch):
+    started, slept = [], []
+
+    class Zygote:
+        def spawn(self, target, argument):
+            assert target == "veldt.launch.transport_bench:copy"
+            started.append(argument)
+            self._add(argument, 10)
+            return self
+
+        def _add(self, argument, size):
+            counts = np.memmap(argument["done"], np.int64, "r+")
+            counts[argument["process"]] += size
+
+        def sleep(self, seconds):
+            slept.append(seconds)
+            for process, argument in enumerate(started):
+                self._add(argument, 1000 * (process + 1))
+
+        def signal(self, number):
+            pass
+
+        def wait(self, timeout_s):
+            pass
+
+    zygote, now = Zygote(), iter([100.0, 102.0])
+    clock = types.SimpleNamespace(perf_counter=lambda: next(now), sleep=zygote.sleep)
+    monkeypatch.setattr(transport_bench, "time", clock)
+    assert transport_bench._copy(2.0, zygote) == (1000 + 2000) / 2.0
+    assert [argument["process"] for argument in started] == [0, 1]
+    assert len(started) == transport_bench.ACTORS and slept == [transport_bench.WARM_UP_S, 2.0]
+
+
+def test_an_unroll_that_arrived_is_read_before_it_is_let_go():
+    sent, place = transport_bench.unroll(), transport_bench.unroll()
+    for array in place.values():
+        array[:] = 0
+    expected = {name: array.copy() for name, array in sent.items()}
+
+    def release():
+        for array in sent.values():
+            array[:] = 1
+
+    size = transport_bench.take_in(Arrival(None, sent, release), place)
+    assert size == sum(array.nbytes for array in expected.values())
+    for name, array in expected.items():
+        np.testing.assert_array_equal(place[name], array)
+    assert (sent["reward"] == 1).all()
 
 
 def test_cartpole(veldt, capsys):

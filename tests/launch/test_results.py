@@ -166,8 +166,20 @@ def test_peers_are_compared_by_medians():
     rows = peers.table(
         {("catch", "veldt"): ours, ("catch", "ppo"): late, ("catch", "a2c"): never}
     ).splitlines()
-    assert len(rows) == 5
+    assert len(rows) == 7
+    assert "over 100,000 steps, as in the zoo; not to 0, but to 5%" in rows[6]
     assert "| 5 of 5 | 300 (100 to 500) | 2.0 (2.0 to 2.0) | 1.0 | 1.0 |" in rows[2]
     assert "| SB3 PPO | 3 of 5 | 900 (450 to never)" in rows[3]
     assert rows[3].endswith("| 3.0 | 4.0 |")
     assert rows[4].endswith("| 0 of 5 | never (never to never) | never (never to never) | - | - |")
+
+
+def test_a_peers_rate_falls_over_the_zoos_steps():
+    for name, steps in (("cartpole", 300_000), ("catch", 100_000)):
+        settings = peers.PEERS["ppo"][name]
+        rate = peers.falling(float(settings["learning_rate"]), settings["n_timesteps"], steps)
+        for done, expected in (
+            *((0, 0.001), (25_000, 0.00075), (50_000, 0.0005), (90_000, 0.0001)),
+            *((95_000, 0.00005), (100_000, 0.00005), (steps, 0.00005)),
+        ):
+            assert rate(1 - done / steps) == pytest.approx(expected)

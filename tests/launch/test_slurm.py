@@ -75,6 +75,11 @@ def test_bash_can_read_it(script):
     subprocess.run(["bash", "-n", str(SCRIPTS / script)], check=True)
 
 
+@pytest.mark.parametrize("script", sorted(path.name for path in SCRIPTS.iterdir()))
+def test_a_node_that_fails_does_not_end_the_job(script):
+    assert "#SBATCH --no-kill\n" in (SCRIPTS / script).read_text()
+
+
 def test_a_training_on_two_nodes_stops_in_time_and_goes_on(veldt, submit, until):
     line = ("train.sbatch", "cartpole", "job", "--set", "frames=60000")
     slow = ("--set", "learner.checkpoint_updates=10")

@@ -14,7 +14,7 @@ from veldt.platform.channels import certificates
 from veldt.platform.channels.actor_end import ActorChannel
 from veldt.platform.channels.door import Door, Handshakes
 from veldt.platform.channels.host_end import HostChannel, LearnerLost
-from veldt.platform.channels.hosts import SILENCE_S, Hosts
+from veldt.platform.channels.hosts import SETTLED_S, SILENCE_S, Hosts
 from veldt.platform.channels.learner_end import LearnerChannel
 from veldt.platform.errors import CodeError, InputError
 from veldt.platform.runs import code_version
@@ -65,6 +65,58 @@ def test_the_book_gives_the_lowest_numbers_that_are_free():
     assert hosts.silent(SILENCE_S + 1.0) == [b"a"]
     hosts.leave(b"a")
     assert hosts.join(b"c", "c", 4, 9.0).actors == {2, 3, 5, 6}
+
+
+def test_the_book_gives_the_numbers_of_tasks_that_few_play():
+    hosts = Hosts(taken=1, plays="abc")
+    assert hosts.join(b"a", "a", 4, 0.0).actors == {1, 2, 3, 4}
+    assert hosts.join(b"b", "b", 1, 0.0).actors == {5}
+    hosts.leave(b"a")
+    # There are 0, which plays a, and 5, which plays c.
+    assert hosts.join(b"c", "c", 1, 0.0).actors == {1}
+    assert hosts.join(b"d", "d", 2, 0.0).actors == {2, 3}
+    hosts = Hosts(taken=0, plays="abcde")
+    hosts.join(b"a", "a", 5, 0.0)
+    assert hosts.join(b"b", "b", 1, 0.0).actors == {5}  # a
+    hosts.leave(b"a")
+    assert hosts.join(b"c", "c", 4, 0.0).actors == {1, 2, 3, 4}
+    assert hosts.join(b"d", "d", 2, 0.0).actors == {0, 6}
+    both = Hosts(taken=0, plays="aab")  # as many learners share actors
+    assert both.join(b"a", "a", 4, 0.0).actors == {0, 1, 2, 5}
+
+
+def test_tasks_that_nobody_plays_are_told_once():
+    settled = SETTLED_S + 1.0
+    hosts = Hosts(taken=0, plays="abcde")
+    assert hosts.lacking(0.0) == hosts.lacking(settled) == []  # nobody is there to learn from
+    hosts.join(b"a", "a", 2, 10.0)
+    assert hosts.lacking(11.0) == []  # more may come
+    hosts.join(b"b", "b", 2, 12.0)
+    assert hosts.lacking(10.0 + settled) == []
+    assert hosts.lacking(12.0 + settled) == ["e"] and hosts.present == 4
+    assert hosts.lacking(13.0 + settled) == []
+    hosts.leave(b"b")
+    assert hosts.lacking(40.0) == [] and hosts.lacking(40.0 + settled) == ["c", "d", "e"]
+    hosts.join(b"b", "b", 3, 60.0)
+    assert hosts.lacking(60.0 + settled) == []
+    hosts.leave(b"b")  # once more
+    assert hosts.lacking(80.0) == [] and hosts.lacking(80.0 + settled) == ["c", "d", "e"]
+    own = Hosts(taken=1, plays="ab")
+    assert own.lacking(0.0) == [] and own.lacking(settled) == ["b"]
+
+
+def test_a_learner_says_which_tasks_nobody_plays(monkeypatch, caplog, until):
+    monkeypatch.setattr("veldt.platform.channels.hosts.SETTLED_S", 0.0)
+    tickets = Tickets(actors=4, batch=1, done=0, updates=6, max_lag=3)
+    door = Door(LOOPBACK)
+    learner = LearnerChannel(tickets, {}, "ipc", door, plays=("pong", "boxing", "qbert"))
+    host = HostChannel(learner.door, None)
+    host.join(1, WATCHDOG_S, alive)
+    until(lambda: "no actor plays boxing, qbert: start more than the 1 " in caplog.text)
+    host.beat()
+    learner.close()
+    assert caplog.text.count("no actor plays") == 1
+    host.close()
 
 
 def test_a_host_joins_with_its_key_and_its_actors_deliver(listen, guarded):
