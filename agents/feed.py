@@ -17,7 +17,7 @@ from veldt.agents.agent import Agent
 from veldt.agents.build import make_agent
 from veldt.agents.inference import InferenceServer
 from veldt.agents.inputs import Batch
-from veldt.agents.replay import Replay
+from veldt.agents.replay import Kept, Replay
 from veldt.agents.settings import TrainSettings
 from veldt.agents.staging import Staged, Staging
 from veldt.agents.stopwatch import Stopwatch
@@ -44,7 +44,8 @@ class Told:
         default_factory=list
     )
     """(lag, the (return, steps) of whole episodes that ended in it, task) of each"""
-    replayed: int = 0
+    replayed: list[int] = dataclasses.field(default_factory=list)
+    """The lag of each that was replayed"""
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)
     """Where the actors' time went"""
     traffic: dict[str, float] = dataclasses.field(default_factory=dict)
@@ -172,9 +173,15 @@ class Feed:
         stopwatch.lap("waiting")
         parts = [unroll.staged or self._staging.begin(unroll.trajectory) for unroll in taken]
         if self._replay is not None:
-            self._replay.add([stack([unroll.trajectory]) for unroll in taken])  # copies
-            parts += map(self._staging.begin, self._replay.draw(self._replayed, update))
-            told.replayed = self._replayed
+            self._replay.add(
+                [
+                    Kept(stack([unroll.trajectory]), unroll.arrival.header.version)  # a copy
+                    for unroll in taken
+                ]
+            )
+            drawn = self._replay.draw(self._replayed, update)
+            parts += [self._staging.begin(kept.trajectory) for kept in drawn]
+            told.replayed = [update - kept.version for kept in drawn]
         stopwatch.lap("copying")
         batch = self._staging.batch(parts)
         for unroll in taken:
