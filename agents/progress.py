@@ -27,7 +27,9 @@ class Progress:
     lag_sum: int = 0
     lag_max: int = 0
     trajectories: int = 0
+    trajectories_begun: int = 0
     trajectories_dropped: int = 0
+    actors_ended_at_work: int = 0
     trajectories_replayed: int = 0
     replayed_lag_sum: int = 0
     messages_rejected: int = 0
@@ -139,9 +141,12 @@ class Progress:
             **older,
             "actor_restarts": self.actor_restarts,
             "actors_hung": self.actors_hung,
+            "actors_ended_at_work": self.actors_ended_at_work,
             "actor_recovery_seconds_max": round(self.actor_recovery_seconds_max, 3),
             "learner_restarts": self.learner_restarts,
             "trajectories_replayed": replayed,
+            "trajectories": self.trajectories,
+            "trajectories_begun": self.trajectories_begun,
             "trajectories_dropped": self.trajectories_dropped,
             "messages_rejected": self.messages_rejected,
             "connections_refused": self.connections_refused,
