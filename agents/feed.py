@@ -17,7 +17,7 @@ from veldt.agents.agent import Agent
 from veldt.agents.build import make_agent
 from veldt.agents.inference import InferenceServer
 from veldt.agents.inputs import Batch
-from veldt.agents.replay import Replay
+from veldt.agents.replay import Kept, Replay
 from veldt.agents.settings import TrainSettings
 from veldt.agents.staging import Staged, Staging
 from veldt.agents.stopwatch import Stopwatch
@@ -44,7 +44,8 @@ class Told:
         default_factory=list
     )
     """(lag, the (return, steps) of whole episodes that ended in it, task) of each"""
-    replayed: int = 0
+    replayed: list[int] = dataclasses.field(default_factory=list)
+    """The lag of each that was replayed"""
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)
     """Where the actors' time went"""
     traffic: dict[str, float] = dataclasses.field(default_factory=dict)
@@ -93,6 +94,7 @@ class Feed:
             strict=settings.lag_is_bound,
         )
         self._order = _InOrder(done * self._fresh, lockstep)
+        self._unlearnt = 0  # unrolls gathered for the update that is under way
         self._seconds: dict[str, float] = {}
         self._staging = Staging(device)
         key = Key(settings.seed)
@@ -140,7 +142,8 @@ class Feed:
         )
 
     def publish(self, version: int, weights: Arrays) -> None:
-        """Offers the actors the weights after update `version`."""
+        """Offers the actors the weights after update `version`, which is over."""
+        self._unlearnt = 0
         if self._server is not None:
             self._server.publish(version, weights)
         self._channel.publish(version, weights)
@@ -160,7 +163,6 @@ class Feed:
         told, taken = Told(), list[Unroll]()
         while len(taken) < self._fresh:
             if stop():
-                self._channel.traffic.dropped += len(taken) + len(self._order)
                 return None
             self.watch()
             arrival = self._channel.receive(POLL_S)
@@ -169,14 +171,21 @@ class Feed:
             while len(taken) < self._fresh and (unroll := self._order.get()):
                 header = unroll.arrival.header
                 taken.append(unroll)
+                self._unlearnt += 1
                 task = self._settings.task_of(self._place.number(header.actor))
                 told.unrolls.append((update - header.version, header.episodes, task))
         stopwatch.lap("waiting")
         parts = [unroll.staged or self._staging.begin(unroll.trajectory) for unroll in taken]
         if self._replay is not None:
-            self._replay.add([stack([unroll.trajectory]) for unroll in taken])  # copies
-            parts += map(self._staging.begin, self._replay.draw(self._replayed, update))
-            told.replayed = self._replayed
+            self._replay.add(
+                [
+                    Kept(stack([unroll.trajectory]), unroll.arrival.header.version)  # a copy
+                    for unroll in taken
+                ]
+            )
+            drawn = self._replay.draw(self._replayed, update)
+            parts += [self._staging.begin(kept.trajectory) for kept in drawn]
+            told.replayed = [update - kept.version for kept in drawn]
         stopwatch.lap("copying")
         batch = self._staging.batch(parts)
         for unroll in taken:
@@ -208,7 +217,9 @@ class Feed:
         """What this session counted so far, by the names of `Progress`."""
         traffic = self._channel.traffic
         return {
+            "trajectories_begun": traffic.begun,
             "trajectories_dropped": traffic.dropped,
+            "actors_ended_at_work": traffic.ended_at_work,
             "messages_rejected": traffic.rejected,
             "connections_refused": traffic.refused,
             "hosts_lost": traffic.hosts_lost,
@@ -218,10 +229,13 @@ class Feed:
         }
 
     def end(self) -> None:
-        """Tells the actors to stop; what was under way counts as dropped."""
+        """Tells the actors to stop; what was under way, or is here and is not learnt from,
+        counts as dropped: all that was begun is then used or dropped."""
         if self._server is not None:
             self._server.close()
         self._channel.close()
+        self._channel.traffic.dropped += self._unlearnt + self._order.empty()
+        self._unlearnt = 0
 
     def close(self) -> None:
         """`end`, and waits for the actors."""
@@ -251,8 +265,11 @@ class _InOrder:
         rank = unroll.arrival.header.number if self._lockstep else self._count
         heapq.heappush(self._heap, (rank, self._count, unroll))
 
-    def __len__(self) -> int:
-        return len(self._heap)
+    def empty(self) -> int:
+        """Lets go of all; how many they were."""
+        count = len(self._heap)
+        self._heap.clear()
+        return count
 
     def get(self) -> Unroll | None:
         if not self._heap or (self._lockstep and self._heap[0][0] != self._next):

@@ -8,6 +8,7 @@ import collections
 import math
 import os
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -33,6 +34,13 @@ def demand_memory(settings: TrainSettings, spec: EnvironmentSpec) -> None:
         )
 
 
+class Kept(NamedTuple):
+    """One of the past."""
+
+    trajectory: Trajectory
+    version: int  # of the weights that acted
+
+
 class Replay:
     """The newest trajectories.
 
@@ -42,17 +50,17 @@ class Replay:
     """
 
     def __init__(self, capacity: int, key: Key) -> None:
-        self._kept: collections.deque[Trajectory] = collections.deque(maxlen=capacity)
+        self._kept: collections.deque[Kept] = collections.deque(maxlen=capacity)
         self._key = key
 
     def __len__(self) -> int:
         return len(self._kept)
 
-    def add(self, trajectories: Sequence[Trajectory]) -> None:
+    def add(self, trajectories: Sequence[Kept]) -> None:
         """Keeps these; what is there the longest makes room."""
         self._kept.extend(trajectories)
 
-    def draw(self, count: int, update: int) -> list[Trajectory]:
+    def draw(self, count: int, update: int) -> list[Kept]:
         """So many, each any of those kept, with the same ones possible again.
 
         Args:

@@ -33,7 +33,7 @@ from veldt.agents.inputs import Batch
 from veldt.agents.kept_loss import keep, kept
 from veldt.agents.learner import Learner
 from veldt.agents.networks.cost import Cost, cost_of
-from veldt.agents.progress import Clock, Progress
+from veldt.agents.progress import Clock, Progress, Recent
 from veldt.agents.replay import demand_memory
 from veldt.agents.settings import TrainSettings
 from veldt.platform import checkpoints
@@ -227,7 +227,7 @@ class Training:
         progress = self._progress
         progress.actor_restarts += deaths[progress.updates, ActorDied]
         progress.learner_restarts += deaths[progress.updates, LearnerDied]
-        self._clock = Clock(progress.wall_seconds)
+        self._clock, self._recent = Clock(progress.wall_seconds), Recent(progress)
         self._records = Records(folder, progress.updates, tensorboard)
         place = Place(0, settings.learner.count)
         device = learner.device
@@ -314,7 +314,7 @@ class Training:
         self._seconds = collections.Counter()
         for told in reports:
             self._seconds.update(told.seconds)
-            progress.trajectories_replayed += told.replayed
+            progress.count_replayed(told.replayed)
             for lag, episodes, task in told.unrolls:
                 progress.count_trajectory(lag, episodes, self._tasks[task])
         return gathered[0]
@@ -347,12 +347,9 @@ class Training:
 
     def _record(self, values: dict[str, float]) -> None:
         self._count()
-        whole = max(sum(self._seconds.values()), 1e-9)
-        shares = {f"actor_{name}_share": s / whole for name, s in self._seconds.items()}
         stages = self._learner.stopwatch.seconds
-        whole = max(sum(stages.values()), 1e-9)
-        shares |= {f"learner_{name}_share": s / whole for name, s in stages.items()}
-        record = self._progress.summary() | values | shares | self._evaluator.summary()
+        recent = self._recent.since(self._progress, self._seconds, stages)
+        record = self._progress.summary() | values | recent | self._evaluator.summary()
         self._records.write(self._progress.updates, record)
         self._report(record | {"frames_total": self._settings.frames})
 

@@ -24,7 +24,7 @@ class Console:
     def __init__(self, json_only: bool = False) -> None:
         self._json_only = json_only
         self._out = rich.console.Console(stderr=json_only, highlight=False, soft_wrap=True)
-        self._last = 0.0
+        self._last, self._unshown = 0.0, list[dict[str, Any]]()
 
     def say(self, text: Any) -> None:
         """A line, or anything rich can draw."""
@@ -69,14 +69,28 @@ class Console:
         self._out.print(table)
 
     def training(self, record: dict[str, Any]) -> None:
-        """A line of progress, at most one every two seconds."""
+        """A line of progress, at most one every two seconds: its speed, lag and shares are of
+        what was recorded since the one before, and so is the time left."""
+        self._unshown.append(record)
         now = time.monotonic()
         done = record["frames"] >= record["frames_total"]
         if now - self._last < 2.0 and not done:
             return
-        self._last = now
+        self._last, records, self._unshown = now, self._unshown, []
         share = record["frames"] / record["frames_total"]
-        left = record["wall_seconds"] * (1 - share) / max(share, 1e-9)
+        updates = [each["record_updates"] for each in records]
+        # An update has always as many steps: so many of them take so long.
+        took = [
+            count / max(each["steps_per_second"], 1e-9)
+            for count, each in zip(updates, records, strict=True)
+        ]
+        rate = sum(updates) / max(sum(took), 1e-9)
+        frames = record["frames_total"] - record["frames"]
+        left = frames * record["steps"] / max(record["frames"] * rate, 1e-9)
+        lag = f"{_mean([each['policy_lag_mean'] for each in records], updates):.1f}"
+        if "replayed_lag_mean" in record:
+            replayed = [each.get("replayed_lag_mean", 0.0) for each in records]
+            lag += f", replayed {_mean(replayed, updates):.1f}"
         # Returns of several games are on scales of their own: their mean says nothing.
         score = record.get("mean_normalised_score")
         found = (
@@ -88,7 +102,7 @@ class Console:
             if (evaluated := record.get(name)) is not None:
                 found += f"evaluation {number(evaluated):>8}  "
         idle = "".join(
-            f"{who} idle {record[name]:4.0%}  "
+            f"{who} idle {_mean([each.get(name, 0.0) for each in records], took):4.0%}  "
             for who, name in (
                 ("actors", "actor_waiting_share"),
                 ("learner", "learner_waiting_share"),
@@ -98,9 +112,13 @@ class Console:
         self.say(
             f"{min(share, 1):4.0%}  frames {record['frames']:>11,}  "
             f"{found}episodes {record['episodes']:>6,}  "
-            f"{record['steps_per_second']:>8,.0f} steps/s  lag {record['policy_lag_mean']:.1f}  "
+            f"{rate:>8,.0f} steps/s  lag {lag}  "
             f"{idle}{duration(max(0.0, left))} left"
         )
+
+
+def _mean(values: list[float], weights: list[float]) -> float:
+    return sum(v * w for v, w in zip(values, weights, strict=True)) / max(sum(weights), 1e-9)
 
 
 def number(value: Any) -> str:

@@ -2,6 +2,15 @@
 
 Actors are killed by SIGKILL, one every few seconds, each in turn. A kill costs at most the
 unroll that its actor was at, which is counted and made again: no update is lost.
+
+updates_lost             updates that were seen to be made, less those that the last checkpoint
+                         has: what was gone back on
+trajectories_begun       tickets that the learner gave out
+actors_ended_at_work     actors whose tickets it had to take back when they died
+trajectories_dropped     unrolls that came to nothing: those, and what was under way at the end
+unrolls_unaccounted      begun, less learnt from and dropped
+learner_megabytes_...    the learner's own resident memory: at the beginning, at the end, and the
+                         slope of the line through all samples, by least squares
 """
 
 import contextlib
@@ -13,6 +22,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import psutil
 import rich.table
 
@@ -30,7 +40,9 @@ SAMPLES = 100  # of the memory
 COUNTED = (
     "updates",
     "trajectories",
+    "trajectories_begun",
     "trajectories_dropped",
+    "actors_ended_at_work",
     "actor_restarts",
     "actor_recovery_seconds_max",
 )
@@ -42,9 +54,8 @@ def faults(
     """Trains for `seconds` undisturbed, and for `seconds` with a kill every `every_s`.
 
     Returns:
-        steps/s of both and their ratio; kills; what the disturbed training counted; megabytes
-        that its processes held for themselves at the beginning and at the end of it; and what
-        is left under /dev/shm.
+        steps/s of both and their ratio; kills; what the disturbed training counted, and what of
+        it does not add up; its learner's memory; and what is left under /dev/shm.
 
     Raises:
         RunFailed: if a training comes to grief.
@@ -87,17 +98,32 @@ def _train(settings: "TrainSettings", seconds: float, every_s: float | None) -> 
                 stop=watch.stop,
             )
         checkpoint = checkpoints.load(Path(folder))
-    if checkpoint is None or len(watch.megabytes) < 2:
+    if checkpoint is None or len(watch.samples) < 2:
         raise RunFailed("the training ended before it could be measured; try more --seconds.")
     state = checkpoint[2]
     return {
         "rate": watch.updates * steps / watch.seconds,
         "kills": watch.kills,
         **{name: state[name] for name in COUNTED},
-        "updates_lost": state["updates"] - state["trajectories"] / settings.learner.fresh,
-        "megabytes_early": watch.megabytes[0],
-        "megabytes_late": watch.megabytes[-1],
+        "updates_lost": watch.seen - state["updates"],
+        "unrolls_unaccounted": unaccounted(state),
+        "learner_megabytes_early": watch.samples[0][1],
+        "learner_megabytes_late": watch.samples[-1][1],
+        "learner_megabytes_per_minute": per_minute(watch.samples),
     }
+
+
+def unaccounted(state: dict[str, Any]) -> int:
+    """Unrolls that were begun and neither learnt from nor counted as dropped; 0 if the counters of
+    a training that has stopped, as a checkpoint has them, are right."""
+    used, dropped = state["trajectories"], state["trajectories_dropped"]
+    return int(state["trajectories_begun"] - used - dropped)
+
+
+def per_minute(samples: list[tuple[float, float]]) -> float:
+    """The slope of the least-squares line through (seconds, value), in values a minute."""
+    seconds, values = np.array(samples).T
+    return float(60.0 * np.polyfit(seconds - seconds.mean(), values, 1)[0])
 
 
 class Watch:
@@ -110,8 +136,10 @@ class Watch:
 
     def __init__(self, seconds: float, every_s: float | None) -> None:
         self.updates, self.seconds, self.kills = 0, 0.0, 0
-        self.megabytes: list[float] = []
-        """held by all its processes, about a hundred times"""
+        self.seen = 0
+        """updates, the warm-up's too"""
+        self.samples: list[tuple[float, float]] = []
+        """(seconds, megabytes resident in the learner), about a hundred times"""
         self._least_s, self._every_s = seconds, every_s
         self._begun_s: float | None = None
         self._ready_s = math.inf
@@ -119,6 +147,7 @@ class Watch:
 
     def beat(self) -> None:
         """After each update."""
+        self.seen += 1
         now_s = time.perf_counter()
         if math.isinf(self._ready_s):
             self._ready_s = now_s + min(WARM_UP_S, self._least_s / 2)
@@ -126,8 +155,8 @@ class Watch:
             self._begun_s = now_s if now_s >= self._ready_s else None
             return
         self.updates, self.seconds = self.updates + 1, now_s - self._begun_s
-        if self.seconds >= len(self.megabytes) * self._least_s / SAMPLES:
-            self.megabytes.append(self._held())
+        if self.seconds >= len(self.samples) * self._least_s / SAMPLES:
+            self.samples.append((self.seconds, self._process.memory_info().rss / 1e6))
 
     def stop(self) -> bool:
         """Whether it was looked at for long enough; kills, when it is time."""
@@ -144,13 +173,6 @@ class Watch:
             return False
         os.kill(min(actors, key=psutil.Process.create_time).pid, signal.SIGKILL)
         return True
-
-    def _held(self) -> float:
-        held = float(self._process.memory_full_info().uss)
-        for child in self._children():
-            with contextlib.suppress(psutil.Error):
-                held += child.memory_full_info().uss
-        return held / 1e6
 
     def _children(self) -> list[psutil.Process]:
         children: list[psutil.Process] = self._process.children(recursive=True)

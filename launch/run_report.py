@@ -30,7 +30,8 @@ from veldt.platform.runs import read_json
 
 Record = dict[str, Any]
 COUNTED = frozenset(Progress().summary()) | {
-    *("kind", "session", "update", "mean_normalised_score"),
+    *("kind", "session", "update", "mean_normalised_score", "record_updates"),
+    "replayed_lag_mean",
     *(f"evaluation_{name}" for name in SHOWN),
 }  # not the learner's
 RETURN_OF = "mean_return/"
@@ -68,7 +69,7 @@ def run_report(folder: Path, document: dict[str, Any], command: str) -> str:
             ("frames", last.get("frames", 0), f"of {number(settings['frames'])}, {steps} steps"),
             ("episodes", last.get("episodes", 0), f"{number(last.get('updates', 0))} updates"),
             ("wall time", duration(seconds), f"{seconds:,.0f} s over all sessions"),
-            ("speed", f"{last.get('steps_per_second', 0.0):,.0f}", "steps/s over the whole run"),
+            ("speed", *_speed(summary, records)),
             ("seed", str(settings["seed"]), ""),
             ("code", version, commit),
         ]
@@ -80,7 +81,8 @@ def run_report(folder: Path, document: dict[str, Any], command: str) -> str:
     ]
     sections += _learner(settings, records)
     if records:
-        sections.append(section("Throughput and policy lag", throughput(records), counters(last)))
+        curves = throughput(records) + _times(records)
+        sections.append(section("Throughput and policy lag", curves, counters(last)))
     if evaluation_file.exists():
         result = read_json(evaluation_file)
         if "tasks" in result:
@@ -102,6 +104,18 @@ def _score(last: dict[str, Any]) -> tuple[str, Any]:
     if "mean_normalised_score" in last:
         return "mean normalised score", last["mean_normalised_score"]
     return "mean return", last.get("mean_return")
+
+
+def _speed(summary: Record | None, records: Sequence[Record]) -> tuple[str, str]:
+    """Steps/s, and of when: a training under way is as fast as it was lately."""
+    if summary is None and len(records) > 1:
+        (*_, before, after), when = records, "since the record before the last"
+    else:
+        before, after, when = {}, summary or (records[-1] if records else {}), "over the whole run"
+    steps, seconds = (
+        after.get(name, 0) - before.get(name, 0) for name in ("steps", "wall_seconds")
+    )
+    return f"{steps / max(seconds, 1e-9):,.0f}", f"steps/s {when}"
 
 
 def _state(settings: dict[str, Any], summary: Any, records: list[Record]) -> str:
@@ -214,7 +228,7 @@ def _learner(settings: dict[str, Any], records: Sequence[Record]) -> list[str]:
     titles = {
         name: NAMES.get(name, name.replace("_", " "))
         for name in (records[-1] if records else {})
-        if name not in COUNTED and "/" not in name
+        if name not in COUNTED and "/" not in name and not _is_time(name)
     }
     if not titles:
         return []
@@ -253,24 +267,58 @@ def _multiples(records: Sequence[Record], titles: dict[str, str], plot_name: str
     return plot(figure, plot_name, height)
 
 
+def _is_time(name: str) -> bool:
+    """Whether it says where the time of the actors or of the learner goes."""
+    return name.startswith(("actor_", "learner_")) and name.endswith(("_share", "_ms"))
+
+
+def _times(records: Sequence[Record]) -> str:
+    """Where the time goes: of the actors in shares, of an update in milliseconds."""
+    last = records[-1]
+    titles = {
+        name: name.replace("_", " ").replace(" ms", ", ms of an update")
+        for name in last
+        if _is_time(name) and (name.endswith("_ms") or f"{name[:-6]}_ms" not in last)
+    }
+    return _multiples(records, titles, "times") if titles else ""
+
+
+def lags(records: Sequence[Record]) -> tuple[list[float], list[float]]:
+    """The mean policy lag at each record: since the one before, and since the start.
+
+    A record with `record_updates` has that of so many updates; older ones have the mean since
+    the start.
+    """
+    recent, whole = [], list[float]()
+    total = weight = 0.0
+    for record in records:
+        lag = record["policy_lag_mean"]
+        if "record_updates" in record:
+            updates, added = record["record_updates"], lag * record["record_updates"]
+        else:
+            updates, added = record["updates"] - weight, lag * record["updates"] - total
+        total, weight = total + added, weight + updates
+        recent.append(max(0.0, added / max(updates, 1)))
+        whole.append(total / max(weight, 1))
+    return recent, whole
+
+
 def throughput(records: Sequence[Record]) -> str:
     """Steps per second and policy lag between one record and the next."""
-    frames, rates, lags = [], [], []
-    for before, after in itertools.pairwise(records):
+    recent_lags, whole_lags = lags(records)
+    frames, rates, recent = [], [], []
+    for (before, after), lag in zip(itertools.pairwise(records), recent_lags[1:], strict=True):
         seconds = after["wall_seconds"] - before["wall_seconds"]
-        updates = after["updates"] - before["updates"]
-        if seconds > 0 and updates > 0:
-            # The recorded lag is the mean since the start; a mean times its weight is a sum.
-            lag = [r["policy_lag_mean"] * r["updates"] for r in (before, after)]
+        if seconds > 0 and after["updates"] > before["updates"]:
             frames.append(after["frames"])
             rates.append((after["steps"] - before["steps"]) / seconds)
-            lags.append(max(0.0, (lag[1] - lag[0]) / updates))
+            recent.append(lag)
     if not frames:
         return paragraph("Too few records yet for a curve.")
     figure, height = multiples(2, across=2, each=250)
     pairs = (
-        ("steps/s", rates, "steps_per_second"),
-        ("policy lag, updates", lags, "policy_lag_mean"),
+        ("steps/s", rates, [r["steps"] / max(r["wall_seconds"], 1e-9) for r in records]),
+        ("policy lag, updates", recent, whole_lags),
     )
     for index, (title, values, whole) in enumerate(pairs):
         place = cell(index, across=2)
@@ -285,7 +333,7 @@ def throughput(records: Sequence[Record]) -> str:
         )
         figure.add_scatter(
             x=[record["frames"] for record in records],
-            y=[record[whole] for record in records],
+            y=whole,
             mode="lines",
             name="mean since the start",
             line={"color": ACCENT, "width": 2},
@@ -297,6 +345,8 @@ def throughput(records: Sequence[Record]) -> str:
             title_text=title, rangemode="tozero", exponentformat=exponents(values), **place
         )
     note = "Policy lag: updates between the weights that acted and those that learn from it."
+    if "replayed_lag_mean" in records[-1]:
+        note += " It is of fresh unrolls; what is replayed is older."
     return plot(figure, "throughput", height) + paragraph(note)
 
 
@@ -304,6 +354,7 @@ def counters(last: Record) -> str:
     """What should be small or nothing."""
     names = {
         "policy_lag_max": "highest policy lag, updates",
+        "replayed_lag_mean": "mean policy lag of what was replayed, updates",
         "actor_restarts": "actors started again",
         "actors_hung": "of these, such that hung",
         "connections_refused": "connections refused",
@@ -312,5 +363,6 @@ def counters(last: Record) -> str:
         "messages_rejected": "messages rejected",
         "sessions": "sessions",
     }
-    rows = [[text, last[name]] for name, text in names.items() if name in last]
+    lately = {"replayed_lag_mean"} if "record_updates" in last else set()
+    rows = [[text, last[name]] for name, text in names.items() if name in last.keys() - lately]
     return columns(table(["counter", "over the whole run"], rows), "")

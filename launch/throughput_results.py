@@ -26,12 +26,15 @@ FAULTS = {
     "kills": "kills",
     "updates": "updates",
     "updates_lost": "updates lost",
+    "actors_ended_at_work": "actors killed at an unroll",
     "trajectories_dropped": "unrolls lost, counted and made again",
+    "unrolls_unaccounted": "unrolls unaccounted for",
     "undisturbed_steps_per_second": "steps/s undisturbed",
     "disturbed_steps_per_second": "steps/s",
     "ratio": "ratio",
-    "megabytes_early": "MB at the beginning",
-    "megabytes_late": "MB at the end",
+    "learner_megabytes_early": "learner's MB at the beginning",
+    "learner_megabytes_late": "at the end",
+    "learner_megabytes_per_minute": "more a minute",
 }
 
 
@@ -57,7 +60,7 @@ def throughput_tables(folder: Path) -> list[str]:
     if (folder / "faults.json").exists():
         faults = read_json(folder / "faults.json")
         head = [f"`veldt bench faults --seconds {faults['seconds']:g}`", *FAULTS.values()]
-        found.append(markdown(head, [["", *(number(faults[name]) for name in FAULTS)]]))
+        found.append(markdown(head, [["", *(number(faults.get(name)) for name in FAULTS)]]))
     return found
 
 

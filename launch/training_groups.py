@@ -19,6 +19,7 @@ from veldt.launch.page import facts, page, paragraph, section, table
 from veldt.launch.population_curves import Run, comparison
 from veldt.launch.population_groups import Groups, settings_of_groups
 from veldt.launch.protocols import apart, of_training
+from veldt.launch.run_report import lags
 from veldt.platform.records import read
 from veldt.platform.runs import read_json
 
@@ -149,7 +150,9 @@ def _runs(groups: Groups) -> str:
     rows = []
     for name, runs in groups.items():
         for run in runs:
-            last = run.metrics[-1] if run.metrics else {}
+            last = run.summary or (run.metrics[-1] if run.metrics else {})
+            if run.summary is None and run.metrics:  # a record's own lag is of lately
+                last = last | {"policy_lag_mean": lags(run.metrics)[1][-1]}
             kept = ("mean_return", "frames", "episodes", "policy_lag_mean", "wall_seconds")
             seed = run.settings["seed"]
             rows.append([name, seed, _last(run), *(last.get(key) for key in kept)])

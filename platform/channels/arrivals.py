@@ -15,8 +15,10 @@ Arrays = dict[str, NDArray[Any]]
 class Traffic:
     """What the channel counted."""
 
+    begun: int = 0  # tickets given out
     delivered: int = 0
     dropped: int = 0  # unrolls that were begun and will never be used
+    ended_at_work: int = 0  # actors that were gone, or given up, with an unroll under way
     rejected: int = 0  # messages that were not ours or from actors given up
     refused: int = 0  # connections whose key is on no list
     hosts_lost: int = 0  # that were not heard any more, or sent away

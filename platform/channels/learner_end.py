@@ -163,6 +163,7 @@ class LearnerChannel:
         self._members.pop(actor, None)
         self._unanswered.discard(self._asking.pop(actor, b""))
         self._waiting.pop(actor, None)
+        self.traffic.ended_at_work += actor in self._tickets.holders()
         self.traffic.dropped += self._tickets.lost(actor)
 
     def hosts(self) -> int:
@@ -352,6 +353,7 @@ class LearnerChannel:
         ticket = self._tickets.request(actor) if self._weights else None
         if ticket is None:
             return
+        self.traffic.begun += 1
         identity, held = self._waiting.pop(actor)
         here = self._shares and self._reception.is_near(actor)
         slot = self._storage.offer(actor) if here else {}

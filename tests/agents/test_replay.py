@@ -5,7 +5,7 @@ import pytest
 
 from veldt.agents.build import environment_spec
 from veldt.agents.conformance import synthetic_trajectory
-from veldt.agents.replay import Replay, demand_memory
+from veldt.agents.replay import Kept, Replay, demand_memory
 from veldt.agents.settings import TrainSettings
 from veldt.platform.envs.vector import EnvironmentSpec, Observations, discrete
 from veldt.platform.errors import SettingsError
@@ -17,22 +17,22 @@ SPEC = EnvironmentSpec("v", Observations((1,), "float32"), discrete(2), 1)
 def marked(number):
     made = synthetic_trajectory(SPEC, 2, 1, number, policy_size=2)
     made.reward[:] = number
-    return made
+    return Kept(made, number // 2)
 
 
 def test_the_oldest_make_room():
     replay = Replay(3, Key(0))
     replay.add([marked(n) for n in range(4)])
     replay.add([marked(4)])
-    drawn = {int(made.reward[0, 0]) for made in replay.draw(200, 0)}
-    assert drawn == {2, 3, 4} and len(replay) == 3
+    drawn = {(int(made.reward[0, 0]), version) for made, version in replay.draw(200, 0)}
+    assert drawn == {(2, 1), (3, 1), (4, 2)} and len(replay) == 3
 
 
 def test_all_are_equally_likely_and_chance_is_of_the_update():
     replay = Replay(10, Key(0))
     replay.add([marked(n) for n in range(10)])
     first, again, other = (
-        [int(made.reward[0, 0]) for made in replay.draw(5000, update)] for update in (1, 1, 2)
+        [int(made.reward[0, 0]) for made, _ in replay.draw(5000, update)] for update in (1, 1, 2)
     )
     assert first == again != other
     counts = np.bincount(first, minlength=10)

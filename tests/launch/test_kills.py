@@ -10,9 +10,11 @@ import zmq
 from malformed import malformed
 from process_family import all_gone, family
 
+from veldt.launch.faults_bench import unaccounted
 from veldt.platform import checkpoints
 
 LONG = ("--set", "frames=100000000", "--set", "learner.checkpoint_updates=10")
+ONE = ("--set", "actors.count=1")
 
 
 def actors(process):
@@ -43,7 +45,7 @@ def stop(process):
 )
 def test_each_killed_actor_comes_back(veldt, until, kills):
     run = veldt.folder / "run"
-    process = veldt.start("train", "catch", "--out", "run", *LONG, "--set", "actors.count=1")
+    process = veldt.start("train", "catch", "--out", "run", *LONG, *ONE)
     for _ in range(kills):
         learns_on(run, until)  # so that the one before made some unrolls
         (actor,) = actors(process)
@@ -53,9 +55,16 @@ def test_each_killed_actor_comes_back(veldt, until, kills):
     stop(process)
     state = checkpoints.load(run)[2]
     assert state["actor_restarts"] == kills and state["learner_restarts"] == 0
-    # At each kill at most the unroll under way, and at the end what waits its turn.
-    assert state["trajectories_dropped"] <= kills + 4
-    assert state["trajectories"] == state["updates"]
+    # The unroll of each that was killed at one, and at the end what waits its turn.
+    assert state["actors_ended_at_work"] <= kills
+    assert 0 <= state["trajectories_dropped"] - state["actors_ended_at_work"] <= 4
+    assert unaccounted(state) == 0
+    # What is left of a training of so many frames is made, and no more.
+    done, frames = state["updates"], state["frames"] // state["updates"]
+    whole = ("--set", f"frames={frames * (done + 20)}")
+    summary = veldt.summary("train", "catch", "--out", "run", "--resume", *LONG, *ONE, *whole)
+    assert summary["updates"] == summary["trajectories"] == done + 20
+    assert summary["frames"] == frames * (done + 20) and unaccounted(summary) == 0
 
 
 @pytest.mark.parametrize("count", [3000, pytest.param(100_000, marks=pytest.mark.slow)])
@@ -81,4 +90,4 @@ def test_a_flood_of_nonsense_does_not_end_a_training(veldt, until, count):
     stop(process)
     state = checkpoints.load(run)[2]
     assert state["messages_rejected"] == count and state["actor_restarts"] == 0
-    assert state["trajectories"] == state["updates"] and state["trajectories_dropped"] <= 4
+    assert unaccounted(state) == 0 and state["trajectories_dropped"] <= 4

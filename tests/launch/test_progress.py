@@ -1,5 +1,7 @@
 """The lines of a search, as its events come, and those of a training."""
 
+import time
+
 from veldt.launch.console import Console
 from veldt.launch.studies import Progress
 
@@ -25,8 +27,9 @@ def test_an_error_of_the_code_is_shown_once():
 
 def test_a_training_says_who_waits(capsys):
     record = {
-        **{"frames": 500, "frames_total": 1000, "wall_seconds": 60.0, "mean_return": 21.5},
+        **{"frames": 296_160, "frames_total": 592_320, "steps": 74_040, "mean_return": 21.5},
         **{"episodes": 7, "steps_per_second": 1234.0, "policy_lag_mean": 1.25},
+        "record_updates": 10,
     }
     Console().training(record | {"actor_waiting_share": 0.034, "learner_waiting_share": 0.62})
     said = capsys.readouterr().out
@@ -34,3 +37,32 @@ def test_a_training_says_who_waits(capsys):
     assert "return     21.5" in said and " 50%" in said
     Console().training(record)  # before anything is known of them
     assert "idle" not in capsys.readouterr().out
+
+
+def test_a_line_is_of_what_was_recorded_since_the_one_before(capsys, monkeypatch):
+    now = iter([10.0, 10.5, 11.0, 13.0])
+    monkeypatch.setattr(time, "monotonic", lambda: next(now))
+    console = Console()
+
+    def record(frames, rate, lag, idle):
+        return {
+            **{"frames": frames, "frames_total": 20_000, "steps": frames, "episodes": 1},
+            **{"mean_return": 1.0, "record_updates": 10, "steps_per_second": rate},
+            **{
+                "policy_lag_mean": lag,
+                "replayed_lag_mean": lag + 5,
+                "learner_waiting_share": idle,
+            },
+        }
+
+    console.training(record(1000, 1000.0, 1.0, 0.0))
+    assert "1,000 steps/s  lag 1.0, replayed 6.0  learner idle   0%  00:19 left" in (
+        capsys.readouterr().out
+    )
+    console.training(record(2000, 100.0, 2.0, 0.9))
+    console.training(record(3000, 100.0, 2.0, 0.9))
+    assert capsys.readouterr().out == ""
+    console.training(record(4000, 50.0, 5.0, 0.7))  # as long as the two before it together
+    assert "75 steps/s  lag 3.0, replayed 8.0  learner idle  80%  03:33 left" in (
+        capsys.readouterr().out
+    )

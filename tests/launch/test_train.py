@@ -297,6 +297,14 @@ def test_trajectories_are_replayed(veldt):
     )
     assert summary["trajectories_replayed"] == 2 * summary["updates"] == 64
     assert summary["steps"] == 32 * 2 * 8 * 16  # what was played, not what was learnt from
+    # Of the last ten updates' unrolls: they are some updates older than the fresh ones.
+    assert summary["replayed_lag_mean"] > summary["policy_lag_mean"] + 1
+    found = records.read(veldt.folder / "run")
+    assert sum(record["record_updates"] for record in found) == 32
+    for name in ("policy_lag_mean", "replayed_lag_mean"):  # each record's own: all are the whole
+        whole = sum(record["record_updates"] * record[name] for record in found) / 32
+        assert whole == pytest.approx(summary[name])
+    assert all("learner_backward_ms" in record for record in found)
 
 
 def test_several_tasks_are_counted_one_by_one(veldt):

@@ -124,7 +124,8 @@ def test_what_a_dead_actor_held_is_counted_and_given_out_again(learner, until):
     reborn = actor(learner, incarnation=1)
     again, _ = reborn.work(-1)
     assert again.number == held.number and again.fresh
-    assert learner.traffic.dropped == 1
+    traffic = learner.traffic
+    assert (traffic.begun, traffic.dropped, traffic.ended_at_work) == (2, 1, 1)
     dead.deliver(held, {}, [], {})
     # Two sockets' messages come in any order: the dead one's has to be here first.
     until(lambda: learner.receive(0.01) is not None or learner.traffic.rejected)
@@ -132,6 +133,8 @@ def test_what_a_dead_actor_held_is_counted_and_given_out_again(learner, until):
     reborn.deliver(again, {}, [], {})
     arrival = receive(learner)
     assert arrival.header.incarnation == 1
+    learner.expect(0, 2)  # dead again, but at no unroll
+    assert (traffic.begun, traffic.dropped, traffic.ended_at_work) == (2, 1, 1)
     for channel in (dead, reborn):
         channel.close()
 
