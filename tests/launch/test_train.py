@@ -221,7 +221,7 @@ def test_a_slow_actor_holds_nobody_up_beyond_the_lag(veldt):
     slow, sound = (
         summary[f"episodes/faulty_environments:{name}-v0"] for name in ("Slow", "Sound")
     )
-    assert sound > 2 * slow > 0 and summary["policy_lag_max"] == 9
+    assert sound > 2 * slow > 0 and 5 <= summary["policy_lag_max"] <= 9
     assert summary["actor_restarts"] == summary["trajectories_dropped"] == 0
 
 
