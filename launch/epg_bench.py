@@ -130,20 +130,7 @@ def epg(
         if record.settings:
             result[f"{name}_settings"] = record.settings
     result["epg_returns"] = records["epg"].returns.tolist()
-    for prefix, one, other in pairs(records):
-        # Whoever had a grid meets the areas with the settings that are best for them.
-        throughout = [records.get(epg_report.by_area(n), records[n]).areas for n in (one, other)]
-        for what, values in (
-            ("difference", (records[one].returns, records[other].returns)),
-            ("area_difference", throughout),
-        ):
-            paired = values[0] - values[1]
-            low, high = interval(paired.tolist()) or (math.nan, math.nan)
-            result |= {
-                f"{prefix}{what}": float(paired.mean()),
-                f"{prefix}{what}_low": low,
-                f"{prefix}{what}_high": high,
-            }
+    result |= differences(records)
     if "epg_left" in records:
         for prefix, who in (("", "epg"), ("fixed_", "fixed")):
             share = left_half_share(records, who) or (None, None, None)
@@ -157,6 +144,30 @@ def epg(
         page = folder / (f"epg-{place}.html" if assignments else "epg.html")
         result["report"] = str(epg_report.write(page, result, records, frozen, life))
     return result | {"seconds": time.perf_counter() - begun}
+
+
+def differences(records: Mapping[str, Record]) -> dict[str, float]:
+    """Of all pairs of losses, life by life: their means and 95 % intervals.
+
+    Args:
+        records: By name. Whoever had a grid meets the areas with the settings that are best for
+            them.
+    """
+    found: dict[str, float] = {}
+    for prefix, one, other in pairs(records):
+        throughout = [records.get(epg_report.by_area(n), records[n]).areas for n in (one, other)]
+        for what, values in (
+            ("difference", (records[one].returns, records[other].returns)),
+            ("area_difference", throughout),
+        ):
+            paired = values[0] - values[1]
+            low, high = interval(paired.tolist()) or (math.nan, math.nan)
+            found |= {
+                f"{prefix}{what}": float(paired.mean()),
+                f"{prefix}{what}_low": low,
+                f"{prefix}{what}_high": high,
+            }
+    return found
 
 
 def left_half_share(

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # A training or a search on the hosts of a file, a rank in each of their slots.
 #
-#   bash launch/mpirun.sh HOSTS RECIPE OUT [OPTION...]
-#   bash launch/mpirun.sh hosts atari/pong runs/pong --set frames=200000000
-#   bash launch/mpirun.sh hosts ars/halfcheetah runs/halfcheetah
+#   bash launch/mpirun.sh HOSTS train|search RECIPE OUT [OPTION...]
+#   bash launch/mpirun.sh hosts train atari/pong runs/pong --set frames=200000000
+#   bash launch/mpirun.sh hosts search ars/halfcheetah runs/halfcheetah
 #
 # A line of the file is a host and its slots, "lab2 slots=4". Of a training the first slot learns
 # (the first learner.count, if that is set), and each other one has an actor: --set
@@ -17,9 +17,10 @@ wrong() {
   exit 2
 }
 
-[ $# -ge 3 ] || wrong "say HOSTS RECIPE OUT [OPTION...]; $# words are too few"
-hosts=$1 recipe=$2 folder=$3
-shift 3
+[ $# -ge 4 ] || wrong "say HOSTS train|search RECIPE OUT [OPTION...]; $# words are too few"
+hosts=$1 work=$2 recipe=$3 folder=$4
+shift 4
+[ "$work" = train ] || [ "$work" = search ] || wrong "train or search, not $work"
 [ -f "$hosts" ] && [ -r "$hosts" ] || wrong "$hosts: no such file; it names hosts, \"lab2 slots=4\""
 slots=0
 while read -r host words; do
@@ -29,29 +30,20 @@ while read -r host words; do
   slots=$((slots + BASH_REMATCH[2]))
 done < <(cat "$hosts" && echo)
 ((slots)) || wrong "$hosts: names no host"
-file=$recipe
-[[ $recipe == *.toml ]] || file=$(dirname "$0")/recipes/$recipe.toml
-[ -r "$file" ] || wrong "no recipe $recipe; see \`veldt list recipes\`, and a file of your own ends in .toml"
 for program in mpirun veldt; do
   command -v "$program" > /dev/null || wrong "no $program on PATH; install it, or activate where it is"
 done
 
 options=(--hostfile "$hosts" -n "$slots" --map-by slot --bind-to none -x OMP_NUM_THREADS)
 export OMP_NUM_THREADS=1
-# What launch/cookbook.py takes for a search: one of these keys at the recipe's first level.
-if awk '/^ *\[/ { table = 1 }
-        !table && /^ *(stages|budget|strategy) *[.=]/ { found = 1 }
-        /^ *\[+ *(stages|budget|strategy) *[].]/ { found = 1 }
-        END { exit !found }' "$file"; then
-  work=(search "$recipe")
+if [ "$work" = search ]; then
   if mpirun --version | grep -q "Open MPI) 5"; then
     options+=(--with-ft ulfm) # ranks that die are survived
   fi
-else
-  work=(train "$recipe")
-  ((slots == 1)) || work+=(--set "actors.count=$((slots - 1))")
+elif ((slots > 1)); then
+  set -- --set "actors.count=$((slots - 1))" "$@"
 fi
-mpirun "${options[@]}" "$(command -v veldt)" "${work[@]}" --out "$folder" --resume "$@" &
+mpirun "${options[@]}" "$(command -v veldt)" "$work" "$recipe" --out "$folder" --resume "$@" &
 job=$!
 
 # After a Ctrl-C of its own mpirun gives its ranks a moment; this it passes on to them.

@@ -208,7 +208,7 @@ def test_truncations_and_their_last_observations_belong_together():
     fewer = {name: arrays[name][1:] for name in ("final_index", "final_observation")}
     again = {name: np.concatenate([arrays[name]] * 2) for name in fewer}
     twice = {"final_index": arrays["final_index"][:1].repeat(len(arrays["final_index"]), 0)}
-    both = {"truncated": arrays["truncated"] | arrays["terminated"]}
+    both = {"terminated": arrays["truncated"] | arrays["terminated"]}
     for wrong in (fewer, again, twice, both):
         with pytest.raises(WireError, match=r"truncation|truncated"):
             terms(delivery(), arrays | wrong)

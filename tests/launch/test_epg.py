@@ -8,7 +8,7 @@ import pytest
 from veldt.agents.lives.contest import Record
 from veldt.launch import cookbook
 from veldt.launch.console import number
-from veldt.launch.epg_bench import left_half_share
+from veldt.launch.epg_bench import differences, left_half_share
 from veldt.launch.epg_results import epg_tables
 from veldt.platform.records import read
 from veldt.search.population.evolution import Evolution
@@ -104,6 +104,16 @@ def _tabled(folder, result):
     assert ("-" if share is None else f"{share:.0%}") in searches and "`epg/direction`" in searches
     assert "policy gradient" in losses and number(result["ppo_return"]) in losses
     assert "evolved loss less PPO" in paired and number(result["difference_low"]) in paired
+
+
+def test_areas_meet_the_settings_that_are_best_for_them():
+    def record(end, area):
+        return Record(np.array([end, end + 2.0]), np.full((2, 3), area), {})
+
+    records = {"epg": record(5.0, 4.0), "ppo": record(3.0, 1.0), "random": record(0.0, 0.5)}
+    found = differences(records | {"ppo_by_area": record(-9.0, 3.0)})
+    assert (found["difference"], found["difference_low"]) == (2.0, 2.0)
+    assert found["area_difference"] == 1.0 and found["random_area_difference"] == 3.5
 
 
 def test_there_is_no_share_of_a_gain_that_is_not_clear():

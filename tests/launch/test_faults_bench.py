@@ -2,7 +2,7 @@
 
 import pytest
 
-from veldt.agents import train
+from veldt.agents import feed, train
 from veldt.agents.progress import Progress
 from veldt.agents.settings import TrainSettings
 from veldt.launch import faults_bench
@@ -37,6 +37,20 @@ def test_what_is_lost_is_seen(monkeypatch):
     assert found["updates_lost"] == 3 and found["unrolls_unaccounted"] == 0
     silent = right | {"trajectories_dropped": 0}
     assert of(monkeypatch, 10, **silent)["unrolls_unaccounted"] == 3
+
+
+def test_what_was_gathered_for_an_update_that_never_came_is_dropped(monkeypatch, tmp_path):
+    feeds, publish = [], feed.Feed.publish
+    monkeypatch.setattr(
+        feed.Feed, "publish", lambda self, *some: feeds.append(self) or publish(self, *some)
+    )
+    data = {"environment": {"id": "CartPole-v1"}, "frames": 10**6, "learner": {"batch": 3}}
+    settings = TrainSettings.parse(data | {"actors": {"count": 1}})
+    with pytest.raises(Interrupted):
+        train.train(settings, tmp_path, stop=lambda: len(feeds) > 3 and feeds[0]._unlearnt == 2)
+    state = checkpoints.load(tmp_path)[2]
+    assert state["trajectories"] == 3 * state["updates"] and state["trajectories_dropped"] >= 2
+    assert faults_bench.unaccounted(state) == 0
 
 
 def test_the_memory_of_all_samples_has_a_slope():

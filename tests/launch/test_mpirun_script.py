@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from veldt.launch import cookbook, mpi
+from veldt.launch import mpi
 
 SCRIPT = pathlib.Path(__file__).parents[2] / "launch" / "mpirun.sh"
 HOSTS = "# all of it\nlocalhost slots=3\n"
@@ -30,15 +30,15 @@ def script(veldt):
 
 
 @pytest.mark.parametrize(
-    ("recipe", "options", "field", "value"),
+    ("work", "recipe", "options", "field", "value"),
     [
-        ("catch", ("frames=2000", "learner.batch=2"), "frames", 2048),
-        ("cma/sphere", ("generations=30",), "ranks", 3),
+        ("train", "catch", ("frames=2000", "learner.batch=2"), "frames", 2048),
+        ("search", "cma/sphere", ("generations=30",), "ranks", 3),
     ],
 )
-def test_what_is_done_on_the_hosts_of_a_file(veldt, script, recipe, options, field, value):
+def test_what_is_done_on_the_hosts_of_a_file(veldt, script, work, recipe, options, field, value):
     assignments = [word for option in options for word in ("--set", option)]
-    job = script("hosts", recipe, "run", *assignments, "--json")
+    job = script("hosts", work, recipe, "run", *assignments, "--json")
     out, said = job.communicate(timeout=240)
     assert job.returncode == 0, said
     assert json.loads(out)[field] == value
@@ -47,31 +47,28 @@ def test_what_is_done_on_the_hosts_of_a_file(veldt, script, recipe, options, fie
     assert (veldt.folder / "run" / "summary.json").exists()
 
 
-def test_each_recipe_has_its_command_and_the_learner_its_actors(veldt, script):
+def test_a_learner_has_its_actors_and_what_is_said_goes_before_that(veldt, script):
     (veldt.folder / "commands" / "mpirun").write_text('#!/usr/bin/env bash\necho "$@"\n')
     (veldt.folder / "commands" / "mpirun").chmod(0o755)
     (veldt.folder / "hosts").write_text("a slots=2 max_slots=4\n\n# c slots=9\nb  slots=3")
     (veldt.folder / "run").mkdir()
     (veldt.folder / "run" / "summary.json").touch()  # which is there in the end
-    (veldt.folder / "own.toml").write_text("[strategy]\nname = 'ars'\n")
-    for recipe in ("quickstart", "ars/hopper", "atari/pong", "epg/drift", "own.toml"):
-        job = script("hosts", recipe, "run", "--set", "frames=7")
+    for work, actors in (("train", "--set actors.count=4 "), ("search", "")):
+        job = script("hosts", work, "mine.toml", "run", "--set", "actors.count=9")
         out, said = job.communicate(timeout=60)
-        file = recipe if recipe.endswith(".toml") else SCRIPT.parent / f"recipes/{recipe}.toml"
-        kind = cookbook.kind_of(cookbook._parse(recipe, veldt.folder / file))
-        actors = "" if kind == "search" else "--set actors.count=4 "
-        end = f"/veldt {kind} {recipe} {actors}--out run --resume --set frames=7\n"
+        end = f"/veldt {work} mine.toml --out run --resume {actors}--set actors.count=9\n"
         assert out.startswith("--hostfile hosts -n 5 --map-by slot ") and out.endswith(end), said
 
 
 @pytest.mark.parametrize(
     ("arguments", "hosts", "words"),
     [
-        (("hosts", "catch"), HOSTS, "HOSTS RECIPE OUT"),
-        (("none", "catch", "run"), HOSTS, "none: no such file"),
-        (("hosts", "catch", "run"), "# nobody\n", "names no host"),
-        (("hosts", "catch", "run"), "lab1 slots=2\nlab2\n", "how many ranks lab2 has"),
-        (("hosts", "katch", "run"), HOSTS, "no recipe katch"),
+        (("hosts", "train", "catch"), HOSTS, "RECIPE OUT"),
+        (("hosts", "catch", "run", "--json"), HOSTS, "train or search, not catch"),
+        (("none", "train", "catch", "run"), HOSTS, "none: no such file"),
+        (("hosts", "train", "catch", "run"), "# nobody\n", "names no host"),
+        (("hosts", "train", "catch", "run"), "lab1 slots=2\nlab2\n", "how many ranks lab2 has"),
+        (("hosts", "train", "katch", "run"), HOSTS, "'catch'"),
     ],
 )
 def test_wrong_input(veldt, script, arguments, hosts, words):
@@ -87,6 +84,6 @@ def test_what_is_missing_is_said(veldt, script):
     where = subprocess.run(["bash", "-c", "command -v veldt"], env={"PATH": "/usr/bin:/bin"})
     if where.returncode == 0:
         pytest.skip("this machine has a veldt of its own")
-    job = script("hosts", "catch", "run")
+    job = script("hosts", "train", "catch", "run")
     _, said = job.communicate(timeout=60)
     assert job.returncode == 2 and "on PATH" in said

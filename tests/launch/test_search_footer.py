@@ -89,6 +89,20 @@ def test_it_says_what_the_log_says(tmp_path):
     assert all(resumed[name] == before[name] for name in ("trials", "rungs", "best"))
 
 
+def test_who_gave_a_trial_up_or_died_is_not_at_work(tmp_path):
+    settings = simulated(tmp_path, trials=4, workers=2)
+    events = read(tmp_path / "study.sqlite")
+    at = next(n for n, event in enumerate(events) if event.kind == "start") + 1
+    begun = events[at - 1].body["segment"]
+    others = sum(event.kind == "start" for event in events[:at]) - 1
+    lost = {"ranks": 1, "workers": [0], "segments": [begun]}
+    for kind, body in (("given_up", {"segment": begun}), ("lost", lost)):
+        footer = fed(settings, events[:at])
+        assert len(footer._at_work) == others + 1
+        footer.take(kind, body)
+        assert len(footer._at_work) == others
+
+
 def test_a_long_one_is_cut_where_the_terminal_ends(tmp_path):
     import io
 

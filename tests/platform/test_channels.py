@@ -1,5 +1,6 @@
 """Real sockets between a learner's end and actors' ends."""
 
+import contextlib
 import threading
 
 import numpy as np
@@ -31,6 +32,20 @@ def actor(learner, number=0, incarnation=0, expected=True, **named):
     if expected:
         learner.expect(number, incarnation)
     return ActorChannel(learner.address, learner.run, number, incarnation, **named)
+
+
+@contextlib.contextmanager
+def stranger(learner):
+    """A socket at its address that nobody let in."""
+    with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
+        socket.set(zmq.LINGER, 0)
+        socket.connect(learner.address)
+        yield socket
+
+
+def told_to_stop(socket):
+    assert socket.poll(WATCHDOG_S * 1000)
+    return isinstance(wire.unpack(socket.recv_multipart())[0], wire.Stop)
 
 
 def receive(learner):
@@ -144,18 +159,13 @@ def test_strangers_are_turned_away(learner):
     with pytest.raises(RunFailed, match="does not know"):
         actor(learner, number=1, expected=False)
     learner.expect(1, 0)
-    context = zmq.Context()
-    socket = context.socket(zmq.DEALER)
-    socket.connect(learner.address)
-    socket.send_multipart([b"GET / HTTP/1.1"])
-    socket.send_multipart(wire.pack(wire.Hello(run="another", actor=1, incarnation=0)))
-    socket.send_multipart(wire.pack(wire.Ready(actor=1, incarnation=0, version=-1)))
-    for _ in range(2):  # the last two are told to stop, so all were read
-        assert socket.poll(WATCHDOG_S * 1000)
-        assert isinstance(wire.unpack(socket.recv_multipart())[0], wire.Stop)
-    assert learner.traffic.rejected == 4
-    socket.close(linger=0)
-    context.term()
+    with stranger(learner) as socket:
+        socket.send_multipart([b"GET / HTTP/1.1"])
+        socket.send_multipart(wire.pack(wire.Hello(run="another", actor=1, incarnation=0)))
+        socket.send_multipart(wire.pack(wire.Ready(actor=1, incarnation=0, version=-1)))
+        for _ in range(2):  # the last two are told to stop, so all were read
+            assert told_to_stop(socket)
+        assert learner.traffic.rejected == 4
 
 
 def test_no_address_tells_the_runs_name(learner):
@@ -165,14 +175,9 @@ def test_no_address_tells_the_runs_name(learner):
 def test_a_hello_that_was_heard_before_is_no_hello(learner):
     learner.publish(0, weights(0))
     channel = actor(learner)
-    context = zmq.Context()
-    socket = context.socket(zmq.DEALER)
-    socket.connect(learner.address)
-    socket.send_multipart(wire.pack(wire.Hello(run=learner.run, actor=0, incarnation=0)))
-    assert socket.poll(WATCHDOG_S * 1000)
-    assert isinstance(wire.unpack(socket.recv_multipart())[0], wire.Stop)
-    socket.close(linger=0)
-    context.term()
+    with stranger(learner) as socket:
+        socket.send_multipart(wire.pack(wire.Hello(run=learner.run, actor=0, incarnation=0)))
+        assert told_to_stop(socket)
     assert learner.traffic.rejected == 1
     ticket, _ = channel.work(-1)
     channel.deliver(ticket, {}, [], {})
@@ -181,15 +186,11 @@ def test_a_hello_that_was_heard_before_is_no_hello(learner):
 
 
 def test_without_a_door_nobody_joins(learner, until):
-    context = zmq.Context()
-    socket = context.socket(zmq.DEALER)
-    socket.connect(learner.address)
-    join = wire.Join(host="h", version=str(code_version()["veldt"]), count=2)
-    socket.send_multipart(wire.pack(join))
-    until(lambda: learner.traffic.rejected == 1)
-    assert not socket.poll(200) and learner.hosts() == 0
-    socket.close(linger=0)
-    context.term()
+    with stranger(learner) as socket:
+        join = wire.Join(host="h", version=str(code_version()["veldt"]), count=2)
+        socket.send_multipart(wire.pack(join))
+        until(lambda: learner.traffic.rejected == 1)
+        assert not socket.poll(200) and learner.hosts() == 0
 
 
 def test_an_actor_that_breaks_the_terms_is_given_up_and_its_unroll_made_again(until):
@@ -206,14 +207,9 @@ def test_an_actor_that_breaks_the_terms_is_given_up_and_its_unroll_made_again(un
     assert broken.work(0) is None  # told to stop
     until(lambda: learner.traffic.rejected == 2)  # its unroll, and that it was ready for more
     assert learner.traffic.dropped == 1
-    context = zmq.Context()
-    socket = context.socket(zmq.DEALER)  # nor does it come back so
-    socket.connect(learner.address)
-    socket.send_multipart(wire.pack(wire.Hello(run=learner.run, actor=0, incarnation=0)))
-    assert socket.poll(WATCHDOG_S * 1000)
-    assert isinstance(wire.unpack(socket.recv_multipart())[0], wire.Stop)
-    socket.close(linger=0)
-    context.term()
+    with stranger(learner) as socket:  # nor does it come back so
+        socket.send_multipart(wire.pack(wire.Hello(run=learner.run, actor=0, incarnation=0)))
+        assert told_to_stop(socket)
     again, _ = whole.work(-1)
     assert again.number == held.number
     whole.deliver(

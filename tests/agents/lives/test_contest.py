@@ -13,6 +13,7 @@ from veldt.agents.lives.contest import Contest, Record, counted
 from veldt.agents.lives.curve import Curve
 from veldt.agents.lives.learned_loss import LearnedLoss
 from veldt.agents.lives.loss_file import Frozen
+from veldt.agents.lives.response import loss_response
 from veldt.agents.lives.settings import LifeSettings, demand_family
 from veldt.agents.lives.world import World
 from veldt.platform import checkpoints
@@ -149,8 +150,13 @@ def test_each_life_has_a_loss_of_its_own_that_was_not_evolved():
     many, same = contest(loss, 6), contest(loss, 6)
     one, other = many.unevolved(), same.unevolved()
     assert one.returns.tolist() == other.returns.tolist()
-    alike = [contest(loss, 6)._by_network(row, loss.life, "test") for row in (loss.parameters,)]
-    assert not np.isclose(one.returns, alike[0].returns).any()
+    network = LearnedLoss(SMALL, loss.anatomy(loss.life.hidden, many._spec))
+    for life in (0, 5):  # each lives as if all had its loss
+        own = network.begin(many._keys["test"][life].child("first").generator())
+        alone = many._by_network(own.astype(np.float32), loss.life, "test")
+        assert np.isclose(one.returns, alone.returns, rtol=1e-4).tolist() == [
+            place == life for place in range(6)
+        ]
 
 
 def test_what_is_blind_sees_no_rewards():
@@ -168,6 +174,15 @@ def test_what_is_blind_sees_no_rewards():
         seen.clear()
         contest(loss).evolved(blind=True)
     assert seen and max(seen) == 0.0
+
+
+@pytest.mark.parametrize("steps", [2, 3, 10])
+def test_what_a_loss_asks_for_however_short_its_updates_are(steps):
+    loss = frozen(steps=steps, minibatch=steps, buffer=16)
+    rewards, ratios = np.array([-1.0, 0.0, 2.0]), np.array([-0.5, 0.0, 0.5])
+    found = loss_response(loss, rewards, ratios)
+    assert found.shape == (3, 3) and np.isfinite(found).all()
+    assert (found[:, 1] == 0.0).all() and found[:, [0, 2]].any()
 
 
 def test_in_cartpole_who_learns_has_the_larger_area():

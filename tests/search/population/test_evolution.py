@@ -107,6 +107,16 @@ def test_a_shuffled_generation_is_dealt_out_anew_among_all_its_members():
     assert evolution.problem.block < len(plain)
 
 
+def test_nothing_chooses_where_fitness_is_shuffled():
+    """Else the best of many centres would be taken, which evaluations found, and not chance."""
+    evolution = Evolution(settings(shuffled=True, evaluation={"episodes": 5, "every": 1}))
+    events = turns(evolution)
+    means = [event["mean_return"] for event in events if event["kind"] == "evaluation"]
+    assert len(means) == 9 and means.index(max(means)) != 8
+    assert evolution.counters.chosen_generation == 9
+    assert (evolution.chosen["centre"] == evolution.strategy.centre).all()
+
+
 def test_it_goes_on_exactly_from_any_turn():
     whole = Evolution(settings())
     events = turns(whole)
