@@ -1,6 +1,7 @@
 """Unrolls: what an actor writes down is what happened."""
 
 import collections
+import types
 from typing import ClassVar
 
 import numpy as np
@@ -11,12 +12,13 @@ from veldt.agents import actor
 from veldt.agents.actor import Player
 from veldt.agents.followers import FAULTS
 from veldt.agents.impala import Impala, ImpalaSettings
-from veldt.agents.inputs import with_older
+from veldt.agents.inference import RemoteAgent
+from veldt.agents.inputs import Memory, with_older
 from veldt.agents.networks.actor_critic import initialise
 from veldt.agents.staging import to_batch
 from veldt.platform import wire
 from veldt.platform.envs import catalogue
-from veldt.platform.errors import CodeError, EnvironmentFault, WireError
+from veldt.platform.errors import CodeError, Diverged, EnvironmentFault, WireError
 from veldt.platform.keys import Key
 from veldt.platform.tickets import Place
 
@@ -168,8 +170,9 @@ class Told:
     def work(self, version):
         raise self.error
 
-    def fault(self, reason, traceback=""):
-        Told.heard = wire.Fault(actor=0, incarnation=0, reason=reason, traceback=traceback)
+    def fault(self, reason, traceback="", diverged=False):
+        said = {"reason": reason, "traceback": traceback, "diverged": diverged}
+        Told.heard = wire.Fault(actor=0, incarnation=0, **said)
 
     def close(self):
         pass
@@ -180,6 +183,7 @@ class Told:
     [
         (KeyError("x"), CodeError),
         (EnvironmentFault("it says NaN"), EnvironmentFault),
+        (Diverged("its policy is NaN"), Diverged),
         (MemoryError("no room"), None),
         (WireError("who are you?"), None),
     ],
@@ -202,6 +206,25 @@ def test_what_code_raises_is_said_and_what_the_machine_lacks_ends_the_process(
         assert found.reason == "KeyError: 'x'" and "in work" in str(found)
         again = FAULTS["CodeError"](*found.args)  # by way of another learner
         assert str(again) == str(found)
+
+
+@pytest.mark.parametrize("wrong", ["policy", "state", None])
+def test_an_answer_that_is_not_finite_is_the_networks_fault(wrong):
+    environments = catalogue.make("CartPole-v1", B, {})
+    seen = Memory(environments.spec, B, 0).inputs(environments.reset(Key(0)))
+    environments.close()
+    answer = {"action": np.zeros(B, np.int64), "policy": np.zeros((B, 2), np.float32)}
+    answer |= {"state": np.zeros((B, 1), np.float32)}
+    if wrong is not None:
+        answer[wrong][1, 0] = np.nan
+    channel = types.SimpleNamespace(ask=lambda ticket, step, arrays: answer)
+    remote = RemoteAgent(channel, 0, environments.spec)
+    remote.begin(wire.Work(number=0, version=0, fresh=True))
+    if wrong is None:
+        assert remote.act(seen, None).action.tolist() == [0] * B
+        return
+    with pytest.raises(Diverged, match=f"network's {wrong} is not finite where it acts in Cart"):
+        remote.act(seen, None)
 
 
 def in_groups(name, options, groups, size=4):

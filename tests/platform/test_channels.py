@@ -10,7 +10,7 @@ import zmq
 from veldt.platform import wire
 from veldt.platform.channels.actor_end import ActorChannel
 from veldt.platform.channels.learner_end import LearnerChannel
-from veldt.platform.errors import RunFailed, WireError
+from veldt.platform.errors import Diverged, EnvironmentFault, RunFailed, WireError
 from veldt.platform.runs import code_version
 from veldt.platform.tickets import Tickets
 
@@ -280,10 +280,11 @@ def test_who_floods_is_kept_waiting_and_nothing_piles_up():
     learner.close()
 
 
-def test_a_fault_of_an_actor_reaches_the_learner(learner):
+@pytest.mark.parametrize(("diverged", "kind"), [(False, EnvironmentFault), (True, Diverged)])
+def test_a_fault_of_an_actor_reaches_the_learner(learner, diverged, kind):
     channel = actor(learner)
-    channel.fault("the reward is NaN")
-    with pytest.raises(RunFailed, match="the reward is NaN"):
+    channel.fault("the reward is NaN", diverged=diverged)
+    with pytest.raises(kind, match="the reward is NaN"):
         for _ in range(200):
             learner.receive(0.1)
     channel.close()
