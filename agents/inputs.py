@@ -48,13 +48,22 @@ class Batch(NamedTuple):
     last_reward: Float[Tensor, " B"]
     task: Tensor  # [B] int64
 
+    def without_finals(self) -> "Batch":
+        """The same, for what has its targets: what truncated episodes showed last is left out."""
+        return self._replace(
+            final_index=self.final_index[:0], final_observation=self.final_observation[:0]
+        )
+
     def columns(self, chosen: Tensor) -> "Batch":
         """The environments with these numbers, int64 [b], each at most once."""
-        width = self.reward.shape[1]
-        place = torch.full((width,), -1, dtype=torch.int64, device=chosen.device)
-        place[chosen] = torch.arange(len(chosen), device=chosen.device)
-        t, b = self.final_index.unbind(-1)
-        kept = place[b] >= 0
+        index, final = self.final_index, self.final_observation
+        if len(index):
+            width = self.reward.shape[1]
+            place = torch.full((width,), -1, dtype=torch.int64, device=chosen.device)
+            place[chosen] = torch.arange(len(chosen), device=chosen.device)
+            t, b = index.unbind(-1)
+            kept = place[b] >= 0
+            index, final = torch.stack([t[kept], place[b[kept]]], -1), final[kept]
         return Batch(
             observation=self.observation[:, chosen],
             first=self.first[:, chosen],
@@ -63,8 +72,8 @@ class Batch(NamedTuple):
             reward=self.reward[:, chosen],
             terminated=self.terminated[:, chosen],
             truncated=self.truncated[:, chosen],
-            final_index=torch.stack([t[kept], place[b[kept]]], -1),
-            final_observation=self.final_observation[kept],
+            final_index=index,
+            final_observation=final,
             state=self.state[chosen],
             last_action=self.last_action[chosen],
             last_reward=self.last_reward[chosen],

@@ -11,7 +11,7 @@ from torch import Tensor
 from veldt.agents.agent import Agent
 from veldt.agents.inputs import Batch
 from veldt.agents.learner_group import LearnerGroup
-from veldt.agents.optimizers import Adam, Optimizer, RMSProp, TorchRMSProp
+from veldt.agents.optimizers import Adam, Optimizer, RMSProp, TorchRMSProp, clip
 from veldt.agents.settings import OptimizerSettings
 from veldt.agents.stopwatch import Stopwatch
 from veldt.platform.errors import BrokenCheckpoint, Diverged
@@ -54,7 +54,8 @@ class Learner:
         agent.lap = lambda stage: self.stopwatch.lap(stage)  # of whichever it has then
         if group is not None:
             agent.total = group.total
-        parameters = agent.network.named_parameters()
+        parameters = list(agent.network.named_parameters())
+        self._parameters = [parameter for _, parameter in parameters]
         self._optimizer = OPTIMIZERS[settings.name](parameters, **settings.own)
 
     def update(
@@ -107,9 +108,7 @@ class Learner:
         if self._group is not None:
             total = self._bring_together(self._group, total)
             self.stopwatch.lap("together")
-        norm = torch.nn.utils.clip_grad_norm_(
-            self.agent.network.parameters(), self._settings.max_gradient_norm
-        )
+        norm = clip(self._parameters, self._settings.max_gradient_norm)
         if not torch.isfinite(norm + total):  # looked at together: a GPU is waited for once
             values = {"loss": total} | metrics
             wrong = [name for name, value in values.items() if not torch.isfinite(value).all()]
@@ -126,7 +125,7 @@ class Learner:
     def _bring_together(self, group: LearnerGroup, loss: Tensor) -> Tensor:
         """Makes the gradient of a part that of the whole batch; all learners' loss."""
         gradients = []
-        for parameter in self.agent.network.parameters():
+        for parameter in self._parameters:
             if parameter.grad is None:  # by some learners it may be used
                 parameter.grad = torch.zeros_like(parameter)
             gradients.append(parameter.grad)

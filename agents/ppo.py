@@ -7,7 +7,7 @@ behind at most: beyond the clip ratio an older policy would teach nothing.
 """
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import pydantic
 import torch
@@ -46,6 +46,17 @@ class PPOSettings(AgentSettings):
     network: NetworkSettings = NetworkSettings()
 
 
+class Sought(NamedTuple):
+    """What stays the same while a batch is stepped on, each [T, B]."""
+
+    advantages: Tensor
+    """on the scale of the value's head"""
+    goals: Tensor
+    """of the value's head"""
+    log_mu: Tensor
+    """log mu(a_t|x_t), of the policy that acted"""
+
+
 class PPO(Agent):
     """The clipped surrogate."""
 
@@ -56,52 +67,56 @@ class PPO(Agent):
     network: ActorCritic
 
     def losses(self, batch: Batch, generator: torch.Generator) -> Iterator[Loss]:
-        advantages, targets = self._targets(batch)
+        sought, targets = self._sought(batch)
+        batch = batch.without_finals()  # they are in the targets now
         for _ in range(self.settings.epochs):
             for chosen in minibatches(batch, self.settings.minibatches, generator):
-                yield self._loss(batch.columns(chosen), advantages[:, chosen], targets[:, chosen])
+                part = Sought(*(each[:, chosen] for each in sought))
+                yield self._loss(batch.columns(chosen), part)
         self.network.adapt(targets, batch.task, self.total)
 
     def loss(self, batch: Batch) -> Loss:
-        return self._loss(batch, *self._targets(batch))
+        return self._loss(batch, self._sought(batch)[0])
 
     @torch.no_grad()
-    def _targets(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Advantages and targets of the values, [T, B], before any step is taken."""
+    def _sought(self, batch: Batch) -> tuple["Sought", Tensor]:
+        """What all steps on a batch are taken for, and the targets of the values, [T, B]."""
         settings, said = self.settings, self.network.unroll(batch)
         rewards = losses.clip_rewards(batch.reward, settings.reward_clipping)
         advantages = generalized_advantages(
             batch, rewards, said.value, said.final_value, settings.discount, settings.lambda_
         )
-        return advantages, advantages + said.value[:-1]
+        targets = advantages + said.value[:-1]
+        scaled, goals = self.network.scaled(advantages, targets, batch.task)
+        log_mu = self.network.distribution.log_probability(batch.behaviour_policy, batch.action)
+        return Sought(scaled, goals, log_mu), targets
 
-    def _loss(self, batch: Batch, advantages: Tensor, targets: Tensor) -> Loss:
+    def _loss(self, batch: Batch, sought: "Sought") -> Loss:
         settings, distribution = self.settings, self.network.distribution
         said = self.network.unroll(batch)
-        policy, values = said.policy[:-1], said.value[:-1]
-        advantages, goals = self.network.scaled(advantages, targets, batch.task)
+        policy, advantages = said.policy[:-1], sought.advantages
         if settings.normalize_advantages:
             advantages = losses.normalized(advantages)
         log_pi = distribution.log_probability(policy, batch.action)
-        log_mu = distribution.log_probability(batch.behaviour_policy, batch.action)
-        ratio = torch.exp(log_pi - log_mu)
+        log_ratio = log_pi - sought.log_mu
+        ratio = torch.exp(log_ratio)
         policy_loss = -losses.clipped_surrogate(ratio, advantages, settings.clip_ratio).mean()
         if self.learned_part is not None:
             share = self.learned_share
-            learned = self.learned_part(log_pi - log_mu, advantages).mean()
+            learned = self.learned_part(log_ratio, advantages).mean()
             policy_loss = share * learned + (1.0 - share) * policy_loss
-        baseline_loss = losses.baseline_loss(goals - said.head[:-1], "mean")
+        baseline_loss = losses.baseline_loss(sought.goals - said.head[:-1], "mean")
         entropy = distribution.entropy(policy).mean()
         total = (
             policy_loss + settings.baseline_cost * baseline_loss - settings.entropy_cost * entropy
         )
-        metrics = {
-            "policy_loss": policy_loss,
-            "baseline_loss": baseline_loss,
-            "entropy": entropy,
-            "value": values.mean(),
-            "clipped_share": ((ratio - 1.0).abs() > settings.clip_ratio).float().mean(),
-            "divergence": distribution.divergence(batch.behaviour_policy, policy).mean(),
-        }
-        own = total, {name: value.detach() for name, value in metrics.items()}
-        return self.mixed(own, batch, policy)
+        with torch.no_grad():
+            metrics = {
+                "policy_loss": policy_loss.detach(),
+                "baseline_loss": baseline_loss.detach(),
+                "entropy": entropy.detach(),
+                "value": said.value[:-1].mean(),
+                "clipped_share": ((ratio - 1.0).abs() > settings.clip_ratio).float().mean(),
+                "divergence": distribution.divergence(batch.behaviour_policy, policy).mean(),
+            }
+        return self.mixed((total, metrics), batch, policy)

@@ -69,18 +69,20 @@ class Events:
     def __init__(self, folder: Path, session: int) -> None:
         folder.mkdir(exist_ok=True)
         with _without_torch():
-            from tensorboardX import event_file_writer, summary
-            from tensorboardX.proto import event_pb2
-        self._event, self._scalar = event_pb2.Event, summary.scalar
+            from tensorboardX import event_file_writer
+            from tensorboardX.proto import event_pb2, summary_pb2
+        self._event, self._summary = event_pb2.Event, summary_pb2.Summary
         self._writer = event_file_writer.EventsWriter(str(folder / "events"), f".{session}")
 
     def write(self, values: dict[str, Any], step: int) -> None:
-        """Those of the values that are numbers."""
-        now_s = time.time()
-        for name, value in values.items():
-            if isinstance(value, int | float):
-                scalar = self._scalar(name, value)
-                self._writer.write_event(self._event(wall_time=now_s, step=step, summary=scalar))
+        """Those of the values that are numbers, as one event."""
+        scalars = [
+            self._summary.Value(tag=name, simple_value=value)
+            for name, value in values.items()
+            if isinstance(value, int | float)
+        ]
+        summary = self._summary(value=scalars)
+        self._writer.write_event(self._event(wall_time=time.time(), step=step, summary=summary))
         self._writer.flush()
 
     def close(self) -> None:

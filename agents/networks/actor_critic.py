@@ -148,33 +148,37 @@ class ActorCritic(nn.Module):
         shown = (batch.observation, batch.first, last_action, last_reward)
         seen = self._seen(self.torso, *shown)
         t, b = batch.final_index.unbind(-1)
-        never = torch.zeros(len(t), dtype=torch.bool, device=t.device)
-        last = (batch.final_observation, never, batch.action[t, b], batch.reward[t, b])
-        with torch.no_grad():
-            final = self._seen(self.torso if self.critic is None else self.critic, *last)
+        final = seen.new_empty(0, seen.shape[-1])
+        if len(t):
+            never = torch.zeros(len(t), dtype=torch.bool, device=t.device)
+            last = (batch.final_observation, never, batch.action[t, b], batch.reward[t, b])
+            with torch.no_grad():
+                final = self._seen(self.torso if self.critic is None else self.critic, *last)
         if not self.state_size:
             features = seen
         elif not len(t) and not bool(batch.first[1:].any()):
             state = batch.state.masked_fill(batch.first[0][:, None], 0.0)
-            features, final = (
-                self.core.sequence(seen, state),
-                seen.new_empty(0, self.core.features),
-            )
+            features = self.core.sequence(seen, state)
         else:
             pieces = segments.cut(batch.first, batch.final_index)
             out = self.core.sequence(pieces.gather(seen, final), pieces.states(batch.state))
             features, final = pieces.scatter(out)
-        with torch.no_grad():
-            final_value = self._values(self.value(final), batch.task[b])[0]
+        final_value = features.new_empty(0)
+        if len(t):
+            with torch.no_grad():
+                final_value = self._values(self.value(final), batch.task[b])[0]
         read = self._read(features, *shown)
-        value, head = self._values(self.value(read), batch.task.expand(read.shape[:2]))
+        value, head = self._values(self.value(read), batch.task)
         return Unrolled(self.policy(features), value, final_value, head)
 
     def _values(self, heads: Tensor, task: Tensor) -> tuple[Tensor, Tensor]:
-        """The values of tasks, and what their heads said, from those of all heads [..., K]."""
+        """The values of tasks [B], and what their heads said, from those of all [..., B, K]."""
+        head = heads[..., 0]
         if not isinstance(self.value, PopArt):
-            return heads[..., 0], heads[..., 0]
-        head = heads.gather(-1, task[..., None]).squeeze(-1)
+            return head, head
+        if heads.shape[-1] > 1:
+            each = task.expand(heads.shape[:-1])
+            head = heads.gather(-1, each[..., None]).squeeze(-1)
         return self.value.values(head, task), head
 
     def scaled(self, advantages: Tensor, targets: Tensor, task: Tensor) -> tuple[Tensor, Tensor]:
