@@ -11,7 +11,7 @@ from torch import Tensor
 from veldt.agents.agent import Agent
 from veldt.agents.inputs import Batch
 from veldt.agents.learner_group import LearnerGroup
-from veldt.agents.optimizers import Adam, Optimizer, RMSProp, TorchRMSProp, clip
+from veldt.agents.optimizers import Adam, Optimizer, RMSProp, TorchRMSProp
 from veldt.agents.settings import OptimizerSettings
 from veldt.agents.stopwatch import Stopwatch
 from veldt.platform.errors import BrokenCheckpoint, Diverged
@@ -108,7 +108,7 @@ class Learner:
         if self._group is not None:
             total = self._bring_together(self._group, total)
             self.stopwatch.lap("together")
-        norm = clip(self._parameters, self._settings.max_gradient_norm)
+        norm = torch.nn.utils.clip_grad_norm_(self._parameters, self._settings.max_gradient_norm)
         if not torch.isfinite(norm + total):  # looked at together: a GPU is waited for once
             values = {"loss": total} | metrics
             wrong = [name for name, value in values.items() if not torch.isfinite(value).all()]

@@ -16,24 +16,10 @@ process of a search.
 """
 
 import abc
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
-
-
-@torch.no_grad()
-def clip(parameters: Sequence[Tensor], most: float) -> Tensor:
-    """Scales gradients down to a global norm of at most `most`; the norm before.
-
-    As torch's `clip_grad_norm_`, which takes three times as long for a small network.
-    """
-    gradients = [p.grad for p in parameters if p.grad is not None]
-    if not gradients:
-        return torch.zeros(())
-    norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
-    torch._foreach_mul_(gradients, (most / (norm + 1e-6)).clamp(max=1.0))
-    return norm
 
 
 class Optimizer(abc.ABC):

@@ -122,6 +122,24 @@ def test_ppo_sees_every_environment_once_in_a_pass():
         assert sorted(one + other) == [0, 1, 2, 3, 4]
 
 
+@pytest.mark.parametrize("core", ["none", "lstm"])
+def test_ppo_steps_on_what_truncated_episodes_showed_last(core):
+    spec = SPECS["vector"]
+    network = {"core": core, "popart": 0.1}
+    settings = PPOSettings.parse({"epochs": 1, "minibatches": 1, "network": network})
+    agent = initialise(lambda: PPO(settings, spec), 0)
+    batch = to_batch(
+        synthetic_trajectory(spec, 6, 5, 0, policy_size=3, state_size=agent.state_size),
+        torch.device("cpu"),
+    )
+    assert len(batch.final_index)
+    whole, metrics = agent.loss(batch)
+    (step, seen), *more = agent.losses(batch, torch.Generator().manual_seed(0))
+    torch.testing.assert_close((step, seen), (whole, metrics), rtol=1e-5, atol=1e-6)
+    blind = batch._replace(final_observation=batch.final_observation + 3.0)
+    assert not more and not torch.isclose(agent.loss(blind)[0], whole)
+
+
 def test_columns_of_a_batch_put_together_are_the_batch():
     parts = [
         synthetic_trajectory(SPECS["box"], 6, B, B, policy_size=4, state_size=2) for B in (2, 3)

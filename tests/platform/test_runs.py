@@ -167,3 +167,21 @@ def test_a_half_written_checkpoint_is_not_one(tmp_path):
 
 def test_a_folder_without_checkpoints(tmp_path):
     assert checkpoints.load(tmp_path) is None
+
+
+def test_tensorboard_is_told_every_number_of_a_record(tmp_path):
+    from tensorboardX.proto.event_pb2 import Event
+
+    records = Records(tmp_path)
+    records.write(1, {"frames": 640, "loss": 0.5, "environment": "Pong", "done": 3})
+    records.write(2, {"frames": 1280, "loss": 0.25})
+    records.close()
+    (file,) = (tmp_path / "tensorboard").iterdir()
+    raw, told = file.read_bytes(), []
+    while raw:  # TFRecord: length, checksum, event, checksum
+        size = int.from_bytes(raw[:8], "little")
+        event = Event.FromString(raw[12 : 12 + size])
+        told += [(event.step, v.tag, v.simple_value) for v in event.summary.value]
+        raw = raw[16 + size :]
+    first = [(640, "frames", 640.0), (640, "loss", 0.5), (640, "done", 3.0)]
+    assert told == [*first, (1280, "frames", 1280.0), (1280, "loss", 0.25)]
