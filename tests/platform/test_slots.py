@@ -218,7 +218,7 @@ def test_nothing_is_left_of_them_after_sigkill():
     with subprocess.Popen([sys.executable, "-c", HOLDER], stdout=subprocess.PIPE) as child:
         assert child.stdout.read(100) == b"\7" * 100
         maps = pathlib.Path(f"/proc/{child.pid}/maps").read_text().splitlines()
-        shared = {line.split(maxsplit=5)[5] for line in maps if line.split()[1].endswith("s")}
+        shared = {line.split(maxsplit=5)[5] for line in maps if line.split()[1] == "rw-s"}
         child.kill()
     assert shared == {"/memfd:veldt (deleted)"}
 
