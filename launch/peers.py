@@ -44,7 +44,7 @@ IDS = {
     "inverted-pendulum": "InvertedPendulum-v5",
     "catch": "veldt.platform.envs.diagnostics:veldt/Catch-v0",
 }
-OURS = {name: name for name in STEPS} | {"cartpole": "cartpole-ppo"}
+OURS = {name: name for name in STEPS} | {"cartpole": "cartpole-ppo", "catch": "catch-ppo"}
 LEAST = 0.05  # of the first, what a falling rate stays at
 CARTPOLE_PPO: dict[str, Any] = {
     "n_timesteps": 100_000,

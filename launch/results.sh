@@ -85,6 +85,7 @@ atari() {
 
 small() {
   learn small/catch catch "1 2 3"
+  learn small/catch-ppo catch-ppo "1 2 3"
   learn small/cartpole cartpole "1 2 3"
   learn small/cartpole-a2c cartpole-a2c "1 2 3"
   learn small/cartpole-ppo cartpole-ppo "1 2 3"

@@ -13,6 +13,7 @@ SOLVED = {"catch": 0.95, "cartpole": 475.0, "acrobot": -100.0, "inverted-pendulu
 # Folder -> the command whose runs are in it, and the mean return at which it is solved.
 TRAININGS = {
     "small/catch": ("catch", SOLVED["catch"]),
+    "small/catch-ppo": ("catch-ppo", SOLVED["catch"]),
     "small/cartpole": ("cartpole", SOLVED["cartpole"]),
     "small/cartpole-a2c": ("cartpole-a2c", SOLVED["cartpole"]),
     "small/cartpole-ppo": ("cartpole-ppo", SOLVED["cartpole"]),
