@@ -8,7 +8,6 @@ own: it copies each observation once, into the array that is returned, and looks
 at no `info`.
 """
 
-import contextlib
 import dataclasses
 import importlib
 import logging
