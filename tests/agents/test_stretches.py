@@ -1,15 +1,34 @@
 """Trainings in stretches: stopped on purpose, gone on with, and made longer than they were."""
 
+import types
+
 import numpy as np
 import pytest
 
+import veldt.agents.train
+from veldt.agents.actor_pool import MODULE, PRELOAD
 from veldt.agents.settings import TrainSettings
 from veldt.agents.train import train
 from veldt.platform import checkpoints
 from veldt.platform.errors import SettingsError
 from veldt.platform.runs import read_settings
+from veldt.platform.zygote import Zygote
 
 FRAMES = 8_000
+
+
+@pytest.fixture(scope="module")
+def zygote():
+    made = Zygote([MODULE, PRELOAD])
+    yield made
+    made.close()
+
+
+@pytest.fixture(autouse=True)
+def one_zygote(zygote, monkeypatch):
+    """For all trainings: pytest has threads, so each would start its own anew, for seconds."""
+    lent = types.SimpleNamespace(spawn=zygote.spawn, close=lambda: None)
+    monkeypatch.setattr(veldt.agents.train, "Zygote", lambda preload: lent)
 
 
 def settings(frames=FRAMES, **more):
