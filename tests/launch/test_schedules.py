@@ -67,26 +67,25 @@ def same(one, other):
 
 def test_halving_is_the_same_on_a_pool_and_on_ranks(veldt, recipe):
     line = ("search", recipe, "--set", HALVING)
-    alone = veldt.summary(*line, "--out", "alone")
     pool = veldt.summary(*line, "--out", "pool", "--workers", 2)
     ranks = veldt.summary(*line, "--out", "ranks", ranks=2)
-    assert alone["fingerprint"] == pool["fingerprint"] == ranks["fingerprint"]
-    assert alone["steps"] == pool["steps"] < 4 * 1800 + 3 * 1800
-    reached = sorted(t.frames for t in view(veldt.folder / "alone").trials.values())
+    assert pool["fingerprint"] == ranks["fingerprint"]
+    assert pool["steps"] == ranks["steps"] < 4 * 1800 + 3 * 1800
+    reached = sorted(t.frames for t in view(veldt.folder / "pool").trials.values())
     assert reached == [900] * 2 + [1800] * 2
     # A stretch goes on from its checkpoint: the bits of a training that never stopped.
-    best = veldt.folder / "alone" / "trials" / f"trial-{alone['best_trial']:04d}"
+    best = veldt.folder / "pool" / "trials" / f"trial-{pool['best_trial']:04d}"
     train(TrainSettings.parse(read_settings(best)), veldt.folder / "whole", tensorboard=False)
     assert same(weights(best), weights(veldt.folder / "whole"))
     wrong = veldt("search", recipe, "--workers", 2, "--ranks", 2)
     assert wrong.returncode == 2 and "--workers" in wrong.stderr
-    _extended(veldt, alone)
+    _extended(veldt, pool)
 
 
-def _extended(veldt, alone):
+def _extended(veldt, pool):
     """The best of a finished study go on, and cost the difference only."""
-    folder = veldt.folder / "alone"
-    longer = veldt.summary("study", "extend", "alone", "--top", 1, "--to", "3_600")
+    folder = veldt.folder / "pool"
+    longer = veldt.summary("study", "extend", "pool", "--top", 1, "--to", "3_600")
     tuned = [s for s in view(folder).segments.values() if s.extension and s.purpose == "tune"]
     assert [(s.begin, s.end) for s in tuned] == [(1800, 3600)]
     trial = f"trial-{tuned[0].trial:04d}"
@@ -96,16 +95,16 @@ def _extended(veldt, alone):
     assert same(weights(folder / "trials" / trial), weights(veldt.folder / "long"))
     proofs = [s for s in view(folder).segments.values() if s.extension and s.purpose != "tune"]
     assert {s.end for s in proofs} == {3600} and len(proofs) == 3
-    assert longer["heldout_mean_return"] > 5 and alone["fingerprint"] != longer["fingerprint"]
+    assert longer["heldout_mean_return"] > 5 and pool["fingerprint"] != longer["fingerprint"]
     report = (folder / "report.html").read_text()
     assert f"{longer['heldout_mean_return']:.5g}" in report
-    again = veldt("study", "extend", "alone", "--top", 1, "--to", "3600")
+    again = veldt("study", "extend", "pool", "--top", 1, "--to", "3600")
     assert again.returncode == 2 and "none of the best 1 trials is shorter" in again.stderr
-    status = veldt.summary("study", "status", "alone")
+    status = veldt.summary("study", "status", "pool")
     assert status["finished"] and status["trials"] == 4 and status["trials_paused"] == 2
-    top = veldt.summary("study", "top", "alone", "--count", 3)
+    top = veldt.summary("study", "top", "pool", "--count", 3)
     assert [row["frames"] for row in top["trials"]] == [3600, 1800, 900]
-    rows = list(csv.DictReader(io.StringIO(veldt("study", "export", "alone").stdout)))
+    rows = list(csv.DictReader(io.StringIO(veldt("study", "export", "pool").stdout)))
     assert len(rows) == 4 and {row["state"] for row in rows} == {"scored", "paused"}
     assert float(rows[0]["optimizer.learning_rate"]) > 0
     nothing = veldt("study", "status", "whole")

