@@ -4,6 +4,7 @@ import dataclasses
 import json
 import re
 import shutil
+import statistics
 import subprocess
 import sys
 
@@ -65,7 +66,7 @@ def evaluation(returns):
         "episodes": len(returns),
         "steps": 900,
         "mean_return": mean,
-        "standard_error": None,
+        "standard_error": statistics.stdev(returns) / len(returns) ** 0.5,
         "median_return": sorted(returns)[len(returns) // 2],
         "min_return": min(returns),
         "max_return": max(returns),
