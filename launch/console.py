@@ -63,6 +63,8 @@ class Console:
         if drawn is not None:
             self._out.print(drawn)
         table = rich.table.Table(title=title, title_justify="left", show_header=False)
+        table.add_column(overflow="fold")  # names of tasks are long, and differ at the end
+        table.add_column(overflow="fold")
         for name, value in values.items():
             if not isinstance(value, list | dict):
                 table.add_row(name, number(value))

@@ -276,11 +276,14 @@ def _times(records: Sequence[Record]) -> str:
     """Where the time goes: of the actors in shares, of an update in milliseconds."""
     last = records[-1]
     titles = {
-        name: name.replace("_", " ").replace(" ms", ", ms of an update")
+        name: name.replace("_", " ").replace(" ms", ", ms")
         for name in last
         if _is_time(name) and (name.endswith("_ms") or f"{name[:-6]}_ms" not in last)
     }
-    return _multiples(records, titles, "times") if titles else ""
+    if not titles:
+        return ""
+    said = paragraph("Where the time goes: shares of it, and milliseconds of an update.")
+    return _multiples(records, titles, "times") + said
 
 
 def lags(records: Sequence[Record]) -> tuple[list[float], list[float]]:

@@ -39,4 +39,4 @@ def test_a_training_under_way_is_as_fast_as_it_was_lately(tmp_path):
             write_json(folder / "summary.json", progress.summary() | {"steps": 1800})
         made.close()
         page, text = report(folder)[:2]
-        assert words in text and "step, ms of an update" in page
+        assert words in text and "step, ms" in page and "milliseconds of an update" in text
