@@ -8,6 +8,7 @@
 #   bash launch/results.sh learner          3 minutes: the learner alone, V-trace's share of it
 #   bash launch/results.sh small            20 minutes: every small recipe and agent, 3 seeds each
 #   bash launch/results.sh atari            3 hours: Pong, Breakout and five games at once, 20 M frames each
+#   bash launch/results.sh rooms            10 minutes: four of MiniGrid's rooms at once
 #   bash launch/results.sh lag              3 minutes: V-trace and no correction under policy lag
 #   bash launch/results.sh peers            30 minutes: small recipes beside stable-baselines3
 #   bash launch/results.sh evolution        2 hours: population searches, 3 seeds each
@@ -95,6 +96,10 @@ small() {
   learn small/t-maze-blind t-maze "1 2 3" --set agent.network.core=none
   learn small/inverted-pendulum inverted-pendulum "1 2 3"
   learn small/minigrid minigrid/empty "1 2 3"
+}
+
+rooms() {
+  learn rooms minigrid/multitask "0"
 }
 
 lag() {
@@ -220,7 +225,7 @@ slow() {
   python -m pytest -m slow -q
 }
 
-for section in "${@:-training throughput learner small lag atari peers evolution comparison searchers live schedules epg slow long}"; do
+for section in "${@:-training throughput learner small rooms lag atari peers evolution comparison searchers live schedules epg slow long}"; do
   for name in $section; do "$name"; done
 done
 python -P -m veldt.launch.results "$out" | tee "$out/results.md"

@@ -30,16 +30,17 @@ LAG = {
     "lag/none": (f"{LAGGING} --set agent.correction=none", SOLVED["cartpole"]),
 }
 ATARI = {"atari/pong": ("atari/pong", 18.0), "atari/breakout": ("atari/breakout", 30.0)}
-TASKS = {
+GAMES = {
     "atari/multitask-5": "atari/multitask-5 --seed 1",
     "atari/multitask-5-popart": "atari/multitask-5 --seed 1 --set agent.network.popart=3e-4",
 }
+ROOMS = {"rooms": "minigrid/multitask --seed 0"}
 
 
 def training_tables(folder: Path) -> list[str]:
     """The tables of what is there."""
     tables = [_table(folder, commands) for commands in (TRAININGS, LAG, ATARI)]
-    found = [text for text in (*tables, _tasks(folder)) if text]
+    found = [text for text in (*tables, _tasks(folder, GAMES), _tasks(folder, ROOMS)) if text]
     peers = folder / "peers" / "table.md"
     return [*found, peers.read_text().strip()] if peers.exists() else found
 
@@ -57,22 +58,24 @@ def _table(folder: Path, commands: dict[str, tuple[str, float]]) -> str:
     return markdown(names, rows)
 
 
-def _tasks(folder: Path) -> str:
-    """Several games at once: each one's mean return and human-normalised score."""
+def _tasks(folder: Path, commands: dict[str, str]) -> str:
+    """Several tasks at once: each one's mean return and, of a game, its human-normalised score."""
     rows, names = [], ["`veldt train ...`"]
-    for name, command in TASKS.items():
-        path = folder / name / "1" / "evaluation.json"
+    for name, command in commands.items():
+        path = folder / name / command.rpartition("--seed ")[2].split()[0] / "evaluation.json"
         if path.exists():
             evaluation, summary = read_json(path), read_json(path.parent / "summary.json")
             tasks = evaluation["tasks"]
-            names[1:] = [task.rpartition("/")[2] for task in tasks]
-            scores = [
-                f"{number(found['mean_return'])} ± {number(found['standard_error'])} "
-                f"({number(found['normalised_score'])})"
-                for found in tasks.values()
-            ]
+            names[1:] = [task.rpartition("/")[2].rpartition(":")[2] for task in tasks]
+            scores = [_score(found) for found in tasks.values()]
             rows.append([f"`{command}`", *scores, f"{summary['wall_seconds'] / 60:.0f} min"])
     return markdown([*names, "wall"], rows) if rows else ""
+
+
+def _score(found: dict[str, Any]) -> str:
+    mean = f"{number(found['mean_return'])} ± {number(found['standard_error'])}"
+    score = found.get("normalised_score")
+    return mean if score is None else f"{mean} ({number(score)})"
 
 
 def _row(command: str, threshold: float, runs: list[Path]) -> list[str]:
