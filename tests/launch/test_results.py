@@ -159,6 +159,17 @@ def test_the_table_of_games_at_once(tmp_path):
     assert "--seed 1` | 12.5 ± 0.5 (0.75) | 80 ± 0.5 (0.75) | 30 min |" in text
 
 
+def test_rooms_at_once_have_no_scores_beside_returns(tmp_path):
+    run = tmp_path / "rooms" / "0"
+    run.mkdir(parents=True)
+    tasks = {"minigrid:MiniGrid-Empty-8x8-v0": {"mean_return": 0.5, "standard_error": 0.25}}
+    (run / "evaluation.json").write_text(json.dumps({"tasks": tasks}))
+    (run / "summary.json").write_text(json.dumps({"wall_seconds": 600.0}))
+    text = tables(tmp_path)
+    assert "| `veldt train ...` | MiniGrid-Empty-8x8-v0 | wall |" in text
+    assert "| `minigrid/multitask --seed 0` | 0.5 ± 0.25 | 10 min |" in text
+
+
 def test_peers_are_compared_by_medians():
     ours = [{"steps": steps, "seconds": 2.0} for steps in (100, 200, 300, 400, 500)]
     late = [{"steps": steps, "seconds": 8.0} for steps in (450, 600, 900, None, None)]
