@@ -31,10 +31,10 @@ LAG = {
 }
 ATARI = {"atari/pong": ("atari/pong", 18.0), "atari/breakout": ("atari/breakout", 30.0)}
 GAMES = {
-    "atari/multitask-5": "atari/multitask-5 --seed 1",
-    "atari/multitask-5-popart": "atari/multitask-5 --seed 1 --set agent.network.popart=3e-4",
+    "atari/multitask-5/1": "atari/multitask-5 --seed 1",
+    "atari/multitask-5-popart/1": "atari/multitask-5 --seed 1 --set agent.network.popart=3e-4",
 }
-ROOMS = {"rooms": "minigrid/multitask --seed 0"}
+ROOMS = {"rooms/0": "minigrid/multitask --seed 0"}
 
 
 def training_tables(folder: Path) -> list[str]:
@@ -62,7 +62,7 @@ def _tasks(folder: Path, commands: dict[str, str]) -> str:
     """Several tasks at once: each one's mean return and, of a game, its human-normalised score."""
     rows, names = [], ["`veldt train ...`"]
     for name, command in commands.items():
-        path = folder / name / command.rpartition("--seed ")[2].split()[0] / "evaluation.json"
+        path = folder / name / "evaluation.json"
         if path.exists():
             evaluation, summary = read_json(path), read_json(path.parent / "summary.json")
             tasks = evaluation["tasks"]

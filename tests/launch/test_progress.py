@@ -25,6 +25,13 @@ def test_an_error_of_the_code_is_shown_once():
     assert len(shown) == 2 and "KeyError: 0" in shown[0] and "KeyError: 2" in shown[1]
 
 
+def test_a_long_name_is_shown_to_its_end(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    Console().summary({"mean_return/minigrid:MiniGrid-GoToDoor-5x5-v0": 0.5}, "runs/rooms")
+    rows = [line.split("│") for line in capsys.readouterr().out.splitlines() if "│" in line]
+    assert "".join(row[1].strip() for row in rows).endswith("GoToDoor-5x5-v0")
+
+
 def test_a_training_says_who_waits(capsys):
     record = {
         **{"frames": 296_160, "frames_total": 592_320, "steps": 74_040, "mean_return": 21.5},

@@ -61,11 +61,10 @@ def run(folder, updates=40, **over):
 
 
 def evaluation(returns):
-    mean = sum(returns) / len(returns)
     return {
         "episodes": len(returns),
         "steps": 900,
-        "mean_return": mean,
+        "mean_return": statistics.fmean(returns),
         "standard_error": statistics.stdev(returns) / len(returns) ** 0.5,
         "median_return": sorted(returns)[len(returns) // 2],
         "min_return": min(returns),
