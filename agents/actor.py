@@ -70,6 +70,7 @@ def main(argument: dict[str, Any]) -> None:
         vectors = [make_environments(settings, size, task) for _ in range(groups)]
         spec = vectors[0].spec
         agent = make_agent(settings, with_tasks(settings, spec))
+        agent.only_acts()
         key = Key(settings.seed).child("actor", number)
         central = settings.actors.inference == "central"
         contents = Contents(spec)

@@ -89,6 +89,12 @@ class Agent(abc.ABC):
         acted: Acted = self.network.act(inputs, generator)
         return acted
 
+    def only_acts(self) -> None:
+        """From now on it acts, on the device where its network is, and does not learn. Weights
+        are still loaded, by `load_state_dict`; nobody asks for them back."""
+        if isinstance(self.network, ActorCritic):
+            self.network.only_acts()
+
     def mixed(self, own: Loss, batch: Batch, policy: Tensor) -> Loss:
         """The agent's own loss, or as much of a whole learned one as the settings say.
 

@@ -131,6 +131,11 @@ class ESAtariNetwork:
         found: dict[str, NDArray[Any]] = {}
         for name, (weight, bias) in zip(NAMES, self._layers, strict=True):
             found |= {f"{name}.weight": weight.numpy().copy(), f"{name}.bias": bias.numpy().copy()}
+        units = f"{NAMES[len(STRIDES)]}.weight"
+        channels = len(self._layers[len(STRIDES) - 1][1])
+        # There they read a place after another, each with its channels: see `Flat`.
+        planes = found[units].reshape(UNITS, channels, -1)
+        found[units] = planes.transpose(0, 2, 1).reshape(UNITS, -1)
         found["value.weight"] = np.zeros((1, UNITS), np.float32)
         found["value.bias"] = np.zeros(1, np.float32)
         return found

@@ -175,6 +175,7 @@ class InferenceServer:
         self._idle = [make() for _ in range(min(max_lag + 1, NETWORKS))]
         for agent in self._idle:
             agent.network.to(device)
+            agent.only_acts()
         self._ready: collections.OrderedDict[int, Agent] = collections.OrderedDict()
         self._weights: dict[int, Arrays] = {}
         self._lock = threading.Lock()

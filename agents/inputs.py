@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from veldt.agents.interleave import interleave
 from veldt.platform.envs.vector import EnvironmentSpec, Step
 
 
@@ -110,9 +111,9 @@ def with_older(newest: Tensor, index: Tensor, older: Tensor) -> Tensor:
     line = torch.cat(
         [before.reshape(B, steps, channels, *newest.shape[3:]).transpose(0, 1), newest]
     )
-    # Side by side in the last place: how convolutions like it, and how torch stacks fast.
-    frames = [part for place in range(steps + 1) for part in line[place : place + T1].unbind(2)]
-    stacks = torch.stack(frames, -1).movedim(-1, 2)
+    # Every stack, as a window on the line.
+    windows = line.unfold(0, steps + 1, 1).movedim(-1, 2).flatten(2, 3).flatten(0, 1)
+    stacks: Tensor = interleave(windows).unflatten(0, (T1, B))  # type: ignore[no-untyped-call]
     # The stack that began last is the last to be written.
     t, b = index[~begun].unbind(-1)
     for down in reversed(range(steps)):

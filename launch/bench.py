@@ -82,15 +82,16 @@ def throughput(settings: "TrainSettings", seconds: float, console: Console) -> d
     environments = make_environments(settings, size)
     try:
         spec = environments.spec
-        agent = make_agent(settings, spec)
+        acts, agent = make_agent(settings, spec), make_agent(settings, spec)
+        acts.only_acts()
         use_threads(1)  # as in an actor
         console.say("1/5  the environments alone ...")
         environment_s = _stepping(environments, length, key, seconds)
         console.say("2/5  inference alone ...")
-        still = Player(agent, Still(environments, key), length, key)
+        still = Player(acts, Still(environments, key), length, key)
         inference_s = _unrolls(still, seconds)["inference"]
         console.say("3/5  acting ...")
-        player = Player(agent, environments, length, key)
+        player = Player(acts, environments, length, key)
         acting = _unrolls(player, seconds)
         trajectories = [player.unroll(n, False)[0] for n in range(batch // learners)]
     finally:
@@ -98,7 +99,10 @@ def throughput(settings: "TrainSettings", seconds: float, console: Console) -> d
     console.say("4/5  learning alone ...")
     use_threads(settings.learner.threads)
     if central:
-        answer = rehearsal(agent, spec, device, size * actors // learners)
+        acts = make_agent(settings, spec)
+        acts.network.to(device)
+        acts.only_acts()
+        answer = rehearsal(acts, spec, device, size * actors // learners)
         inference_s = length * _mean_s(answer, seconds)
     learning, stages = _learning(settings, agent, device, trajectories, seconds)
 

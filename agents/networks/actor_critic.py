@@ -29,7 +29,7 @@ from veldt.agents.inputs import Acted, Batch, Inputs
 from veldt.agents.networks import segments
 from veldt.agents.networks.catalogue import NETWORKS
 from veldt.agents.networks.composite import Composite
-from veldt.agents.networks.convolutional import is_image
+from veldt.agents.networks.convolutional import ImageTorso, is_image
 from veldt.agents.networks.heads import HEADS
 from veldt.agents.networks.normaliser import Normaliser
 from veldt.agents.networks.precision import in_bfloat16
@@ -141,12 +141,24 @@ class ActorCritic(nn.Module):
         policy = self.policy(features)
         return Acted(self.distribution.sample(policy, generator), policy, state)
 
+    def only_acts(self) -> None:
+        """From now on it does not learn, where it is: weights are kept as acting reads them."""
+        device = next(self.parameters()).device.type
+        if in_bfloat16(self.settings.precision, device):
+            for torso in self.modules():
+                if isinstance(torso, ImageTorso):
+                    torso.keep_low()
+
     def unroll(self, batch: Batch) -> Unrolled:
-        """Every entry of a batch, as the actors saw it."""
+        """Every entry of a batch, as the actors saw it.
+
+        What is said of the last one, which nothing was done after, is no function of the torso:
+        targets take its value as a number.
+        """
         last_action = torch.cat([batch.last_action[None], batch.action])
         last_reward = torch.cat([batch.last_reward[None], batch.reward])
         shown = (batch.observation, batch.first, last_action, last_reward)
-        seen = self._seen(self.torso, *shown)
+        seen = self._seen_along(self.torso, *shown)
         t, b = batch.final_index.unbind(-1)
         final = seen.new_empty(0, seen.shape[-1])
         if len(t):
@@ -167,7 +179,7 @@ class ActorCritic(nn.Module):
         if len(t):
             with torch.no_grad():
                 final_value = self._values(self.value(final), batch.task[b])[0]
-        read = self._read(features, *shown)
+        read = features if self.critic is None else self._seen_along(self.critic, *shown)
         value, head = self._values(self.value(read), batch.task)
         return Unrolled(self.policy(features), value, final_value, head)
 
@@ -212,6 +224,17 @@ class ActorCritic(nn.Module):
         """
         if self.normaliser is not None:
             self.normaliser.adapt(observation, total)
+
+    def _seen_along(self, torso: Any, *shown: Tensor) -> Tensor:
+        """`_seen` of entries 0 to T."""
+        if shown[0].dim() < 5:
+            return self._seen(torso, *shown)
+        # Images: of the last one only the value is wanted, as a number. Its gradient is 0, and
+        # to find that out would cost as much as any other's.
+        learnt = self._seen(torso, *(part[:-1] for part in shown))
+        with torch.no_grad():
+            last = self._seen(torso, *(part[-1:] for part in shown))
+        return torch.cat([learnt, last])
 
     def _seen(
         self,

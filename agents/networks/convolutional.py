@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from veldt.agents.interleave import interleave
 from veldt.agents.networks.settings import NetworkSettings
 from veldt.platform.envs.vector import Observations
 from veldt.platform.errors import UnsupportedSpace
@@ -35,6 +36,13 @@ class OfBytes(nn.Conv2d):
         return functional.conv2d(images, weight, self.bias, self.stride, self.padding)
 
 
+class Flat(nn.Module):
+    """[N, C, H, W] -> [N, H * W * C], in the order in which channels-last images lie in memory."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images.permute(0, 2, 3, 1).flatten(1)
+
+
 class ImageTorso(nn.Module):
     """What torsos of images share: how images come in, and how many at a time.
 
@@ -50,9 +58,9 @@ class ImageTorso(nn.Module):
         self._last, self._centred = settings.channels_last, settings.pixels == "centred"
 
     def finish(self, *layers: nn.Module) -> None:
-        """Takes the layers, a Flatten among them, and lays filters out as the images are."""
+        """Takes the layers, a `Flat` among them, and lays filters out as the images are."""
         self.layers = nn.Sequential(*layers)
-        flat = next(i for i, layer in enumerate(layers) if isinstance(layer, nn.Flatten))
+        flat = next(i for i, layer in enumerate(layers) if isinstance(layer, Flat))
         self._flat = flat + 1
         if not isinstance(layers[0], OfBytes):
             raise TypeError("the first layer of a torso of images is an OfBytes")
@@ -61,6 +69,13 @@ class ImageTorso(nn.Module):
         for parameter in self.layers.parameters():
             if self._last and parameter.dim() == 4:
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+
+    def keep_low(self) -> None:
+        """Keeps the weights in bfloat16, which autocast would make of them at every step. Where
+        nothing is learnt: the same bits come of it, for less memory that has to be read."""
+        _, *later = self.layers.children()  # the first one's are divided before
+        for layer in later:
+            layer.to(torch.bfloat16)
 
     def forward(self, observation: Tensor) -> Float[Tensor, "*batch features"]:
         images = observation.flatten(0, -4)
@@ -80,8 +95,7 @@ class ImageTorso(nn.Module):
         if not self._last:
             images = images.contiguous()
         elif not images.is_contiguous(memory_format=torch.channels_last):
-            # Turned while they are bytes, a quarter of the traffic; stacking is how torch is fast.
-            images = torch.stack(images.unbind(1), -1).permute(0, 3, 1, 2)
+            images = interleave(images)  # while they are bytes, a quarter of the traffic
         flat: Tensor = self.layers[: self._flat](self._pixels(images, dtype))
         return flat
 
@@ -112,11 +126,11 @@ class Convolutional(ImageTorso):
         layers: list[nn.Module] = []
         for filters, side, stride in self.LAYERS:
             kind = nn.Conv2d if layers else OfBytes
-            layers += [kind(channels, filters, side, stride=stride), nn.ReLU()]
+            layers += [kind(channels, filters, side, stride=stride), nn.ReLU(inplace=True)]
             channels = filters
             height, width = (height - side) // stride + 1, (width - side) // stride + 1
         units = nn.Linear(channels * height * width, self.features)
-        self.finish(*layers, nn.Flatten(), units, nn.ReLU())
+        self.finish(*layers, Flat(), units, nn.ReLU(inplace=True))
 
 
 class Shallow(Convolutional):

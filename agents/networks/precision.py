@@ -15,10 +15,14 @@ def in_bfloat16(precision: Precision, device: str) -> bool:
 
 @functools.cache
 def is_fast(device: str) -> bool:
-    """Whether this machine has matrix units for bfloat16; without them it is much slower."""
+    """Whether this machine multiplies in bfloat16; without the instructions it is much slower.
+
+    With AVX-512's dot products (Zen 4 and 5, Cooper Lake) as with AMX's tiles: measured on a Zen 5
+    at 1.8 times float32's frames in the whole of an update.
+    """
     if device == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     capabilities: dict[str, Any] = getattr(
         torch.cpu, "get_capabilities", dict
     )()  # from torch 2.10 on
-    return bool(capabilities.get("amx_bf16", False))
+    return any(capabilities.get(name, False) for name in ("amx_bf16", "avx512_bf16"))

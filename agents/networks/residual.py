@@ -11,7 +11,7 @@ further to the right and below.
 from torch import Tensor, nn
 from torch.nn import functional
 
-from veldt.agents.networks.convolutional import ImageTorso, OfBytes, demand_image
+from veldt.agents.networks.convolutional import Flat, ImageTorso, OfBytes, demand_image
 from veldt.agents.networks.settings import NetworkSettings
 from veldt.platform.envs.vector import Observations
 
@@ -28,7 +28,7 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.first(functional.relu(x))
-        found: Tensor = x + self.second(functional.relu(y))
+        found: Tensor = x + self.second(functional.relu_(y))
         return found
 
 
@@ -52,4 +52,4 @@ class Deep(ImageTorso):
             ]
             channels, height, width = filters, -(-height // 2), -(-width // 2)
         units = nn.Linear(channels * height * width, self.features)
-        self.finish(*layers, nn.ReLU(), nn.Flatten(), units, nn.ReLU())
+        self.finish(*layers, nn.ReLU(inplace=True), Flat(), units, nn.ReLU(inplace=True))
