@@ -72,6 +72,7 @@ class ActorPool:
         self._died: dict[int, float] = {}
         self._children: dict[int, Child] = {}
         self._board = Board(len(actors), environments)
+        self.own = frozenset(actors)
         self._places = {actor: place for place, actor in enumerate(actors)}
         try:
             for actor in actors:

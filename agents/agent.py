@@ -95,6 +95,11 @@ class Agent(abc.ABC):
         if isinstance(self.network, ActorCritic):
             self.network.only_acts()
 
+    def spread(self, threads: int) -> None:
+        """From now on it may look at images on so many threads, on a CPU."""
+        if isinstance(self.network, ActorCritic):
+            self.network.spread(threads)
+
     def mixed(self, own: Loss, batch: Batch, policy: Tensor) -> Loss:
         """The agent's own loss, or as much of a whole learned one as the settings say.
 

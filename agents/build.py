@@ -17,6 +17,7 @@ from veldt.platform.envs import catalogue
 from veldt.platform.envs.vector import EnvironmentSpec, PartOfVector, VectorEnvironment
 from veldt.platform.errors import MissingProgram, SettingsError, UnsupportedSpace
 from veldt.platform.keys import Key
+from veldt.platform.machine import asked_threads, whole_cores
 from veldt.platform.tickets import Place
 
 
@@ -98,8 +99,12 @@ def make_learner(
     group: LearnerGroup | None = None,
 ) -> Learner:
     """The learner of an agent, at the beginning of a run."""
+    cores = asked_threads() or whole_cores() // settings.learner.count
+    least = settings.learner.threads
     key = Key(settings.seed).child("learner")
-    return Learner(agent, settings.optimizer, device, settings.horizon(spec), key, group)
+    updates = settings.horizon(spec)
+    threads = (least, max(least, cores))
+    return Learner(agent, settings.optimizer, device, updates, key, group, threads)
 
 
 def find_device(name: str, place: Place = Place()) -> torch.device:  # noqa: B008

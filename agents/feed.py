@@ -213,6 +213,10 @@ class Feed:
             self._server.check()
         self._pool.watch()
 
+    def idle(self) -> int:
+        """Actors of this host that wait for the next weights: their cores have nothing to do."""
+        return len(self._channel.waiting() & self._pool.own)
+
     def traffic(self) -> dict[str, float]:
         """What this session counted so far, by the names of `Progress`."""
         traffic = self._channel.traffic

@@ -202,7 +202,7 @@ def follow(group: LearnerGroup, learner: Learner, feed: Feed, done: int, end: in
             batch, told = _gather(group, feed, done, learner.stopwatch)
             if meet(group, told, feed.watch) is None:
                 break
-            learner.update(batch, done, feed.look_ahead)
+            learner.update(batch, done, feed.look_ahead, feed.idle())
             done += 1
             feed.publish(done, learner.weights())
         part(group, feed, lambda: None)

@@ -36,6 +36,8 @@ class Learner:
         updates: Over which an annealed learning rate falls to 0.
         key: Of whatever chance there is in an update.
         group: Of learners that learn together; None: it is the only one.
+        threads: On which images are looked at side by side, on a CPU: so many in any case, and so
+            many at most, where cores are idle. What is learnt is the same bits.
     """
 
     def __init__(
@@ -46,7 +48,9 @@ class Learner:
         updates: int,
         key: Key = Key(0),  # noqa: B008
         group: LearnerGroup | None = None,
+        threads: tuple[int, int] = (1, 1),
     ) -> None:
+        self._threads = threads
         self._key, self._generator, self._group = key, torch.Generator(), group
         self.agent, self._settings, self.device, self._updates = agent, settings, device, updates
         agent.network.to(device)
@@ -59,7 +63,11 @@ class Learner:
         self._optimizer = OPTIMIZERS[settings.name](parameters, **settings.own)
 
     def update(
-        self, batch: Batch, done: int, meanwhile: Callable[[], None] = lambda: None
+        self,
+        batch: Batch,
+        done: int,
+        meanwhile: Callable[[], None] = lambda: None,
+        idle: int = 0,
     ) -> dict[str, float]:
         """Steps down the losses that the agent has for a batch.
 
@@ -67,6 +75,7 @@ class Learner:
             batch: On the learner's device.
             done: Updates done before this one.
             meanwhile: Called while a GPU is at work, before its results are looked at.
+            idle: Cores that nobody else uses until this is over.
 
         Returns:
             Means over what was descended; of this learner's part, where there are several.
@@ -76,6 +85,8 @@ class Learner:
             Diverged: if a loss or its gradient is not finite; it was not stepped down.
         """
         settings = self._settings
+        least, most = self._threads
+        self.agent.spread(min(most, least + idle))
         rate = settings.learning_rate
         if settings.anneal:
             rate *= max(0.0, 1.0 - done / self._updates)

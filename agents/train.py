@@ -256,7 +256,9 @@ class Training:
                 batch = self._gather(stop)
                 if batch is None:
                     return self._interrupted()
-                values = self._learner.update(batch, progress.updates, self._feed.look_ahead)
+                values = self._learner.update(
+                    batch, progress.updates, self._feed.look_ahead, self._feed.idle()
+                )
                 progress.updates += 1
                 progress.steps += self._settings.steps_per_update
                 progress.frames += self._settings.frames_per_update(self._spec)

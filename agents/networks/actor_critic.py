@@ -149,6 +149,12 @@ class ActorCritic(nn.Module):
                 if isinstance(torso, ImageTorso):
                     torso.keep_low()
 
+    def spread(self, threads: int) -> None:
+        """Images are looked at on so many threads, side by side; the numbers stay the same."""
+        for torso in self.modules():
+            if isinstance(torso, ImageTorso):
+                torso.threads = threads
+
     def unroll(self, batch: Batch) -> Unrolled:
         """Every entry of a batch, as the actors saw it.
 

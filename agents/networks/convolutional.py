@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from veldt.agents.interleave import interleave
+from veldt.agents.networks.blocks import see
 from veldt.agents.networks.settings import NetworkSettings
 from veldt.platform.envs.vector import Observations
 from veldt.platform.errors import UnsupportedSpace
@@ -50,8 +51,10 @@ class ImageTorso(nn.Module):
     """
 
     features: int
-    block: int = 192
+    block: int = 64
     """images whose activations stay in a processor's cache, forward and back; measured"""
+    threads: int = 1
+    """on which blocks are looked at side by side"""
 
     def __init__(self, settings: NetworkSettings) -> None:
         super().__init__()
@@ -81,11 +84,12 @@ class ImageTorso(nn.Module):
         images = observation.flatten(0, -4)
         size = self.block if images.device.type == "cpu" else max(1, len(images))
         blocks = images.tensor_split(max(1, math.ceil(len(images) / size)))  # none much smaller
-        seen = [self._look(block) for block in blocks]
+        if len(blocks) == 1:
+            seen = self._look(images)
+        else:
+            seen = see(self._look, blocks, self.layers[: self._flat].parameters(), self.threads)
         # Units read all at once: their weights are most of a torso's, and so are read once.
-        features: Tensor = self.layers[self._flat :](
-            seen[0] if len(seen) == 1 else torch.cat(seen)
-        )
+        features: Tensor = self.layers[self._flat :](seen)
         return features.reshape(*observation.shape[:-3], self.features)
 
     def _look(self, images: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ class Traffic:
     dropped: int = 0  # unrolls that were begun and will never be used
     ended_at_work: int = 0  # actors that were gone, or given up, with an unroll under way
     rejected: int = 0  # messages that were not ours or from actors given up
-    refused: int = 0  # connections whose key is on no list
+    refused: int = 0  # connections that were turned away, or over before anything right came
     hosts_lost: int = 0  # that were not heard any more, or sent away
 
     def refuse(self) -> None:

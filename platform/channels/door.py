@@ -2,17 +2,16 @@
 
 CURVE (certificates.py) encrypts, knows the learner by its key, and turns away during
 the handshake whoever's key is not allowed, or who has none: before anything of theirs is read.
-What ZeroMQ says of its handshakes is listened to, so that all of these are counted.
+What ZeroMQ says of its connections is listened to, so that all of these are counted.
 """
 
 import dataclasses
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import zmq
 import zmq.auth.thread
-import zmq.utils.monitor
 
 from veldt.platform.channels.certificates import Certificate
 from veldt.platform.errors import InputError
@@ -54,7 +53,6 @@ class OpenDoor:
     Args:
         door: Which.
         context, router: The socket's, and the socket.
-        refused: Called for each connection that did not come to its end of the handshake.
 
     Raises:
         InputError: if its address cannot be listened at.
@@ -65,7 +63,6 @@ class OpenDoor:
         door: Door,
         context: "zmq.Context[Any]",
         router: "zmq.Socket[bytes]",
-        refused: Callable[[], None],
     ) -> None:
         self._allows = door.allows
         self._authenticator: _Marking | None = None
@@ -80,9 +77,6 @@ class OpenDoor:
             router.set(zmq.CURVE_SERVER, 1)
             router.set(zmq.CURVE_PUBLICKEY, door.certificate.public.encode())
             router.set(zmq.CURVE_SECRETKEY, door.certificate.secret.encode())
-        self._router = router
-        self.monitor = router.get_monitor_socket(Handshakes.EVENTS)
-        """to be polled; what it has is for `look`"""
         try:
             router.bind(door.address)
         except zmq.ZMQError as error:
@@ -91,12 +85,6 @@ class OpenDoor:
                 f"--listen {door.address}: {error}; e.g. tcp://0.0.0.0:5555."
             ) from None
         self.address = str(router.getsockopt_string(zmq.LAST_ENDPOINT)).rstrip("\0")
-        self._handshakes = Handshakes(self.address.rpartition(":")[2], refused)
-
-    def look(self) -> None:
-        """Counts who was turned away."""
-        while self.monitor.poll(0):
-            self._handshakes.take(zmq.utils.monitor.recv_monitor_message(self.monitor))
 
     def let_in(self, frames: "Sequence[zmq.Frame]") -> bool:
         """Whether a message came in with a key, where keys are asked for: the socket's other
@@ -117,9 +105,6 @@ class OpenDoor:
         if self._authenticator is not None:
             self._authenticator.stop()
             self._authenticator = None
-        if not self._router.closed:
-            self._router.disable_monitor()
-        self.monitor.close(linger=0)
 
 
 class _Marking(zmq.auth.thread.ThreadAuthenticator):
@@ -131,56 +116,6 @@ class _Marking(zmq.auth.thread.ThreadAuthenticator):
 
     def curve_user_id(self, client_public_key: bytes) -> str:
         return self._mark
-
-
-class Handshakes:
-    """Counts the connections to a port that end before they were let in.
-
-    ZeroMQ tells of most that a handshake failed, and why; of who speaks another protocol
-    altogether only that he came and went. Of a success it does not tell whose: most likely it is
-    his who came last.
-
-    Args:
-        port: The door's; a socket tells of its other addresses too.
-        refused: Called for each.
-    """
-
-    EVENTS = (
-        zmq.EVENT_ACCEPTED
-        | zmq.EVENT_HANDSHAKE_SUCCEEDED
-        | zmq.EVENT_HANDSHAKE_FAILED_AUTH
-        | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
-        | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
-        | zmq.EVENT_DISCONNECTED
-    )
-
-    def __init__(self, port: str, refused: Callable[[], None]) -> None:
-        self._end, self._refused = f":{port}".encode(), refused
-        self._pending: list[int] = []  # connections, by their numbers, in the order they came
-        self._failed = 0  # of which it was told already, but not yet that they ended
-
-    def take(self, message: Mapping[str, Any]) -> None:
-        """Something happened to a connection, as pyzmq's monitor says it."""
-        if not message["endpoint"].endswith(self._end):
-            return
-        number = message["value"]
-        match message["event"]:
-            case zmq.EVENT_ACCEPTED:
-                self._pending.append(number)
-            case zmq.EVENT_HANDSHAKE_SUCCEEDED:
-                del self._pending[-1:]
-            case zmq.EVENT_DISCONNECTED if number in self._pending:
-                self._pending.remove(number)
-                if self._failed:
-                    self._failed -= 1
-                else:
-                    self._refused()
-            case zmq.EVENT_DISCONNECTED:
-                pass
-            case _:
-                self._failed += 1
-                self._refused()
-        self._failed = min(self._failed, len(self._pending))
 
 
 def use(dealer: "zmq.Socket[bytes]", certificate: Certificate | None) -> None:

@@ -22,6 +22,7 @@ import zmq
 from veldt.platform import wire
 from veldt.platform.channels.addresses import ipc_address
 from veldt.platform.channels.arrivals import Arrays, Arrival, Traffic
+from veldt.platform.channels.connections import Connections
 from veldt.platform.channels.door import Door, Entrance, OpenDoor
 from veldt.platform.channels.questions import ANSWERS, Answers, Question
 from veldt.platform.channels.reception import OF_HOSTS, Desk, Reception
@@ -98,6 +99,7 @@ class LearnerChannel:
         self._router.set(zmq.MAXMSGSIZE, limits.frame)
         self._router.set(zmq.RCVHWM, MOST_UNREAD)
         self._router.set(zmq.SNDHWM, MOST_UNSENT)
+        self._connections = Connections(self._router, self.traffic.refuse)
         if transport == "tcp":
             port = self._router.bind_to_random_port("tcp://127.0.0.1")
             self.address = f"tcp://127.0.0.1:{port}"
@@ -118,8 +120,9 @@ class LearnerChannel:
         self._opened: OpenDoor | None = None
         try:
             if door is not None and door.address:
-                self._opened = OpenDoor(door, self._context, self._router, self.traffic.refuse)
+                self._opened = OpenDoor(door, self._context, self._router)
         except InputError:
+            self._connections.close()
             self._router.close(linger=0)
             self._context.term()
             raise
@@ -215,6 +218,7 @@ class LearnerChannel:
         self.traffic.dropped += len(self._tickets.holders()) + self.arrivals.qsize()
         self._bell.close(linger=0)
         self._storage.close()
+        self._connections.close()
         if self._opened is not None:
             self._opened.close()
         self._context.term()
@@ -232,8 +236,7 @@ class LearnerChannel:
         poller.register(self._router, zmq.POLLIN)
         poller.register(bell, zmq.POLLIN)
         poller.register(self._answers, zmq.POLLIN)
-        if self._opened is not None:
-            poller.register(self._opened.monitor, zmq.POLLIN)
+        poller.register(self._connections.monitor, zmq.POLLIN)
         try:
             while not self._closing.is_set():
                 ready = dict(poller.poll(POLL_MS))
@@ -248,9 +251,10 @@ class LearnerChannel:
                 if self._router in ready:
                     who, *frames = self._router.recv_multipart(copy=False)
                     known = self._opened is not None and self._opened.let_in(frames)
-                    self._take(who.bytes, [frame.buffer for frame in frames], known)
-                if self._opened is not None and self._opened.monitor in ready:
-                    self._opened.look()
+                    if self._take(who.bytes, [frame.buffer for frame in frames], known):
+                        self._connections.right(frames)
+                if self._connections.monitor in ready:
+                    self._connections.look()
                 with self._lock:
                     self._reception.look()
             # Those at work too: they find it once they ask for more.
@@ -263,35 +267,39 @@ class LearnerChannel:
             self._answers.close(linger=0)
             self._router.close(linger=0 if self._died else POLL_MS)
 
-    def _take(self, identity: bytes, frames: list[memoryview], known: bool) -> None:
-        """A message from a socket; `known`: it came through the door."""
+    def _take(self, identity: bytes, frames: list[memoryview], known: bool) -> bool:
+        """A message from a socket; whether it came from somebody of this run.
+
+        Args:
+            known: It came through the door.
+        """
         try:
             header, arrays = wire.unpack(frames, self._storage.view, self._limits.head)
         except WireError as error:
             with self._lock:
                 self._reject(identity, error)
-            return
+            return False
         with self._lock:
             if isinstance(header, OF_HOSTS):
                 self._reception.take(identity, header, known)
-                return
+                return identity in self._reception.hosts.identities()
             actor = getattr(header, "actor", -1)
             if isinstance(header, wire.Hello) and self._expected(header, identity):
                 self._members[actor] = identity
                 place = dataclasses.asdict(self._place)
                 self._send(identity, wire.pack(wire.Welcome(settings=self._settings, **place)))
-                return
+                return True
             own = self._members.get(actor), self._incarnations.get(actor)
             if own != (identity, getattr(header, "incarnation", None)):
                 self._reject(identity, WireError(f"{header.kind}: it is not actor {actor}."))
                 self._send(identity, wire.pack(wire.Stop()))
-                return
+                return False
             if isinstance(header, wire.Delivery | wire.Ask):
                 try:
                     self._check(header, arrays)
                 except WireError as error:
                     self._give_up(actor, identity, error)
-                    return
+                    return False
             match header:
                 case wire.Ready(version=version) if actor not in self._tickets.holders():
                     self._waiting[actor] = (identity, version)
@@ -318,6 +326,7 @@ class LearnerChannel:
                         self.faults.put(header.error)
                 case _:
                     self.traffic.rejected += 1
+        return True
 
     def _reject(self, identity: bytes, error: WireError) -> None:
         """Nobody of this run says so; if an actor does, it is given up. Holds the lock."""

@@ -255,6 +255,7 @@ def test_what_is_longer_than_anything_of_this_run_is_not_taken_in(until):
         until(lambda: learner.traffic.rejected == 1, WATCHDOG_S)
         socket.send_multipart([b"x" * (limits.frame + 1)])  # whoever sends it is cut off
         assert monitor.poll(WATCHDOG_S * 1000)
+        until(lambda: learner.traffic.refused == 1, WATCHDOG_S)  # and counted
         socket.disable_monitor()
         monitor.close(linger=0)
     context.term()
