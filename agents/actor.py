@@ -90,7 +90,8 @@ def main(argument: dict[str, Any]) -> None:
                 channel.place.number(ticket.number), ticket.fresh
             )
             contents.vouch(trajectory, episodes)
-            channel.deliver(ticket, trajectory.arrays(), episodes, seconds | {"waiting": waiting})
+            seconds["waiting"] = waiting
+            channel.deliver(ticket, trajectory.arrays(), episodes, seconds, more=True)
             asked = time.perf_counter()
         player.close()
     except RunOver:

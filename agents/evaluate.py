@@ -23,6 +23,7 @@ from veldt.platform.envs.rendering import make_filmed
 from veldt.platform.envs.vector import Episode
 from veldt.platform.errors import InputError, RunFailed
 from veldt.platform.keys import Key
+from veldt.platform.means import standard_error
 from veldt.platform.runs import read_settings
 from veldt.platform.settings import Settings
 
@@ -52,7 +53,6 @@ class Evaluation:
 
     def summary(self) -> dict[str, Any]:
         returns = np.array(self.returns)
-        error = returns.std(ddof=1) / len(returns) ** 0.5 if len(returns) > 1 else None
         lengths: dict[str, Any] = {}
         if self.lengths:
             lengths["mean_episode_steps"] = float(np.mean(self.lengths))
@@ -64,7 +64,7 @@ class Evaluation:
             "episodes": len(returns),
             "steps": self.steps,
             "mean_return": float(returns.mean()),
-            "standard_error": None if error is None else float(error),
+            "standard_error": standard_error(returns),
             "median_return": float(np.median(returns)),
             "min_return": float(returns.min()),
             "max_return": float(returns.max()),

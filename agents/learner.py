@@ -37,7 +37,7 @@ class Learner:
         key: Of whatever chance there is in an update.
         group: Of learners that learn together; None: it is the only one.
         threads: On which images are looked at side by side, on a CPU: so many in any case, and so
-            many at most, where cores are idle. What is learnt is the same bits.
+            many at most, where actors wait. What is learnt is the same bits.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Learner:
             batch: On the learner's device.
             done: Updates done before this one.
             meanwhile: Called while a GPU is at work, before its results are looked at.
-            idle: Cores that nobody else uses until this is over.
+            idle: Actors of this host that wait for what comes of this: their cores may be used.
 
         Returns:
             Means over what was descended; of this learner's part, where there are several.

@@ -265,7 +265,8 @@ def _learning(
 
     # To descend for long on one batch may end in NaN; the step's size costs nothing.
     optimizer = settings.optimizer.model_copy(update={"learning_rate": 1e-12})
-    learner = Learner(agent, optimizer, device, 1)
+    threads = settings.learner.threads
+    learner = Learner(agent, optimizer, device, 1, threads=(threads, threads))
     rehearsal = learner_bench.Rehearsal(learner, Staging(device), unrolls)
     updates, elapsed, each = rehearsal.measure(seconds)
     update_s = elapsed / updates - each["publishing"]

@@ -201,5 +201,5 @@ def deliver(argument: dict[str, Any]) -> None:
     version = -1
     while work := channel.work(version):
         version = work[0].version
-        channel.deliver(work[0], arrays, [], {})
+        channel.deliver(work[0], arrays, [], {}, more=True)
     channel.close()

@@ -5,12 +5,12 @@ frame 1   the arrays one after another, each beginning at a multiple of 64 bytes
           they lie in a slot of memory that both ends share
 frame 2   the last array, where it is so large that it is sent as it lies in memory: "apart"
 
-actor -> learner                          learner -> actor
-hello      run, actor, incarnation        welcome   settings, learner, learners
-ready      actor, incarnation, version    work      number, version, fresh, slot (+ weights)
-delivery   ... number, episodes (+ T)     stop
-fault      ... reason, traceback
-ask        ... number, version, step (+ what is seen)      answer  (+ actions)
+actor -> learner                                learner -> actor
+hello      run, actor, incarnation              welcome   settings, learner, learners
+ready      actor, incarnation, version          work      number, version, fresh, slot (+ weights)
+delivery   ... number, episodes, more (+ T)     work, if `more`
+fault      ... reason, traceback                stop
+ask        ... number, version, step (+ seen)   answer    (+ actions)
 
 a host of actors -> learner               learner -> a host of actors
 join       host, version, count (, run)   joined    run, settings, actors
@@ -131,6 +131,8 @@ class Delivery(_Header):
     """Where the actor's time went: environment, inference, waiting."""
     slot: int = -1
     """Where the unroll is; -1: in this message"""
+    more: bool = False
+    """Asks for the next one too, as `ready` does, holding the weights of this one."""
 
 
 class Ask(_Header):

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+MOST = 256  # threads
 Item = TypeVar("Item")
 Found = TypeVar("Found")
 Look = Callable[[Tensor], Tensor]
@@ -33,8 +34,6 @@ def see(
         blocks: At least one.
         threads: At most.
     """
-    if torch.compiler.is_compiling():  # which sees no threads
-        return torch.cat([look(block) for block in blocks])
     wanted = tuple(parameters)
     if torch.is_grad_enabled() and any(parameter.requires_grad for parameter in wanted):
         seen: Tensor = _SideBySide.apply(look, blocks, threads, *wanted)  # type: ignore[no-untyped-call]
@@ -86,15 +85,30 @@ def _as_here(look: Look, graph: bool) -> Look:
 
 
 def _each(work: Callable[[Item], Found], items: Sequence[Item], threads: int) -> list[Found]:
+    """What the work makes of each, in their order."""
     count = min(threads, len(items))
     if count == 1:
         return [work(item) for item in items]
-    return list(_pool(threads, os.getpid()).map(work, items))
+    found: dict[int, Found] = {}
+    places = iter(range(len(items)))
+
+    def take() -> None:
+        if torch.get_num_threads() > 1:
+            torch.set_num_threads(1)
+        for place in places:  # whichever nobody has yet
+            found[place] = work(items[place])
+
+    here = torch.get_num_threads()
+    jobs = [_pool(os.getpid()).submit(take) for _ in range(count)]
+    concurrent.futures.wait(jobs)
+    if here > 1:  # what a thread sets for itself, later ones begin with
+        torch.set_num_threads(here)
+    for job in jobs:
+        job.result()
+    return [found[place] for place in range(len(items))]
 
 
 @functools.cache
-def _pool(threads: int, process: int) -> concurrent.futures.ThreadPoolExecutor:
-    """Of a process: its children have none of its threads."""
-    return concurrent.futures.ThreadPoolExecutor(
-        threads, "veldt-blocks", initializer=lambda: torch.set_num_threads(1)
-    )
+def _pool(process: int) -> concurrent.futures.ThreadPoolExecutor:
+    """Of a process: its children have none of its threads. They are started as they are needed."""
+    return concurrent.futures.ThreadPoolExecutor(MOST, f"veldt-blocks-{process}")

@@ -86,6 +86,8 @@ class ImageTorso(nn.Module):
         blocks = images.tensor_split(max(1, math.ceil(len(images) / size)))  # none much smaller
         if len(blocks) == 1:
             seen = self._look(images)
+        elif torch.compiler.is_compiling():  # which sees no threads
+            seen = torch.cat([self._look(block) for block in blocks])
         else:
             seen = see(self._look, blocks, self.layers[: self._flat].parameters(), self.threads)
         # Units read all at once: their weights are most of a torso's, and so are read once.

@@ -44,7 +44,7 @@ class NetworkSettings(Settings):
     layer begins small either way."""
     precision: Precision = "float32"
     """What the torso computes in; weights and the rest stay float32. "auto": bfloat16 where the
-    device has matrix units for it (AMX, tensor cores), each process for itself."""
+    device multiplies in it (AMX, AVX-512 BF16, tensor cores), each process for itself."""
     channels_last: bool = True
     """Memory format of images inside the torso."""
     compile: bool = False

@@ -39,6 +39,7 @@ class ActorChannel:
     ) -> None:
         self._alive = alive
         self._slot: Slot | None = None
+        self._asked = False  # for the next unroll, with the last one
         self._actor, self._incarnation = actor, incarnation
         self._context = zmq.Context()
         self._dealer = self._context.socket(zmq.DEALER)
@@ -59,9 +60,13 @@ class ActorChannel:
         """The next unroll to make, with weights if others than `version`; None at the end.
 
         Args:
-            version: Of the weights at hand, -1 for none.
+            version: Of the weights at hand, -1 for none; after `deliver` with `more` those of
+                what was delivered.
         """
-        self._send(wire.Ready(actor=self._actor, incarnation=self._incarnation, version=version))
+        if not self._asked:
+            actor, incarnation = self._actor, self._incarnation
+            self._send(wire.Ready(actor=actor, incarnation=incarnation, version=version))
+        self._asked = False
         header, arrays = self._receive()
         return (header, arrays) if isinstance(header, wire.Work) else None
 
@@ -87,8 +92,13 @@ class ActorChannel:
         arrays: Arrays,
         episodes: list[tuple[float, int]],
         seconds: dict[str, float],
+        more: bool = False,
     ) -> None:
-        """Sends one unroll."""
+        """Sends one unroll.
+
+        Args:
+            more: Ask for the next one with it: `work` is called next.
+        """
         place = self._place(work, wire.size_of(arrays))
         header = wire.Delivery(
             actor=self._actor,
@@ -98,8 +108,9 @@ class ActorChannel:
             episodes=episodes,
             seconds=seconds,
             slot=-1 if place is None else work.slot,
+            more=more,
         )
-        sent = place is None
+        sent, self._asked = place is None, more
         self._send(header, wire.Body(arrays, place, apart=sent), sent)
 
     def _place(self, work: wire.Work, size: int, question: bool = False) -> NDArray[Any] | None:

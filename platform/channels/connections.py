@@ -4,7 +4,7 @@ Its limits of what a message may be are kept by hanging up: nobody is told of a 
 long, only that a connection is over.
 """
 
-import dataclasses
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -31,10 +31,11 @@ class Connections:
         while self.monitor.poll(0):
             self._handshakes.take(zmq.utils.monitor.recv_monitor_message(self.monitor))
 
-    def right(self, frames: "Sequence[zmq.Frame]") -> None:
-        """A message was what it should be; one that ends now, ends well."""
-        self.look()  # it may have come to this number a moment ago
-        self._handshakes.right(frames[0].get(zmq.SRCFD))
+    def heard(self, frames: "Sequence[zmq.Frame]") -> None:
+        """A message that was what it should be: its connection will end well."""
+        self.look()  # another may have had its number a moment ago
+        with contextlib.suppress(zmq.ZMQError):  # a system that does not say where it came from
+            self._handshakes.heard(frames[0].get(zmq.SRCFD))
 
     def close(self) -> None:
         """Nothing is counted any more."""
@@ -43,32 +44,18 @@ class Connections:
         self.monitor.close(linger=0)
 
 
-@dataclasses.dataclass
-class _Endpoint:
-    """The connections to one address."""
-
-    pending: list[int] = dataclasses.field(default_factory=list)
-    """by their numbers, in the order they came, until their handshake is over"""
-    failed: int = 0
-    """of which it was told already, but not yet that they ended"""
-    silent: set[int] = dataclasses.field(default_factory=set)
-    """on which nothing right was heard yet"""
-
-
 class Handshakes:
-    """Counts the connections that end before they were let in, or before they said anything right.
+    """Counts the connections that end before anything right was heard on them.
 
-    ZeroMQ tells of most that a handshake failed, and why; of who speaks another protocol
-    altogether only that he came and went. Of a success it does not tell whose: most likely it is
-    his who came last.
+    ZeroMQ tells of most that a handshake failed, and why, but not whose; of who speaks another
+    protocol altogether, or sends what is too long, only that he came and went.
 
     Args:
-        refused: Called for each.
+        refused: Called for each, once.
     """
 
     EVENTS = (
         zmq.EVENT_ACCEPTED
-        | zmq.EVENT_HANDSHAKE_SUCCEEDED
         | zmq.EVENT_HANDSHAKE_FAILED_AUTH
         | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
         | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
@@ -77,35 +64,28 @@ class Handshakes:
 
     def __init__(self, refused: Callable[[], None]) -> None:
         self._refused = refused
-        self._at: dict[bytes, _Endpoint] = {}
+        self._silent: set[int] = set()  # connections by their numbers, of all addresses
+        self._failed = 0  # of which it was told already, but not yet that they ended
 
-    def right(self, number: int) -> None:
-        """Something was heard on a connection that can be understood."""
-        for endpoint in self._at.values():
-            endpoint.silent.discard(number)
+    def heard(self, number: int) -> None:
+        """Something right, on this connection."""
+        self._silent.discard(number)
 
     def take(self, message: Mapping[str, Any]) -> None:
         """Something happened to a connection, as pyzmq's monitor says it."""
-        at = self._at.setdefault(message["endpoint"], _Endpoint())
         number = message["value"]
         match message["event"]:
             case zmq.EVENT_ACCEPTED:
-                at.pending.append(number)
-                at.silent.add(number)
-            case zmq.EVENT_HANDSHAKE_SUCCEEDED:
-                del at.pending[-1:]
-            case zmq.EVENT_DISCONNECTED if number in at.pending:
-                at.pending.remove(number)
-                at.silent.discard(number)
-                if at.failed:
-                    at.failed -= 1
+                self._silent.add(number)
+            case zmq.EVENT_DISCONNECTED if number in self._silent:
+                self._silent.remove(number)
+                if self._failed:
+                    self._failed -= 1
                 else:
                     self._refused()
             case zmq.EVENT_DISCONNECTED:
-                if number in at.silent:
-                    at.silent.remove(number)
-                    self._refused()
+                pass
             case _:
-                at.failed += 1
+                self._failed += 1
                 self._refused()
-        at.failed = min(at.failed, len(at.pending))
+        self._failed = min(self._failed, len(self._silent))

@@ -1,7 +1,8 @@
 """The learner's end of ZeroMQ between it and its actors.
 
 A ROUTER in a thread of the learner's process answers the DEALER of each actor.
-Actors pull: `ready` is answered with `work` as soon as there is a ticket, so an
+Actors pull: `ready`, or a delivery that asks for more, is answered with `work` as soon as there is
+a ticket, so an
 actor holds at most one and a slow learner slows its actors instead of filling
 memory. Sockets belong to one thread each; the learner's own thread meets the
 serving one at a queue and at a lock.
@@ -252,7 +253,7 @@ class LearnerChannel:
                     who, *frames = self._router.recv_multipart(copy=False)
                     known = self._opened is not None and self._opened.let_in(frames)
                     if self._take(who.bytes, [frame.buffer for frame in frames], known):
-                        self._connections.right(frames)
+                        self._connections.heard(frames)
                 if self._connections.monitor in ready:
                     self._connections.look()
                 with self._lock:
@@ -281,8 +282,9 @@ class LearnerChannel:
             return False
         with self._lock:
             if isinstance(header, OF_HOSTS):
+                before = identity in self._reception.hosts.identities()
                 self._reception.take(identity, header, known)
-                return identity in self._reception.hosts.identities()
+                return before or identity in self._reception.hosts.identities()
             actor = getattr(header, "actor", -1)
             if isinstance(header, wire.Hello) and self._expected(header, identity):
                 self._members[actor] = identity
@@ -320,10 +322,16 @@ class LearnerChannel:
                     self._asking.pop(actor, None)
                     self._reception.delivered(actor)
                     self.arrivals.put(Arrival(header, arrays, self._storage.keep(header, arrays)))
+                    if header.more:
+                        self._waiting[actor] = (identity, version)
+                        self._answer(actor)
                 case wire.Fault(reason=reason):
                     self._send(identity, wire.pack(wire.Stop()))
                     if not self._reception.fault(actor, reason, header.traceback):
                         self.faults.put(header.error)
+                case wire.Delivery(more=True):  # it would wait for its answer
+                    self._give_up(actor, identity, WireError("delivery: of no ticket it has."))
+                    return False
                 case _:
                     self.traffic.rejected += 1
         return True

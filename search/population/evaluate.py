@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from veldt.platform import checkpoints
 from veldt.platform.errors import InputError
 from veldt.platform.keys import Key
+from veldt.platform.means import standard_error
 from veldt.platform.runs import read_settings
 from veldt.search.population.evolution import Evolution
 from veldt.search.population.settings import PopulationSettings
@@ -51,13 +52,12 @@ class Best:
             keys = [key.child("episode", e) for e in numbers]
             scores += self.problem.test(self.candidate, keys, lambda: None)
         returns = np.array([score.fitness for score in scores])
-        error = returns.std(ddof=1) / len(returns) ** 0.5 if len(returns) > 1 else None
         return {
             "generation": self.generation,
             "episodes": len(returns),
             "steps": sum(score.steps for score in scores),
             "mean_return": float(returns.mean()),
-            "standard_error": None if error is None else float(error),
+            "standard_error": standard_error(returns),
             "median_return": float(np.median(returns)),
             "min_return": float(returns.min()),
             "max_return": float(returns.max()),

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from veldt.platform.errors import InputError, Interrupted, RankLost, RunFailed
 from veldt.platform.keys import Key
+from veldt.platform.means import standard_error
 from veldt.search.population.settings import PopulationSettings, build_problem, build_strategy
 from veldt.search.problems.problem import Members, Problem, Score, Scores, Tick
 from veldt.search.strategies.noise import WHOLE, Share
@@ -245,14 +246,14 @@ class Evolution:
         final = counters.due == "final"
         returns = scores.fitness
         mean = float(returns.mean())  # NaN if an episode failed: no such centre is chosen
-        error = float(returns.std(ddof=1)) / len(returns) ** 0.5 if len(returns) > 1 else math.nan
+        error = standard_error(returns)
         event: Event = {
             "kind": "final" if final else "evaluation",
             "generation": counters.chosen_generation if final else counters.generation,
             "episodes": counters.episodes,
             "steps": counters.steps,
             "mean_return": _number(mean),
-            "standard_error": _number(error),
+            "standard_error": None if error is None else _number(error),
             "evaluation_episodes": len(returns),
             "evaluation_steps": scores.steps,
             "returns": [_number(value) for value in returns.tolist()],

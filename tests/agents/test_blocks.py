@@ -10,6 +10,8 @@ from veldt.agents.build import make_agent, make_learner
 from veldt.agents.conformance import synthetic_unroll
 from veldt.agents.learner import Learner
 from veldt.agents.networks import blocks
+from veldt.agents.networks.convolutional import Shallow
+from veldt.agents.networks.settings import NetworkSettings
 from veldt.agents.settings import TrainSettings
 from veldt.agents.staging import to_batch
 from veldt.platform.envs.vector import EnvironmentSpec, Observations, discrete
@@ -106,6 +108,25 @@ def test_they_are_on_threads_of_their_own_in_the_callers_modes(mode):
     expected = (1, True, mode == "learning", mode == "inference_mode")
     assert [set(values) for values in modes] == [{value} for value in expected]
     assert found.dtype == torch.bfloat16 and found.requires_grad == (mode == "learning")
+
+
+@pytest.mark.filterwarnings("ignore")  # torch's compiler imports what is deprecated
+def test_a_torso_that_is_compiled_looks_at_blocks_too(monkeypatch):
+    settings = NetworkSettings(torso="shallow")
+    torso = Shallow(SPEC.observations, settings)
+    monkeypatch.setattr(torso, "block", 3)
+    images, found = torch.randint(0, 256, (8, 4, 84, 84), dtype=torch.uint8), []
+    for compiled in (False, True):
+        if compiled:
+            torso.compile(backend="aot_eager")
+        for threads in (1, 2):
+            torso.threads = threads
+            torso.zero_grad()
+            features = torso(images)
+            features.square().sum().backward()
+            found.append([features.detach(), *(p.grad.clone() for p in torso.parameters())])
+    for other in found[1:]:
+        torch.testing.assert_close(found[0], other, rtol=1e-3, atol=1e-4)
 
 
 def test_what_goes_wrong_in_a_block_is_the_callers():

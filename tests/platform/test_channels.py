@@ -72,6 +72,38 @@ def test_an_unroll_comes_through(learner):
     channel.close()
 
 
+def test_with_an_unroll_the_next_one_can_be_asked_for(learner, until):
+    channel = actor(learner)
+    learner.publish(0, weights(0))
+    ticket, _ = channel.work(-1)
+    channel.deliver(ticket, {"x": np.arange(5)}, [], {}, more=True)
+    until(lambda: learner.traffic.begun == 2)  # before it says any more
+    ticket, held = channel.work(0)
+    assert (ticket.number, ticket.version, ticket.fresh) == (1, 0, False) and not held
+    learner.publish(1, weights(1))
+    channel.deliver(ticket, {"x": np.arange(5)}, [], {}, more=True)
+    ticket, arrays = channel.work(0)
+    assert ticket.version == 1
+    np.testing.assert_array_equal(arrays["w"], [1, 1, 1])
+    channel.deliver(ticket, {"x": np.arange(5)}, [], {})
+    until(lambda: learner.traffic.delivered == 3)
+    assert learner.traffic.begun == 3 and not learner.waiting()
+    learner.publish(2, weights(2))
+    ticket, _ = channel.work(1)  # as who had not asked
+    assert ticket.number == 3 and learner.traffic.rejected == 0
+    channel.close()
+
+
+def test_who_asks_for_more_with_an_unroll_that_is_not_its_own_is_told_to_stop(learner):
+    channel = actor(learner)
+    learner.publish(0, weights(0))
+    ticket, _ = channel.work(-1)
+    other = ticket.model_copy(update={"number": ticket.number + 1})
+    channel.deliver(other, {"x": np.arange(5)}, [], {}, more=True)
+    assert channel.work(0) is None and learner.traffic.rejected == 1
+    channel.close()
+
+
 def test_one_at_work_hears_of_the_end(learner):
     """Else it is waited for, and killed, wherever a training stops on its way."""
     looks = iter([True] * 50)
