@@ -1,10 +1,9 @@
 """The learner's end of ZeroMQ between it and its actors.
 
 A ROUTER in a thread of the learner's process answers the DEALER of each actor.
-Actors pull: `ready`, or a delivery that asks for more, is answered with `work` as soon as there is
-a ticket, so an
-actor holds at most one and a slow learner slows its actors instead of filling
-memory. Sockets belong to one thread each; the learner's own thread meets the
+Actors pull: `ready`, or a delivery that asks for more, is answered with `work` as soon
+as there is a ticket, so an actor holds at most one and a slow learner slows its actors
+instead of filling memory. Sockets belong to one thread each; the learner's own thread meets the
 serving one at a queue and at a lock.
 """
 

@@ -1,5 +1,6 @@
 """Trainings in stretches: stopped on purpose, gone on with, and made longer than they were."""
 
+import time
 import types
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 import veldt.agents.train
 from veldt.agents.actor_pool import MODULE, PRELOAD
+from veldt.agents.learner import Learner
 from veldt.agents.settings import TrainSettings
 from veldt.agents.train import train
 from veldt.platform import checkpoints
@@ -90,3 +92,16 @@ def test_a_learning_rate_that_knew_its_end_keeps_it(tmp_path):
     longer = settings(1_600, optimizer={"anneal": True})
     with pytest.raises(SettingsError, match="to be 0 after 800 frames.*horizon_frames"):
         train(longer, tmp_path / "run", resume=True, tensorboard=False)
+
+
+def test_a_slow_learner_is_told_of_the_actors_that_wait_for_it(tmp_path, monkeypatch):
+    update, told = Learner.update, []
+
+    def slow(self, batch, done, meanwhile, idle):
+        told.append(idle)
+        time.sleep(0.2)
+        return update(self, batch, done, meanwhile, idle)
+
+    monkeypatch.setattr(Learner, "update", slow)
+    train(settings(frames=800), tmp_path / "run", tensorboard=False)
+    assert len(told) == 10 and set(told) <= {0, 1, 2} and max(told) == 2

@@ -12,7 +12,6 @@ import zmq
 from veldt.platform import wire
 from veldt.platform.channels import certificates
 from veldt.platform.channels.actor_end import ActorChannel
-from veldt.platform.channels.connections import Handshakes
 from veldt.platform.channels.door import Door
 from veldt.platform.channels.host_end import HostChannel, LearnerLost
 from veldt.platform.channels.hosts import SETTLED_S, SILENCE_S, Hosts
@@ -193,48 +192,6 @@ def test_strangers_with_no_key_at_all_are_counted_and_members_are_not(listen, gu
     late.join(1, WATCHDOG_S, alive)
     assert learner.traffic.refused == 3 and learner.traffic.rejected == 0
     late.close()
-
-
-def test_whoever_comes_at_the_same_time_is_told_apart():
-    refused = []
-    handshakes = Handshakes(lambda: refused.append(1))
-
-    def say(event, number, port=5555):
-        end = f"tcp://0.0.0.0:{port}".encode()
-        handshakes.take({"event": event, "value": number, "endpoint": end})
-
-    say(zmq.EVENT_ACCEPTED, 7)  # says nothing
-    say(zmq.EVENT_ACCEPTED, 8)
-    handshakes.heard(8)
-    say(zmq.EVENT_ACCEPTED, 9)
-    say(zmq.EVENT_HANDSHAKE_FAILED_AUTH, 400)
-    say(zmq.EVENT_DISCONNECTED, 8)  # a member leaves
-    say(zmq.EVENT_ACCEPTED, 8, port=5556)
-    assert len(refused) == 1
-    say(zmq.EVENT_DISCONNECTED, 9)
-    say(zmq.EVENT_DISCONNECTED, 8, port=5556)  # of another address, but as bad
-    assert len(refused) == 2
-    say(zmq.EVENT_DISCONNECTED, 7)
-    assert len(refused) == 3
-
-
-def test_who_comes_in_and_says_nothing_right_is_counted_too():
-    refused = []
-    handshakes = Handshakes(lambda: refused.append(1))
-
-    def say(event, number):
-        handshakes.take({"event": event, "value": number, "endpoint": b"ipc://@here"})
-
-    for number in (7, 8):
-        say(zmq.EVENT_ACCEPTED, number)
-    handshakes.heard(7)
-    say(zmq.EVENT_DISCONNECTED, 7)
-    assert not refused
-    say(zmq.EVENT_DISCONNECTED, 8)
-    assert len(refused) == 1
-    say(zmq.EVENT_ACCEPTED, 7)  # another, of the same number
-    say(zmq.EVENT_DISCONNECTED, 7)
-    assert len(refused) == 2
 
 
 def test_who_was_told_the_runs_name_joins_at_the_address_of_this_host(listen, guarded, until):
