@@ -129,6 +129,25 @@ def test_a_torso_that_is_compiled_looks_at_blocks_too(monkeypatch):
         torch.testing.assert_close(found[0], other, rtol=1e-3, atol=1e-4)
 
 
+def test_torch_has_one_thread_for_each_block_and_as_many_as_before_elsewhere():
+    before, counts = torch.get_num_threads(), []
+    layer, images = nn.Linear(3, 2), torch.ones(4, 3).split(1)
+
+    def look(block):
+        counts.append(torch.get_num_threads())
+        return layer(block)
+
+    try:
+        torch.set_num_threads(3)
+        blocks.see(look, images, layer.parameters(), 2)
+        later = threading.Thread(target=lambda: counts.append(torch.get_num_threads()))
+        later.start()
+        later.join()
+        assert counts == [1, 1, 1, 1, 3] and torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_what_goes_wrong_in_a_block_is_the_callers():
     layer = nn.Linear(3, 2)
 

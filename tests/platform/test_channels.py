@@ -100,6 +100,7 @@ def test_who_asks_for_more_with_an_unroll_that_is_not_its_own_is_told_to_stop(le
     ticket, _ = channel.work(-1)
     other = ticket.model_copy(update={"number": ticket.number + 1})
     channel.deliver(other, {"x": np.arange(5)}, [], {}, more=True)
+    assert channel._dealer.poll(WATCHDOG_S * 1000)
     assert channel.work(0) is None and learner.traffic.rejected == 1
     channel.close()
 

@@ -32,6 +32,15 @@ def test_whoever_comes_at_the_same_time_is_told_apart(handshakes, refused):
     assert len(refused) == 2
 
 
+def test_a_failure_excuses_nobody_who_comes_later(handshakes, refused):
+    handshakes.say(zmq.EVENT_ACCEPTED, 7)
+    handshakes.say(zmq.EVENT_DISCONNECTED, 7)
+    handshakes.say(zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL, 0)  # of nobody who is there
+    handshakes.say(zmq.EVENT_ACCEPTED, 8)
+    handshakes.say(zmq.EVENT_DISCONNECTED, 8)
+    assert len(refused) == 3
+
+
 def test_a_number_that_was_a_members_is_the_next_ones(handshakes, refused):
     for _ in range(2):
         handshakes.say(zmq.EVENT_ACCEPTED, 7)
