@@ -139,6 +139,7 @@ def test_torch_has_one_thread_for_each_block_and_as_many_as_before_elsewhere():
 
     try:
         torch.set_num_threads(3)
+        blocks._pool.cache_clear()  # or its threads have learnt it in other tests
         blocks.see(look, images, layer.parameters(), 2)
         later = threading.Thread(target=lambda: counts.append(torch.get_num_threads()))
         later.start()
